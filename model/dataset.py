@@ -1,0 +1,211 @@
+"""Observations as matrices: light states, what people did, the lab's two datasets, CSV.
+
+What a network makes of them is in `network`, how it learns from them in `training`.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Outcome = Literal["walk", "stop"]
+
+OUTCOMES = {"walk": 1.0, "1": 1.0, "stop": 0.0, "0": 0.0}
+
+
+class DatasetError(ValueError):
+    """The data can't be trained on; the message names the row and what is wrong with it."""
+
+
+def outcome_name(walk_vs_stop: float) -> Outcome:
+    """Return `walk` from one half on, else `stop`: the one threshold of the project."""
+    return "walk" if walk_vs_stop >= 0.5 else "stop"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Light states and outcomes, row by row.
+
+    Attributes:
+        lights: shape (rows, lights), any finite numbers.
+        walk_vs_stop: shape (rows,), 1 for walk, 0 for stop; in between for a mean outcome.
+        counts: shape (rows,), how many observations each row stands for; ones by default.
+
+    Raises:
+        DatasetError: no rows, ragged rows, or a value out of its range.
+    """
+
+    lights: FloatArray
+    walk_vs_stop: FloatArray
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        # Adding 0.0 copies, and turns -0.0 into the 0.0 that it is equal to.
+        lights = np.asarray(self.lights, dtype=np.float64) + 0.0
+        outcomes = np.asarray(self.walk_vs_stop, dtype=np.float64).reshape(-1) + 0.0
+        counts = np.array(self.counts if len(self.counts) else np.ones(len(outcomes)), np.int64)
+        if lights.ndim != 2 or lights.size == 0:
+            raise DatasetError(f"expected rows of at least one light, got shape {lights.shape}")
+        if not len(lights) == len(outcomes) == len(counts):
+            raise DatasetError(
+                f"expected an outcome and a count for each of {len(lights)} light states, "
+                f"got {len(outcomes)} and {len(counts)}"
+            )
+        for name, wrong, wanted in (
+            ("lights", ~np.isfinite(lights).all(axis=1), "finite numbers"),
+            ("outcome", ~((outcomes >= 0) & (outcomes <= 1)), "a number from 0 to 1"),
+            ("count", counts < 1, "a count of at least 1"),
+        ):
+            if wrong.any():
+                raise DatasetError(f"row {int(wrong.argmax()) + 1}: {name}: expected {wanted}")
+        for name, array in (("lights", lights), ("walk_vs_stop", outcomes), ("counts", counts)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.lights)
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self)} rows of {self.light_count} lights)"
+
+    @property
+    def light_count(self) -> int:
+        """How many lights a state has."""
+        return len(self.lights[0])
+
+    @property
+    def scale(self) -> float:
+        """The largest light, by absolute value; what a network divides its input by."""
+        return float(np.abs(self.lights).max()) or 1.0
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """What off and on look like here: the lowest and the highest light of all."""
+        off, on = float(self.lights.min()), float(self.lights.max())
+        if off == on:
+            return (off, 0.0) if off < 0 else (0.0, on or 1.0)
+        return off, on
+
+    @cached_property
+    def conflicts(self) -> int:
+        """How many light states were seen with both outcomes."""
+        mean = self.grouped().walk_vs_stop
+        return int(np.count_nonzero((mean > 0) & (mean < 1)))
+
+    def grouped(self) -> "Dataset":
+        """One row for each distinct light state, in order of first appearance.
+
+        Its outcome is the mean over the observations, its count their number. A state that was
+        seen with both outcomes would otherwise pull the weights to and fro for ever.
+        """
+        states, first, group = np.unique(
+            self.lights, axis=0, return_index=True, return_inverse=True
+        )
+        group = group.reshape(-1)
+        counts = np.bincount(group, weights=self.counts)
+        means = np.bincount(group, weights=self.counts * self.walk_vs_stop) / counts
+        order = np.argsort(first)
+        return Dataset(states[order], means[order], counts[order].astype(np.int64))
+
+    def accuracy(self, scores: FloatArray) -> float:
+        """Return the share of the observations that `scores` (shape (rows,)) decide rightly."""
+        right = np.where(scores >= 0.5, self.walk_vs_stop, 1 - self.walk_vs_stop)
+        return float((right * self.counts).sum() / self.counts.sum())
+
+    @classmethod
+    def from_csv(cls, path: Path) -> "Dataset":
+        """Read a CSV: a header (one column a light, then `outcome`) and a row an observation.
+
+        Raises:
+            DatasetError: names the file, the line and what was expected there.
+            OSError: the file can't be read.
+        """
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            try:
+                return cls._from_lines(csv.reader(file, strict=True))
+            except (DatasetError, csv.Error, UnicodeDecodeError) as error:
+                raise DatasetError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_lines(cls, lines: "Iterable[list[str]]") -> "Dataset":
+        reader = iter(lines)
+        header = [name.strip() for name in next(reader, [])]
+        if len(header) < 2 or header[-1].lower() != "outcome":
+            raise DatasetError(
+                f"line 1: expected a header of light names and then outcome, got {header}"
+            )
+        states: list[list[float]] = []
+        outcomes: list[float] = []
+        number = 1
+        for row in reader:
+            # The reader's own count, since a quoted cell may hold line breaks.
+            number = getattr(reader, "line_num", number + 1)
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise DatasetError(f"line {number}: expected {len(header)} columns, got {len(row)}")
+            outcome = OUTCOMES.get(row[-1].strip().lower())
+            if outcome is None:
+                raise DatasetError(
+                    f'line {number}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"'
+                )
+            pairs = zip(header[:-1], row[:-1], strict=True)
+            states.append([_light(cell, f"line {number}: {name}") for name, cell in pairs])
+            outcomes.append(outcome)
+        if not states:
+            raise DatasetError(f"line {number + 1}: expected at least one observation, got none")
+        return cls(np.array(states), np.array(outcomes))
+
+    def to_csv(self, path: Path) -> None:
+        """Write what `from_csv` reads.
+
+        Raises:
+            DatasetError: a row's outcome is a mean, which a CSV of observations can't say.
+        """
+        means = (self.walk_vs_stop != 0) & (self.walk_vs_stop != 1)
+        if means.any():
+            row = int(means.argmax())
+            raise DatasetError(
+                f"row {row + 1}: outcome: expected walk or stop, "
+                f"got a mean of {self.walk_vs_stop[row]:.3g}"
+            )
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*(f"light_{i}" for i in range(self.light_count)), "outcome"])
+            for lights, outcome, count in zip(
+                self.lights.tolist(), self.walk_vs_stop.tolist(), self.counts.tolist(), strict=True
+            ):
+                cells = [f"{light:.17g}" for light in lights]
+                writer.writerows([[*cells, outcome_name(outcome)]] * count)
+
+
+def _light(cell: str, place: str) -> float:
+    try:
+        light = float(cell)
+    except ValueError:
+        light = math.nan
+    if not math.isfinite(light):
+        raise DatasetError(f'{place}: expected a finite number, got "{cell}"')
+    return light
+
+
+def _lab(states: Sequence[Sequence[float]], outcomes: Sequence[float]) -> Dataset:
+    return Dataset(np.array(states, dtype=np.float64), np.array(outcomes, dtype=np.float64))
+
+
+# Four states, no light of which correlates with the outcome: what a hidden layer is for.
+LAB = _lab([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]], [1, 1, 0, 0])
+
+# Six states whose middle light alone decides.
+LAB_DIRECT = _lab(
+    [[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 0, 1]], [0, 1, 0, 1, 1, 0]
+)
+
+LAB_DATASETS = {"lab": LAB, "lab-direct": LAB_DIRECT}

@@ -1,0 +1,88 @@
+"""What a person sees of a training: progress while it runs, and a summary at the end.
+
+Text only; what to train and where to keep it is in `__main__`.
+"""
+
+import math
+import sys
+from typing import TextIO
+
+import numpy as np
+
+from model.dataset import Dataset, FloatArray, outcome_name
+from model.recipe import Recipe
+from model.training import Progress, Training, error_curve
+
+WIDTH, HEIGHT = 60, 8
+MOST_ROWS = 20
+
+
+class ProgressReport:
+    """Shows each pass: a bar that is drawn over on a terminal, a few plain lines elsewhere."""
+
+    def __init__(self, recipe: Recipe, stream: TextIO = sys.stderr) -> None:
+        self.recipe = recipe
+        self.stream = stream
+        self.is_terminal = stream.isatty()
+        # As the lab does for its 60 iterations: six times a run.
+        self.every = max(1, recipe.iterations // (WIDTH if self.is_terminal else 6))
+
+    def __call__(self, progress: Progress) -> None:
+        """Show `progress`, if its turn has come."""
+        iterations = self.recipe.iterations
+        if progress.iteration % self.every and progress.iteration != iterations:
+            return
+        where = f"{progress.iteration:>{len(str(iterations))}}/{iterations}"
+        what = f"seed {progress.seed}  error {progress.error:.12g}"
+        if not self.is_terminal:
+            print(f"iteration {where}  {what}", file=self.stream, flush=True)
+            return
+        done = 30 * progress.iteration // iterations
+        print(f"\r[{'#' * done:<30}] {where}  {what}\x1b[K", end="", file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """End the line of the bar."""
+        if self.is_terminal:
+            print(file=self.stream)
+
+
+def summary(training: Training, dataset: Dataset) -> str:
+    """Return the error curve, how well it went, and each row's decision and score."""
+    seeds = f"seed {training.seed}"
+    if training.runs > 1:
+        seeds += f", the best of {training.runs} tried"
+    lines = [
+        plot(training.errors),
+        "",
+        f"error     {training.error:.12g} after {len(training.errors)} iterations ({seeds})",
+        f"accuracy  {training.accuracy:.1%} of {int(dataset.counts.sum())} observations",
+    ]
+    if dataset.conflicts:
+        lines.append(f"conflicts {dataset.conflicts} light states seen with both outcomes")
+    lines += ["", f"{'lights':<24}  {'outcome':<7}  {'decision':<8}  score"]
+    scores = training.network.scores(dataset.lights[:MOST_ROWS])
+    for lights, mean, score in zip(dataset.lights, dataset.walk_vs_stop, scores, strict=False):
+        outcome = outcome_name(mean) if mean in (0, 1) else f"{mean:.3f}"
+        state = " ".join(f"{light:g}" for light in lights)
+        lines.append(f"{state:<24}  {outcome:<7}  {outcome_name(score):<8}  {score:.6f}")
+    if len(dataset) > MOST_ROWS:
+        lines.append(f"… and {len(dataset) - MOST_ROWS} more rows")
+    return "\n".join(lines)
+
+
+def plot(errors: FloatArray) -> str:
+    """Draw the error of each pass, on a logarithmic scale, as text."""
+    curve = error_curve(errors, WIDTH)
+    values = np.log10(np.maximum([error for _, error in curve], 1e-300))
+    # Equal values, as of a run that stands still, are drawn as a line at the top.
+    low, high = float(values.min()), float(values.max())
+    span = high - low or math.inf
+    rows = [round((high - value) / span * (HEIGHT - 1)) for value in values.tolist()]
+    lines = []
+    for row in range(HEIGHT):
+        label = {0: f"{10**high:.2g}", HEIGHT - 1: f"{10**low:.2g}"}.get(row, "")
+        lines.append(f"{label:>8} |" + "".join("*" if at == row else " " for at in rows).rstrip())
+    last = str(curve[-1][0])
+    lines.append(f"{'':>8} +" + "-" * len(curve))
+    lines.append(f"{'':>10}1{last:>{max(len(curve) - 1, len(last) + 1)}}")
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""How gunicorn serves: its settings, and what it says when it starts.
+
+`streetlight serve` names this file; so may whoever starts gunicorn without it:
+`gunicorn -c python:service.gunicorn_conf service.wsgi:app`.
+"""
+
+import os
+from typing import Any
+
+from service.settings import load_settings
+
+# One thread for BLAS in each worker: the threads that matter here are the workers' own.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+_settings = load_settings()
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+bind = f"{_host}:{_settings.port}"
+workers = _settings.workers
+worker_class = "gthread"
+threads = 4
+keepalive = 75
+# A socket for each worker, so that the kernel spreads connections over them.
+reuse_port = True
+control_socket_disable = True
+graceful_timeout = 30
+proc_name = "streetlight"
+
+
+def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
+    """Warn where anyone may change state."""
+    if _settings.api_key is None:
+        server.log.warning(
+            "STREETLIGHT_API_KEY is not set: whoever reaches this port may change what is live"
+        )
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
+    """Say where the server listens, once the first worker does, and what to try."""
+    if worker.age != 1:
+        return
+    from service.bootstrap import bootstrap  # noqa: PLC0415 - keeps numpy out of the parent
+
+    version = bootstrap(_settings).repository.live()
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
+    url = f"http://{everywhere.get(_settings.host, _host)}:{_settings.port}"
+    lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
+    print(
+        f"\nStreetlight listens on {url} with {workers} workers. Try:\n\n"
+        f"  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n",
+        flush=True,
+    )

@@ -1,0 +1,170 @@
+"""Predictions: a version's decision and score for light states, one or many, and the reasons.
+
+Which version answers is the caller's choice; `live_version` is the usual one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model import explanation
+from model.dataset import FloatArray, Outcome, outcome_name
+from model.explanation import Flip
+from model.repository import ModelRepository, VersionNotFoundError
+from model.version import Version, VersionDamagedError
+from service.validation import Problem
+
+
+class NoLiveVersionError(Exception):
+    """There is no version to answer with; the message says what to do."""
+
+
+class LightsError(ValueError):
+    """A light state doesn't fit the version; `problem` names the field."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `version` says to one light state; it walks from a score of 0.5 on."""
+
+    decision: Outcome
+    score: float
+    version: int
+
+
+@dataclass(frozen=True)
+class BatchPrediction:
+    """What `version` says to many light states, column by column, in their order."""
+
+    decisions: list[Outcome]
+    scores: list[float]
+    version: int
+
+
+@dataclass(frozen=True)
+class TurningFlip:
+    """The smallest change of one light that turns the decision."""
+
+    light: int
+    was: float
+    now: float
+    decision: Outcome
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How `version` comes to its score.
+
+    `layers` has each node's value, `relu` which hidden nodes were let through, `weights` the
+    matrices between; `contributions`, a light each, add up to the score.
+    """
+
+    decision: Outcome
+    score: float
+    version: int
+    layers: dict[str, list[float]]
+    relu: dict[str, list[bool]]
+    weights: dict[str, list[list[float]]]
+    contributions: list[float]
+    flip: TurningFlip | None
+
+
+def live_version(repository: ModelRepository) -> Version:
+    """Return the live version.
+
+    Raises:
+        NoLiveVersionError: there is none, or it can't be read.
+    """
+    try:
+        version = repository.live()
+    except (VersionNotFoundError, VersionDamagedError) as error:
+        raise NoLiveVersionError(
+            f"the live version can't be read ({error}); promote another one"
+        ) from error
+    if version is None:
+        raise NoLiveVersionError(
+            "no version is live yet; train one with `streetlight train`, or promote one"
+        )
+    return version
+
+
+def predict(version: Version, lights: Sequence[float]) -> Prediction:
+    """Answer one light state.
+
+    Raises:
+        LightsError: the wrong number of lights, or one that is too large.
+    """
+    _check_count(version, len(lights), "lights")
+    score = version.network.score(lights)
+    if not math.isfinite(score):
+        raise _too_large(version, lights, "lights")
+    return Prediction(outcome_name(score), score, version.number)
+
+
+def predict_batch(version: Version, rows: Sequence[Sequence[float]]) -> BatchPrediction:
+    """Answer many light states at once, each to the bit as `predict` would.
+
+    Raises:
+        LightsError: names the first row at fault.
+    """
+    for i, row in enumerate(rows):
+        if len(row) != version.network.light_count:
+            _check_count(version, len(row), f"lights[{i}]")
+    scores = version.network.scores(np.array(rows, dtype=np.float64))
+    finite = np.isfinite(scores)
+    if not finite.all():
+        i = int(finite.argmin())
+        raise _too_large(version, rows[i], f"lights[{i}]")
+    return BatchPrediction(_decisions(scores), scores.tolist(), version.number)
+
+
+def explain(version: Version, lights: Sequence[float]) -> Explanation:
+    """Say how the score of one light state comes about.
+
+    Raises:
+        LightsError: as for `predict`.
+    """
+    prediction = predict(version, lights)
+    manifest = version.manifest
+    told = explanation.explain(version.network, lights, (manifest.off, manifest.on))
+    return Explanation(
+        prediction.decision,
+        prediction.score,
+        prediction.version,
+        layers={f"layer_{d}": layer for d, layer in enumerate(told.layers)},
+        relu={f"layer_{d}": mask for d, mask in enumerate(told.active, start=1)},
+        weights={name: m.tolist() for name, m in version.network.named_weights.items()},
+        contributions=told.contributions,
+        flip=_turning(told.flip),
+    )
+
+
+def _turning(flip: Flip | None) -> TurningFlip | None:
+    if flip is None:
+        return None
+    return TurningFlip(flip.light, flip.was, flip.now, outcome_name(flip.score), flip.score)
+
+
+def _decisions(scores: FloatArray) -> list[Outcome]:
+    decisions: list[Outcome] = np.where(scores >= 0.5, "walk", "stop").tolist()
+    return decisions
+
+
+def _check_count(version: Version, count: int, field: str) -> None:
+    wanted = version.network.light_count
+    if count != wanted:
+        message = f"version {version.number} expects {wanted} lights, got {count}"
+        raise LightsError(Problem(field, message, count))
+
+
+def _too_large(version: Version, lights: Sequence[float], field: str) -> LightsError:
+    i = max(range(len(lights)), key=lambda light: abs(lights[light]))
+    message = f"too large for version {version.number}: its score would overflow; got {lights[i]}"
+    return LightsError(Problem(f"{field}[{i}]", message, lights[i]))

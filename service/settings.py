@@ -1,0 +1,73 @@
+"""Settings: what an operator may choose, read from the environment once and frozen.
+
+Every setting is a `STREETLIGHT_…` variable, in the environment or in a file `.env`.
+"""
+
+import difflib
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.validation import problems
+
+PREFIX = "STREETLIGHT_"
+
+
+class SettingsError(ValueError):
+    """A setting can't be used; the message names it."""
+
+
+class Settings(BaseSettings):
+    """The settings, their types, bounds and defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore"
+    )
+
+    data_dir: Path = Field(Path("data"), description="The folder that holds all state.")
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="Processes that answer requests, 4 threads each.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="The key that requests that change state must bear.",
+    )
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest request body, in bytes."
+    )
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the versions are."""
+        return self.data_dir / "models"
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value is of the wrong kind or out of bounds, or a name is unknown.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    complaints = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, 1) or known
+            complaints.append(f"{name}: unknown setting; did you mean {' or '.join(close)}?")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        complaints += [
+            f"{PREFIX}{problem.field.upper()}: {problem.message}" for problem in problems(error)
+        ]
+    if complaints:
+        raise SettingsError("; ".join(complaints))
+    return settings

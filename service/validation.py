@@ -1,0 +1,97 @@
+"""Pydantic's errors as sentences that name the field, what was expected, and what came.
+
+Used for request bodies, query strings and settings alike; it knows neither HTTP nor Flask.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import NoneType
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+MOST_PROBLEMS = 20
+MOST_CHARACTERS = 80
+
+EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a JSON object",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "int_type": "a whole number",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "list_type": "a list",
+    "model_type": "a JSON object",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "string_type": "text",
+    "too_long": "at most {max_length} items",
+    "too_short": "at least {min_length} items",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one field; `got` is what came, or the beginning of it."""
+
+    field: str
+    message: str
+    got: bool | float | str | None = None
+
+    def __str__(self) -> str:
+        """The field and what is wrong with it."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
+    """Return the first problems of `error`; an unknown field suggests one of `known_fields`."""
+    return [_problem(details, list(known_fields)) for details in error.errors()[:MOST_PROBLEMS]]
+
+
+def as_json(value: object) -> str:
+    """Return `value` as JSON, cut where it is long: what a message quotes."""
+    if isinstance(value, str):
+        cut = value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS] + "…"
+        return json.dumps(cut, ensure_ascii=False)
+    # Cut before it is written out: what came may be a list of millions.
+    text = json.dumps(value[:MOST_CHARACTERS] if isinstance(value, list) else value, default=repr)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+
+
+def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
+    kind, field, context = details["type"], _path(details["loc"]), details.get("ctx", {})
+    if kind == "json_invalid":
+        return Problem(field, f"malformed JSON: {context['error']}")
+    if kind == "missing":
+        return Problem(field, "required, but missing")
+    quoted = as_json(details["input"])
+    scalar = isinstance(details["input"], (str, float, int, NoneType))
+    whole = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
+    got = json.loads(quoted) if scalar and whole else quoted
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        close = difflib.get_close_matches(field, known_fields, 1)
+        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known_fields)}"
+        return Problem(field, f"unknown field; {hint}", got)
+    if kind in ("value_error", "assertion_error"):
+        return Problem(field, str(context.get("error", details["msg"])), got)
+    # A list that is too long is better counted than shown.
+    came = context.get("actual_length", quoted)
+    expected = EXPECTED[kind].format(**context) if kind in EXPECTED else details["msg"]
+    return Problem(field, f"expected {expected}, got {came}", got)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path

@@ -1,0 +1,202 @@
+"""What there is to tell of versions: the list, one in full, its weight pressure, a difference.
+
+Reading only; what changes which version is live is in `model.repository`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from model import explanation
+from model.dataset import FloatArray, Outcome, outcome_name
+from model.network import weight_names
+from model.promotions import Promotion
+from model.repository import ModelRepository, VersionNotFoundError
+from model.training import error_curve
+from model.version import Version, VersionDamagedError
+
+CURVE_POINTS = 200
+
+Weights = dict[str, list[list[float]]]
+
+
+class IncomparableError(ValueError):
+    """The two versions take different numbers of lights."""
+
+
+@dataclass(frozen=True)
+class VersionList:
+    """Every version, newest first; a damaged one says so instead of its manifest."""
+
+    live: int | None
+    versions: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class VersionDetails:
+    """One version in full: `errors` is its error curve, thinned, as iteration and error."""
+
+    version: int
+    live: bool
+    manifest: dict[str, Any]
+    weights: Weights
+    errors: list[tuple[int, float]]
+    promotions: list[Promotion]
+
+
+@dataclass(frozen=True)
+class RowPressure:
+    """How one training row pulls each weight: up where positive, down where negative."""
+
+    lights: list[float]
+    outcome: float
+    score: float
+    pressure: Weights
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """The weight-pressure table: a part of the rows, and the sums over all of them.
+
+    `up` and `down` add the pulls in each direction, `sum` is what is left of them.
+    """
+
+    version: int
+    total_rows: int
+    rows: list[RowPressure]
+    up: Weights
+    down: Weights
+    sum: Weights
+
+
+@dataclass(frozen=True)
+class Change:
+    """A light state on which two versions decide differently."""
+
+    lights: list[float]
+    was: Outcome
+    now: Outcome
+    difference: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where version `b` decides otherwise than version `a`.
+
+    `compared` light states were tried: every pattern of on and off (`all_patterns`), or, with too
+    many lights for that, the states that either was trained on.
+    """
+
+    a: int
+    b: int
+    compared: int
+    all_patterns: bool
+    largest_difference: float
+    changes: list[Change]
+
+
+def list_versions(repository: ModelRepository) -> VersionList:
+    """Return every version with its manifest."""
+    versions = []
+    for number in reversed(repository.numbers()):
+        try:
+            versions.append(asdict(repository.load(number).manifest))
+        except VersionNotFoundError:
+            continue  # removed since it was listed
+        except VersionDamagedError as error:
+            versions.append({"version": number, "damaged": str(error)})
+    return VersionList(repository.live_number(), versions)
+
+
+def describe_version(repository: ModelRepository, number: int) -> VersionDetails:
+    """Return one version in full.
+
+    Raises:
+        VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
+    """
+    version = repository.load(number)
+    return VersionDetails(
+        version=number,
+        live=repository.live_number() == number,
+        manifest=asdict(version.manifest),
+        weights=_named(version.network.weights),
+        errors=error_curve(version.errors, CURVE_POINTS),
+        promotions=[line for line in repository.history() if line.version == number],
+    )
+
+
+def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
+    """Return the weight pressure on a version's weights of the data it was trained on.
+
+    Args:
+        version: whose weights.
+        offset: the first row to list, from 0.
+        limit: how many rows to list at most.
+    """
+    dataset, network = version.dataset(), version.network
+    listed = range(len(dataset))[offset : offset + limit]
+    pulls = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
+    up, down = explanation.total_pressure(network, dataset)
+    return Pressure(
+        version=version.number,
+        total_rows=len(dataset),
+        rows=[
+            RowPressure(
+                dataset.lights[row].tolist(),
+                float(dataset.walk_vs_stop[row]),
+                network.score(dataset.lights[row].tolist()),
+                _named([pull[i] for pull in pulls]),
+            )
+            for i, row in enumerate(listed)
+        ],
+        up=_named(up),
+        down=_named(down),
+        sum=_named([u + d for u, d in zip(up, down, strict=True)]),
+    )
+
+
+def difference(a: Version, b: Version) -> Difference:
+    """Compare what two versions answer to the same light states.
+
+    Raises:
+        IncomparableError: they take different numbers of lights.
+    """
+    if a.network.light_count != b.network.light_count:
+        raise IncomparableError(
+            f"version {a.number} takes {a.network.light_count} lights and version {b.number} "
+            f"takes {b.network.light_count}: there is nothing to compare"
+        )
+    all_patterns = a.network.light_count <= explanation.MOST_LIGHTS
+    lights = np.unique(np.concatenate([_states(a, all_patterns), _states(b, all_patterns)]), axis=0)
+    was, now = a.network.scores(lights), b.network.scores(lights)
+    changed = np.flatnonzero((was >= 0.5) != (now >= 0.5))
+    return Difference(
+        a=a.number,
+        b=b.number,
+        compared=len(lights),
+        all_patterns=all_patterns,
+        largest_difference=float(np.abs(now - was).max()),
+        changes=[
+            Change(
+                lights[i].tolist(),
+                outcome_name(was[i]),
+                outcome_name(now[i]),
+                float(now[i] - was[i]),
+            )
+            for i in changed
+        ],
+    )
+
+
+def _states(version: Version, all_patterns: bool) -> FloatArray:
+    if not all_patterns:
+        return version.dataset().lights
+    manifest = version.manifest
+    return explanation.patterns(manifest.lights, (manifest.off, manifest.on))
+
+
+def _named(matrices: Sequence[FloatArray]) -> Weights:
+    names = weight_names(len(matrices))
+    return {name: matrix.tolist() for name, matrix in zip(names, matrices, strict=True)}

@@ -1,0 +1,23 @@
+"""The HTTP interface: Flask is imported here and nowhere else.
+
+A module a resource. A view parses, calls one function of `service`, and answers.
+"""
+
+from flask import Flask
+
+from service.bootstrap import Services
+from service.web import access, errors, health, predict, request_id, versions
+
+
+def create_app(services: Services) -> Flask:
+    """Return the WSGI application, all its parts in order."""
+    app = Flask("streetlight", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    app.extensions["streetlight"] = services
+    request_id.init_app(app)
+    errors.init_app(app)
+    access.init_app(app)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(predict.blueprint)
+    app.register_blueprint(versions.blueprint)
+    return app

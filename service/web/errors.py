@@ -1,0 +1,79 @@
+"""Errors: which status each gets, and the one shape of their bodies.
+
+`{"error": "<a sentence>"}`, and `"details"` where fields of the request are at fault.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from model.repository import NothingToRollBackToError, VersionNotFoundError
+from model.version import VersionDamagedError
+from service.predictions import LightsError, NoLiveVersionError
+from service.validation import Problem
+from service.verification import VerificationBusyError
+from service.versions import IncomparableError
+from service.web.exchange import RequestError, answer
+
+STATUS: dict[type[Exception], int] = {
+    IncomparableError: 409,
+    NoLiveVersionError: 503,
+    NothingToRollBackToError: 409,
+    VerificationBusyError: 503,
+    VersionDamagedError: 409,
+    VersionNotFoundError: 404,
+}
+
+
+def init_app(app: Flask) -> None:
+    """Let `app` answer every error as JSON."""
+    for kind in STATUS:
+        app.register_error_handler(kind, _domain_error)
+    app.register_error_handler(RequestError, lambda error: _bad_request(error.problems))
+    app.register_error_handler(LightsError, lambda error: _bad_request([error.problem]))
+    app.register_error_handler(OSError, _storage_error)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def _domain_error(error: Exception) -> Response:
+    status = STATUS[type(error)]
+    response = answer({"error": str(error)}, status)
+    if status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def _bad_request(problems: list[Problem]) -> Response:
+    body: dict[str, Any] = {"error": "; ".join(map(str, problems))}
+    if any(problem.field for problem in problems):
+        body["details"] = [asdict(problem) for problem in problems]
+    return answer(body, 400)
+
+
+def _storage_error(error: OSError) -> Response:
+    current_app.logger.exception("storage failed")
+    return answer({"error": f"the data directory can't be used: {error.strerror or error}"}, 503)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400 and error.response is None:
+        return Response(status=status, headers=error.get_headers())
+    sentence = error.description or error.name
+    if status == 404:
+        sentence = f"there is no {request.path} here; try GET /predict?lights=1,0,1"
+    elif isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or []))
+        sentence = f"{request.path} doesn't take {request.method}; it takes {allowed}"
+    elif isinstance(error, RequestEntityTooLarge):
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        sentence = f"the body is larger than {limit} bytes, the most that is accepted"
+    elif status == 500:
+        sentence = "something went wrong here; the log says what"
+    response = answer({"error": sentence}, status)
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response

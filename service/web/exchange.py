@@ -1,0 +1,75 @@
+"""What every view does: take the services, parse what came, answer with JSON.
+
+Bodies go from bytes through Pydantic whatever their Content-Type: curl's `-d` calls everything a
+form. Answers go from dataclasses to bytes by Pydantic's serialiser.
+"""
+
+from typing import Any, TypeVar, cast
+
+from flask import Response, current_app, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from service.bootstrap import Services
+from service.validation import Problem, problems
+
+
+class Schema(BaseModel):
+    """A request: exact types, finite numbers, and no field that it doesn't know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class RequestError(ValueError):
+    """What came can't be understood; `problems` says where."""
+
+    def __init__(self, found: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, found)))
+        self.problems = found
+
+
+SchemaT = TypeVar("SchemaT", bound=Schema)
+
+
+def services() -> Services:
+    """Return what the application was created with."""
+    return cast(Services, current_app.extensions["streetlight"])
+
+
+def parse_body(schema: type[SchemaT]) -> SchemaT:
+    """Return the request's body as `schema`; an empty body counts as `{}`.
+
+    Raises:
+        RequestError: it isn't one.
+        RequestEntityTooLarge: it is larger than the settings allow.
+    """
+    body = request.get_data(cache=False) or b"{}"
+    if request.content_length is None and len(body) >= (request.max_content_length or 0):
+        # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
+        raise RequestEntityTooLarge
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestError(problems(error, schema.model_fields)) from None
+
+
+def parse_query(schema: type[SchemaT]) -> SchemaT:
+    """Return the query string as `schema`; a name that comes twice is an error.
+
+    Raises:
+        RequestError: it isn't one.
+    """
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise RequestError([Problem(name, "expected once, got more") for name in twice])
+    try:
+        # A query string is all text, so numbers may come as text here, and only here.
+        return schema.model_validate(request.args.to_dict(), strict=False)
+    except ValidationError as error:
+        raise RequestError(problems(error, schema.model_fields)) from None
+
+
+def answer(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever is JSON
+    """Return `payload`, a dataclass or plain data, as a JSON response that ends its line."""
+    return Response(to_json(payload) + b"\n", status, mimetype="application/json")
