@@ -97,7 +97,7 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         value = getattr(default, name.removeprefix("--").replace("-", "_"))
         # As a person would type it: argparse reads a default that is text like an option.
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
-        parser.add_argument(name, default=text, metavar="", **settings)
+        parser.add_argument(name, default=text, **settings)
 
     parser.add_argument(
         "--dataset", metavar="FILE.csv|lab|lab-direct", default="lab", help="what to learn from"

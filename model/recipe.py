@@ -19,7 +19,7 @@ class Recipe:
             A batch moves the weights by the average over its rows.
         seed: of the random start. The same recipe on the same data gives the same bits.
         restarts: how many further seeds (seed + 1, seed + 2 …) may be tried until the target is
-            met. Random starts often fail: 106 of the lab's first 200 seeds do.
+            met. Random starts often fail: 105 of the first 200 seeds do on the lab's data.
         target_error: what a training must reach: the squared errors, summed over the rows.
             `None` accepts any.
         patience: early stopping: end a run once it meets its target, or once so many iterations

@@ -101,7 +101,8 @@ def write(
 def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
     """Open an `.npz`; whatever goes wrong with it inside the block is a `VersionDamagedError`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since np.load leaves a file that is no zip open.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             yield file
     except FileNotFoundError:
         raise

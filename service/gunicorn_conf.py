@@ -5,6 +5,7 @@
 """
 
 import os
+import signal
 from typing import Any
 
 from service.settings import load_settings
@@ -37,7 +38,11 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has n
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
-    """Say where the server listens, once the first worker does, and what to try."""
+    """Stop without a deadlock; and, from the first worker, say where it listens and what to try."""
+    # gunicorn's quick stop shuts the thread pool down inside a signal handler, and hangs until
+    # graceful_timeout where the signal came while the pool was being given a request.
+    for quick in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(quick, worker.handle_exit)
     if worker.age != 1:
         return
     from service.bootstrap import bootstrap  # noqa: PLC0415 - keeps numpy out of the parent
@@ -47,7 +52,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
     url = f"http://{everywhere.get(_settings.host, _host)}:{_settings.port}"
     lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
     print(
-        f"\nStreetlight listens on {url} with {workers} workers. Try:\n\n"
+        f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. Try:\n\n"
         f"  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n",
         flush=True,
     )

@@ -82,8 +82,6 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         close = difflib.get_close_matches(field, known_fields, 1)
         hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known_fields)}"
         return Problem(field, f"unknown field; {hint}", got)
-    if kind in ("value_error", "assertion_error"):
-        return Problem(field, str(context.get("error", details["msg"])), got)
     # A list that is too long is better counted than shown.
     came = context.get("actual_length", quoted)
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else details["msg"]

@@ -45,7 +45,7 @@ def _guard() -> Response | None:
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     wanted = key.get_secret_value().encode()
-    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted):
+    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), wanted):
         return None
     response = answer(
         {"error": "this changes state: expected the header Authorization: Bearer <the API key>"},

@@ -1,0 +1,1 @@
+"""Tests: `model/` and `service/` mirror the packages; `server.py` starts real servers."""

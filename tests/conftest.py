@@ -1,0 +1,26 @@
+"""What several tests share: how hypothesis runs, and real servers to talk to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.server import Server
+
+hypothesis.settings.register_profile("project", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with version 1, the lab's, live; for tests that change nothing in it."""
+    with Server(tmp_path_factory.mktemp("shared")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, with version 1, the lab's, live."""
+    with Server(tmp_path) as server:
+        yield server

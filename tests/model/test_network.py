@@ -1,0 +1,105 @@
+"""One row and many rows, plain floats and arrays, give the same bits."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from model.network import BLOCK, Network
+
+numbers = st.floats(-100, 100)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    sizes = [*draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)), 1]
+    return Network(
+        tuple(
+            draw(arrays(np.float64, (rows, columns), elements=numbers))
+            for rows, columns in pairwise(sizes)
+        ),
+        draw(st.sampled_from(["relu", "linear"])),
+        draw(st.floats(0.1, 100)),
+    )
+
+
+@given(networks(), st.data())
+def test_a_row_scores_the_same_to_the_bit_alone_and_among_others(
+    network: Network, data: st.DataObject
+) -> None:
+    shape = (data.draw(st.integers(1, 6)), network.light_count)
+    lights = data.draw(arrays(np.float64, shape, elements=numbers))
+
+    alone = np.array([network.score(row) for row in lights.tolist()])
+
+    assert alone.tobytes() == network.scores(lights).tobytes()
+
+
+@given(networks())
+def test_scores_are_the_matrix_products(network: Network) -> None:
+    lights = np.linspace(-1, 1, 7 * network.light_count).reshape(7, -1)
+    layer = lights / network.scale
+    for matrix in network.weights[:-1]:
+        layer = layer @ matrix
+        layer = np.maximum(layer, 0) if network.activation == "relu" else layer
+    expected = (layer @ network.weights[-1])[:, 0]
+
+    np.testing.assert_allclose(network.scores(lights), expected, rtol=1e-9, atol=1e-6)
+
+
+def test_many_rows_are_worked_on_in_blocks_and_none_is_lost() -> None:
+    network = Network((np.array([[1.0], [2.0]]),))
+    lights = np.arange(2.0 * (2 * BLOCK + 1)).reshape(-1, 2)
+
+    np.testing.assert_array_equal(network.scores(lights), lights @ [1, 2])
+
+
+def test_a_light_that_overflows_gives_no_finite_score_either_way() -> None:
+    network = Network((np.array([[1e200, -1e200]] * 2), np.array([[1.0], [1.0]])))
+    lights = [1e200, 1e200]
+
+    assert not np.isfinite(network.score(lights))
+    assert not np.isfinite(network.scores(np.array([lights])))[0]
+
+
+def test_it_names_its_parts() -> None:
+    network = Network((np.ones((3, 4)), np.ones((4, 1))))
+
+    assert list(network.named_weights) == ["weights_0_1", "weights_1_2"]
+    assert (network.light_count, network.hidden_sizes) == (3, (4,))
+
+
+def test_a_logged_network_does_not_show_its_weights() -> None:
+    assert repr(Network((np.ones((3, 4)), np.ones((4, 1))))) == "Network(3-4-1, relu)"
+
+
+def test_weights_can_not_be_changed() -> None:
+    network = Network((np.ones((3, 1)),))
+
+    with pytest.raises(ValueError, match="read-only"):
+        network.weights[0][0] = 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "complaint"),
+    [
+        ((), "expected weight matrices"),
+        ((np.ones(3),), "expected weight matrices"),
+        ((np.ones((3, 4)),), "end in one output"),
+        ((np.ones((3, 4)), np.ones((5, 1))), "chain"),
+        ((np.array([[np.nan]]),), "finite"),
+    ],
+)
+def test_impossible_weights_are_refused(weights: tuple[np.ndarray, ...], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Network(weights)
+
+
+def test_impossible_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="scale above 0"):
+        Network((np.ones((3, 1)),), scale=0)
+    with pytest.raises(ValueError, match="relu or linear"):
+        Network((np.ones((3, 1)),), activation="tanh")  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""`python -m model`, as a person runs it."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.dataset import LAB, LAB_DIRECT, Dataset
+from model.repository import ModelRepository
+
+
+def job(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "model", *options],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_it_trains_the_lab_s_network_and_lets_it_go_live(tmp_path: Path) -> None:
+    run = job(cwd=tmp_path)
+
+    assert run.returncode == 0
+    assert "iteration 60/60  seed 1  error 1.50556226651e-05" in run.stderr
+    assert run.stderr.count("\n") == 6
+    assert "accuracy  100.0% of 4 observations" in run.stdout
+    assert "0 1 1                     walk     walk      0.998553" in run.stdout
+    assert run.stdout.endswith("published version 1: models/1.npz\nversion 1 is live\n")
+    assert ModelRepository(tmp_path / "models").live_number() == 1
+
+
+def test_every_field_of_the_recipe_is_an_option(tmp_path: Path) -> None:
+    run = job(
+        *("--hidden-sizes", "8,4", "--alpha", "0.1", "--iterations", "400", "--batch-size", "2"),
+        *("--seed", "3", "--restarts", "9", "--target-error", "0.5", "--patience", "50"),
+        *("--weight-decay", "0.0001", "--activation", "relu", "--models", "elsewhere"),
+        cwd=tmp_path,
+    )
+
+    assert run.returncode == 0, run.stderr
+    recipe = ModelRepository(tmp_path / "elsewhere").load(1).manifest.recipe
+    assert (recipe.hidden_sizes, recipe.alpha, recipe.iterations) == ((8, 4), 0.1, 400)
+    assert (recipe.batch_size, recipe.seed, recipe.restarts) == (2, 3, 9)
+    assert (recipe.target_error, recipe.patience, recipe.weight_decay) == (0.5, 50, 0.0001)
+
+
+def test_words_stand_for_what_numbers_can_not_say(tmp_path: Path) -> None:
+    run = job(
+        *("--hidden-sizes", "none", "--batch-size", "all", "--target-error", "none"),
+        *("--patience", "none", "--dataset", "lab-direct"),
+        cwd=tmp_path,
+    )
+
+    assert run.returncode == 0, run.stderr
+    manifest = ModelRepository(tmp_path / "models").load(1).manifest
+    assert manifest.dataset == "lab-direct"
+    assert manifest.recipe.hidden_sizes == ()
+    assert (manifest.recipe.batch_size, manifest.recipe.target_error) == (None, None)
+
+
+def test_a_target_that_is_not_met_makes_no_version(tmp_path: Path) -> None:
+    run = job("--activation", "linear", "--restarts", "2", cwd=tmp_path)
+
+    assert run.returncode == 1
+    assert "no version: the error is 1" in run.stderr
+    assert "above the target of 0.01, with all 3 seeds" in run.stderr
+    assert ModelRepository(tmp_path / "models").numbers() == []
+
+
+def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
+    run = job(
+        *("--hidden-sizes", "none", "--alpha", "50", "--iterations", "2000", "--restarts", "0"),
+        cwd=tmp_path,
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("python -m model: training diverged: the error")
+    assert ModelRepository(tmp_path / "models").numbers() == []
+
+
+def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
+    rows = [*LAB.lights.tolist(), [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    outcomes = [*LAB.walk_vs_stop.tolist(), 0.0, 1.0]
+    Dataset(np.array(rows), np.array(outcomes)).to_csv(tmp_path / "corner.csv")
+
+    run = job("--dataset", "corner.csv", "--iterations", "500", cwd=tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    assert "conflicts 1 light states seen with both outcomes" in run.stdout
+    assert "1 1 1                     0.333    stop" in run.stdout
+    manifest = ModelRepository(tmp_path / "models").load(1).manifest
+    assert (manifest.dataset, manifest.rows, manifest.conflicts) == ("corner.csv", 4, 1)
+    assert manifest.accuracy == pytest.approx(5 / 6)
+
+
+def test_a_long_dataset_is_shown_in_part(tmp_path: Path) -> None:
+    many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
+    many.to_csv(tmp_path / "many.csv")
+
+    run = job("--dataset", "many.csv", cwd=tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    assert "… and 10 more rows" in run.stdout
+
+
+def test_no_promote_leaves_what_is_live(tmp_path: Path) -> None:
+    job(cwd=tmp_path)
+    run = job("--no-promote", "--seed", "5", cwd=tmp_path)
+
+    assert run.returncode == 0
+    repository = ModelRepository(tmp_path / "models")
+    assert repository.numbers() == [1, 2]
+    assert repository.live_number() == 1
+    assert repository.load(2).manifest.parent == 1
+
+
+def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "model", "--if-missing"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [run.communicate(timeout=60)[0] for run in runs]
+
+    assert [run.returncode for run in runs] == [0] * 4
+    assert said.count("version 1 is live: nothing to train\n") == 3
+    assert ModelRepository(tmp_path / "models").numbers() == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--alpha", "fast"), 'argument --alpha: expected a number, got "fast"'),
+        (("--alpha", "-1"), "alpha: expected a number from 1e-09"),
+        (("--hidden-sizes", "4,x"), 'argument --hidden-sizes: expected a whole number, got "x"'),
+        (("--iterations", "1.5"), 'argument --iterations: expected a whole number, got "1.5"'),
+        (("--batch-size", "0"), "batch_size: expected a whole number from 1"),
+        (("--activation", "tanh"), "invalid choice: 'tanh'"),
+        (("--dataset", "nowhere.csv"), "nowhere.csv: No such file or directory"),
+        (("--dataset", "bad.csv"), 'bad.csv: line 2: left: expected a finite number, got "on"'),
+        (("--models", "bad.csv"), "bad.csv"),
+    ],
+)
+def test_what_is_at_fault_is_named_on_the_last_line(
+    tmp_path: Path, options: tuple[str, ...], complaint: str
+) -> None:
+    (tmp_path / "bad.csv").write_text("left,outcome\non,walk\n")
+
+    run = job(*options, cwd=tmp_path)
+
+    assert run.returncode == 2
+    assert complaint in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+
+
+def test_on_a_terminal_progress_is_a_bar(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "model"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs
+    ) as run:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the terminal is gone with its last user
+                break
+    os.close(ours)
+
+    assert run.returncode == 0
+    assert b"\r[" + b"#" * 30 + b"] 60/60  seed 1  error 1.50556226651e-05" in shown
+    assert shown.count(b"\r[") == 60

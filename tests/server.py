@@ -1,0 +1,127 @@
+"""A real server for tests: `streetlight serve` as a process of its own, spoken to over HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import urllib3
+
+STREETLIGHT = str(Path(sys.executable).with_name("streetlight"))
+DEADLINE = 30.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """Return this process's environment with `settings` as `STREETLIGHT_…` and no others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("STREETLIGHT_")}
+    return inherited | {f"STREETLIGHT_{k.upper()}": str(v) for k, v in settings.items()}
+
+
+def streetlight(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [STREETLIGHT, *arguments],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Server:
+    """`streetlight serve` on a free port, from `with` to the end of its block."""
+
+    def __init__(self, data_dir: Path, **settings: object) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {"data_dir": data_dir, "port": self.port, "workers": 1, **settings}
+        self.log = data_dir / "serve.log"
+        self.pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=DEADLINE)
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [STREETLIGHT, "serve"],
+                env=environment(**self.settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.wait_until_ready()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server answers."""
+        deadline = time.monotonic() + DEADLINE
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop(signal.SIGKILL)
+                raise AssertionError(f"the server doesn't answer:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """End the server by a signal and return its exit status."""
+        self.pool.clear()
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            return self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+
+    def said(self, text: str) -> str:
+        """Wait until `text` stands in the log, and return all of it."""
+        deadline = time.monotonic() + DEADLINE
+        while text not in (log := self.log.read_text()):
+            assert time.monotonic() < deadline, f"{text!r} is not in:\n{log}"
+            time.sleep(0.02)
+        return log
+
+    def request(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; a body that isn't bytes or text goes as JSON."""
+        arguments: dict[str, Any] = {"headers": headers or None, "redirect": False}
+        if body is not None:
+            arguments["body" if isinstance(body, (bytes, str)) else "json"] = body
+        return self.pool.request(method, self.url + path, **arguments)
+
+    def get(self, path: str, **headers: str) -> Any:
+        """Return the JSON of a 200."""
+        return self.expect(200, "GET", path, **headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Any:
+        """Return the JSON of a 200."""
+        return self.expect(200, "POST", path, body, **headers)
+
+    def expect(
+        self, status: int, method: str, path: str, body: object = None, **headers: str
+    ) -> Any:
+        """Return the JSON of an answer that must have `status`."""
+        response = self.request(method, path, body, **headers)
+        assert response.status == status, response.data[:1000]
+        return response.json()
+
+    def _ready(self) -> bool:
+        try:
+            return self.request("GET", "/readyz").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
