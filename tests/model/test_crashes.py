@@ -57,12 +57,14 @@ def check_goes_on(folder: Path) -> None:
     assert record[-1].version == repository.live_number() == version.number
 
 
+@pytest.mark.storm
+@pytest.mark.timeout(1200)
 def test_dying_at_any_step_of_publishing_and_promoting_leaves_only_whole_versions(
     tmp_path: Path,
 ) -> None:
     """Every call that touches a file is, in turn, the one at which the process is gone."""
     process = start(die_at_every_step, tmp_path, EVERY)
-    process.join(100)
+    process.join(1000)
     assert process.exitcode == 0
 
     folders = list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Training: gradients, the kinds of descent, restarts, stopping, and the pattern behind the matrix."""
+"""Training: gradients, kinds of descent, restarts, stopping, and the pattern behind the matrix."""
 
 from dataclasses import replace
 

@@ -1,0 +1,80 @@
+"""The arithmetic: plain floats against numpy for one row, fixed order against BLAS for many."""
+
+import timeit
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from model.dataset import LAB
+from model.descent import pass_by_batches, pass_by_rows
+from model.network import forward
+from model.recipe import Recipe
+from model.repository import ModelRepository
+from model.training import fit, initial_network
+
+ROWS = 1_000_000
+
+
+def seconds(work: Callable[[], object], repeat: int = 5) -> float:
+    """Return the shortest time that `work` takes, out of enough calls to be measured."""
+    timer = timeit.Timer(work)
+    number, _ = timer.autorange()
+    return min(timer.repeat(repeat, number)) / number
+
+
+def compare(
+    what: str, ours: Callable[[], object], other: str, theirs: Callable[[], object]
+) -> None:
+    """Print both times, and the ratio of the other to ours."""
+    a, b = seconds(ours), seconds(theirs)
+    print(f"{what:<44} {a * 1e6:>12.1f} us   {other}: {b * 1e6:>12.1f} us   ratio {b / a:.2f}")
+
+
+def main(folder: Path) -> None:
+    """Compare each choice that was made for speed, or in spite of it, with its alternative."""
+    network = fit(LAB, Recipe()).network
+    step = {"alpha": 0.2, "weight_decay": 0.0}
+    columns = [list(matrix) for matrix in network.columns]
+    rows, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
+    arrays = [matrix.copy() for matrix in initial_network(LAB, Recipe(), 1).weights]
+    compare(
+        "stochastic pass over the lab, plain floats",
+        lambda: pass_by_rows(columns, rows, outcomes, activation="relu", **step),
+        "numpy",
+        lambda: pass_by_batches(
+            arrays, LAB.lights, LAB.walk_vs_stop, batch_size=1, activation="relu", **step
+        ),
+    )
+    compare(
+        "one score, plain floats",
+        lambda: network.score([1.0, 0.0, 1.0]),
+        "numpy",
+        lambda: network.scores(LAB.lights[:1]),
+    )
+    repository = ModelRepository(folder)
+    repository.publish(fit(LAB, Recipe()), LAB, name="lab", parent=None)
+    repository.promote(1)
+    compare(
+        "ask which version is live, by its link",
+        repository.live,
+        "load it",
+        lambda: repository.load(1),
+    )
+    lights = np.random.default_rng(0).uniform(0, 1, (ROWS, 3))
+
+    def with_blas() -> object:
+        return np.maximum(lights @ network.weights[0], 0) @ network.weights[1]
+
+    compare(
+        f"{ROWS:,} scores, in fixed order and blocks",
+        lambda: network.scores(lights),
+        "BLAS",
+        with_blas,
+    )
+    compare(
+        f"{ROWS:,} scores, in blocks",
+        lambda: network.scores(lights),
+        "at once",
+        lambda: forward(network.weights, lights, "relu"),
+    )

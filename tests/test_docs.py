@@ -1,0 +1,169 @@
+"""The documentation is true: every shell block runs, and every route, setting and module is there.
+
+A block is ```console: lines after `$ ` are commands, what follows is their output, `…` stands for
+anything, and an answer may go on where the block ends with `…`. `make serve` starts the server that
+the commands after it talk to; it runs on another port and in a folder of its own.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.bootstrap import bootstrap
+from service.settings import PREFIX, Settings
+from service.web import create_app
+from tests.server import DEADLINE, environment, free_port
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+
+
+@dataclass
+class Command:
+    line: str
+    expected: str
+
+
+def commands(page: Path) -> Iterator[Command]:
+    """Every command of a page, in order."""
+    for language, block in re.findall(
+        r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    ):
+        assert language in ("console", ""), f"{page.name}: a {language} block would not be tested"
+        if language == "":
+            assert "$ " not in block
+            continue
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, expected = part.partition("\n")
+            yield Command(line, expected)
+
+
+def matches(expected: str, said: str) -> bool:
+    pattern = ".*".join(map(re.escape, expected.strip().split("…")))
+    return re.fullmatch(pattern, said.strip(), re.DOTALL) is not None
+
+
+class Shell:
+    """Runs a page's commands as its reader would, but on another port and in a new folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = str(free_port())
+        self.server: subprocess.Popen[str] | None = None
+        scripts = Path(sys.executable).parent
+        (folder / ".venv").mkdir()
+        (folder / ".venv" / "bin").symlink_to(scripts)
+        self.environment = environment(data_dir="data", port=self.port, workers=2)
+        # What the reader's machine makes of `make serve` is made already, in this environment.
+        self.environment["VENV"] = str(scripts.parent)
+        self.environment.pop("MAKEFLAGS", None)
+
+    def run(self, command: Command) -> None:
+        line = command.line.replace("8000", self.port)
+        expected = command.expected.replace("8000", self.port)
+        if line == "make serve":
+            said = self.serve(expected)
+        else:
+            line = re.sub(r"^curl ", "curl -sS ", line)
+            said = subprocess.run(
+                ["bash", "-c", line],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=DEADLINE,
+                check=False,
+            ).stdout
+        assert matches(expected, said), f"$ {line}\nexpected:\n{expected}\ngot:\n{said}"
+
+    def serve(self, expected: str) -> str:
+        """Start the server by the page's own command and read on until all is said."""
+        makefile = ["make", "--silent", "--file", str(ROOT / "Makefile"), "--directory", str(ROOT)]
+        self.environment["STREETLIGHT_DATA_DIR"] = str(self.folder / "data")
+        self.server = subprocess.Popen(
+            [*makefile, "serve"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.environment["STREETLIGHT_DATA_DIR"] = "data"
+        timer = threading.Timer(DEADLINE, self.server.kill)
+        timer.start()
+        said = ""
+        assert self.server.stdout is not None
+        for line in self.server.stdout:
+            said += line
+            if matches(expected, said):
+                break
+        timer.cancel()
+        return said
+
+    def close(self) -> None:
+        if self.server:
+            os.killpg(self.server.pid, 15)
+            assert self.server.stdout is not None
+            self.server.stdout.read()
+            self.server.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_answers_as_the_page_says(page: Path, tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    try:
+        for command in commands(page):
+            shell.run(command)
+    finally:
+        shell.close()
+
+
+def test_the_comparison_can_fail() -> None:
+    assert matches("a…c\n", "abc\n")
+    assert not matches("a…c\n", "abcd\n")
+    assert not matches("walk", "stop")
+
+
+def test_every_route_is_in_the_readme(tmp_path: Path) -> None:
+    app = create_app(bootstrap(Settings(data_dir=tmp_path)))
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            assert f"`{method} {path}`" in README
+
+
+def test_every_setting_and_its_default_is_in_the_readme() -> None:
+    for name, field in Settings.model_fields.items():
+        row = next(line for line in README.splitlines() if f"`{PREFIX}{name.upper()}`" in line)
+        if field.default is not None and not field.default_factory:
+            assert f"`{field.default}`" in row
+
+
+def test_every_module_is_on_the_map() -> None:
+    code_map = README[README.index("## Working on it") :]
+    for module in [*ROOT.glob("model/*.py"), *ROOT.glob("service/**/*.py")]:
+        assert module.stem == "__init__" or module.stem in code_map.split(), module
+
+
+def test_every_make_target_is_in_the_readme_and_in_the_help() -> None:
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(targets) == 10
+    for target in targets:
+        assert re.search(rf"^{target} ", told.stdout, re.MULTILINE)
+        assert f"`{target}`" in README or f"make {target}" in README
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page}: {target}"
