@@ -7,6 +7,7 @@ the commands after it talk to; it runs on another port and in a folder of its ow
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -111,10 +112,8 @@ class Shell:
 
     def close(self) -> None:
         if self.server:
-            os.killpg(self.server.pid, 15)
-            assert self.server.stdout is not None
-            self.server.stdout.read()
-            self.server.wait(DEADLINE)
+            os.killpg(self.server.pid, signal.SIGTERM)
+            self.server.communicate(timeout=DEADLINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
