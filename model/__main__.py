@@ -10,7 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from model.dataset import LAB_DATASETS, Dataset, DatasetError
+from model import csvfile
+from model.dataset import LAB_DATASETS, DatasetError
 from model.network import Activation
 from model.recipe import Recipe
 from model.report import ProgressReport, summary
@@ -57,7 +58,7 @@ def main(argv: Sequence[str], prog: str = "python -m model", models: Path = Path
 def _train(
     prog: str, options: argparse.Namespace, recipe: Recipe, repository: ModelRepository
 ) -> int:
-    dataset = LAB_DATASETS.get(options.dataset) or Dataset.from_csv(Path(options.dataset))
+    dataset = LAB_DATASETS.get(options.dataset) or csvfile.read(Path(options.dataset))
     if dataset.conflicts:
         dataset = dataset.grouped()
     report = ProgressReport(recipe)

@@ -1,14 +1,10 @@
-"""Observations as matrices: light states, what people did, the lab's two datasets, CSV.
+"""Observations as matrices: light states, what people did, the lab's two datasets.
 
-What a network makes of them is in `network`, how it learns from them in `training`.
+Reading and writing them as CSV is in `csvfile`, how a network learns from them in `training`.
 """
 
-import csv
-import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,8 +12,6 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Outcome = Literal["walk", "stop"]
-
-OUTCOMES = {"walk": 1.0, "1": 1.0, "stop": 0.0, "0": 0.0}
 
 
 class DatasetError(ValueError):
@@ -119,93 +113,16 @@ class Dataset:
         right = np.where(scores >= 0.5, self.walk_vs_stop, 1 - self.walk_vs_stop)
         return float((right * self.counts).sum() / self.counts.sum())
 
-    @classmethod
-    def from_csv(cls, path: Path) -> "Dataset":
-        """Read a CSV: a header (one column a light, then `outcome`) and a row an observation.
-
-        Raises:
-            DatasetError: names the file, the line and what was expected there.
-            OSError: the file can't be read.
-        """
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            try:
-                return cls._from_lines(csv.reader(file, strict=True))
-            except (DatasetError, csv.Error, UnicodeDecodeError) as error:
-                raise DatasetError(f"{path}: {error}") from error
-
-    @classmethod
-    def _from_lines(cls, lines: "Iterable[list[str]]") -> "Dataset":
-        reader = iter(lines)
-        header = [name.strip() for name in next(reader, [])]
-        if len(header) < 2 or header[-1].lower() != "outcome":
-            raise DatasetError(
-                f"line 1: expected a header of light names and then outcome, got {header}"
-            )
-        states: list[list[float]] = []
-        outcomes: list[float] = []
-        number = 1
-        for row in reader:
-            # The reader's own count, since a quoted cell may hold line breaks.
-            number = getattr(reader, "line_num", number + 1)
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DatasetError(f"line {number}: expected {len(header)} columns, got {len(row)}")
-            outcome = OUTCOMES.get(row[-1].strip().lower())
-            if outcome is None:
-                raise DatasetError(
-                    f'line {number}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"'
-                )
-            pairs = zip(header[:-1], row[:-1], strict=True)
-            states.append([_light(cell, f"line {number}: {name}") for name, cell in pairs])
-            outcomes.append(outcome)
-        if not states:
-            raise DatasetError(f"line {number + 1}: expected at least one observation, got none")
-        return cls(np.array(states), np.array(outcomes))
-
-    def to_csv(self, path: Path) -> None:
-        """Write what `from_csv` reads.
-
-        Raises:
-            DatasetError: a row's outcome is a mean, which a CSV of observations can't say.
-        """
-        means = (self.walk_vs_stop != 0) & (self.walk_vs_stop != 1)
-        if means.any():
-            row = int(means.argmax())
-            raise DatasetError(
-                f"row {row + 1}: outcome: expected walk or stop, "
-                f"got a mean of {self.walk_vs_stop[row]:.3g}"
-            )
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*(f"light_{i}" for i in range(self.light_count)), "outcome"])
-            for lights, outcome, count in zip(
-                self.lights.tolist(), self.walk_vs_stop.tolist(), self.counts.tolist(), strict=True
-            ):
-                cells = [f"{light:.17g}" for light in lights]
-                writer.writerows([[*cells, outcome_name(outcome)]] * count)
-
-
-def _light(cell: str, place: str) -> float:
-    try:
-        light = float(cell)
-    except ValueError:
-        light = math.nan
-    if not math.isfinite(light):
-        raise DatasetError(f'{place}: expected a finite number, got "{cell}"')
-    return light
-
-
-def _lab(states: Sequence[Sequence[float]], outcomes: Sequence[float]) -> Dataset:
-    return Dataset(np.array(states, dtype=np.float64), np.array(outcomes, dtype=np.float64))
-
 
 # Four states, no light of which correlates with the outcome: what a hidden layer is for.
-LAB = _lab([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]], [1, 1, 0, 0])
+LAB = Dataset(
+    np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]], float), np.array([1, 1, 0, 0], float)
+)
 
 # Six states whose middle light alone decides.
-LAB_DIRECT = _lab(
-    [[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 0, 1]], [0, 1, 0, 1, 1, 0]
+LAB_DIRECT = Dataset(
+    np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 0, 1]], float),
+    np.array([0, 1, 0, 1, 1, 0], float),
 )
 
 LAB_DATASETS = {"lab": LAB, "lab-direct": LAB_DIRECT}

@@ -1,6 +1,6 @@
-"""What a person sees of a training: progress while it runs, and a summary at the end.
+"""What a person sees of a training: progress while it runs, a summary, the curve of its errors.
 
-Text only; what to train and where to keep it is in `__main__`.
+What to train and where to keep it is in `__main__`.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 
 from model.dataset import Dataset, FloatArray, outcome_name
 from model.recipe import Recipe
-from model.training import Progress, Training, error_curve
+from model.training import Progress, Training
 
 WIDTH, HEIGHT = 60, 8
 MOST_ROWS = 20
@@ -86,3 +86,9 @@ def plot(errors: FloatArray) -> str:
     lines.append(f"{'':>8} +" + "-" * len(curve))
     lines.append(f"{'':>10}1{last:>{max(len(curve) - 1, len(last) + 1)}}")
     return "\n".join(lines)
+
+
+def error_curve(errors: FloatArray, points: int) -> list[tuple[int, float]]:
+    """Thin `errors` to at most `points` pairs of iteration (from 1) and error, ends included."""
+    kept = np.unique(np.linspace(0, len(errors) - 1, min(points, len(errors))).round().astype(int))
+    return [(int(i) + 1, float(errors[i])) for i in kept]

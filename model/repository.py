@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.dataset import Dataset
+from model.live_link import LiveLink, sync_folder
 from model.manifest import describe
 from model.promotions import Action, Promotion, PromotionRecord
 from model.training import Training
@@ -36,7 +37,7 @@ class ModelRepository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._link = folder / "live"
+        self._link = LiveLink(folder / "live")
         self._promotions = PromotionRecord(folder / "promotions.jsonl")
         self._held: Version | None = None
 
@@ -60,21 +61,21 @@ class ModelRepository:
             for leftover in self.folder.glob(".new-*"):
                 leftover.unlink()
             # A number is never given twice, even where its file is gone.
-            number = 1 + max([0, *self.numbers(), *(p.version for p in self.history())])
+            number = 1 + max([0, *self.versions(), *(p.version for p in self.history())])
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
                 write(file, number, manifest, training, dataset)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
                 os.link(file.name, self.path(number))
-            self._sync()
+            sync_folder(self.folder)
         return self.load(number)
 
     def path(self, number: int) -> Path:
         """Where version `number` is, or would be."""
         return self.folder / f"{number}.npz"
 
-    def numbers(self) -> list[int]:
+    def versions(self) -> list[int]:
         """The versions that there are, ascending."""
         if not self.folder.is_dir():
             return []
@@ -91,7 +92,9 @@ class ModelRepository:
         try:
             version = Version.load(self.path(number))
         except FileNotFoundError as error:
-            raise VersionNotFoundError(f"no version {number}; {_spoken(self.numbers())}") from error
+            raise VersionNotFoundError(
+                f"no version {number}; {_spoken(self.versions())}"
+            ) from error
         if version.number != number:
             raise VersionDamagedError(f"{version.path}: it holds version {version.number}")
         return version
@@ -102,14 +105,7 @@ class ModelRepository:
         Raises:
             VersionDamagedError: the link names something that can't be a version.
         """
-        try:
-            name = os.readlink(self._link)  # noqa: PTH115 - on the path of every request
-        except FileNotFoundError:
-            return None
-        stem = name.removesuffix(".npz")
-        if not stem.isdecimal():
-            raise VersionDamagedError(f"{self._link}: it points to {name}")
-        return int(stem)
+        return self._link.number()
 
     def live(self) -> Version | None:
         """The version that is live at this moment, loaded; `None` where none ever was.
@@ -175,23 +171,16 @@ class ModelRepository:
 
     def _switch(self, action: Action, number: int, reason: str) -> Promotion:
         live = self.live_number()
-        self._point(number)
+        self._link.point(number)
         try:
             return self._promotions.append(action, number, live, reason)
         except OSError:
             # What can't be put on record doesn't happen.
             if live is None:
-                self._link.unlink()
+                self._link.remove()
             else:
-                self._point(live)
+                self._link.point(live)
             raise
-
-    def _point(self, number: int) -> None:
-        beside = self.folder / ".live-new"
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(f"{number}.npz")
-        beside.replace(self._link)
-        self._sync()
 
     def _recover(self) -> None:
         """Put on record what a crash left off: the link is the truth."""
@@ -199,13 +188,6 @@ class ModelRepository:
         on_record = been_live[-1] if been_live else None
         if live is not None and live != on_record:
             self._promotions.append("recover", live, on_record, "found live, but not on record")
-
-    def _sync(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _spoken(numbers: list[int]) -> str:

@@ -88,7 +88,7 @@ def gradient_descent(
     Args:
         network: the start; it is not changed.
         dataset: what to learn.
-        recipe: seed, restarts and hidden_sizes don't matter here.
+        recipe: how; seed, restarts and hidden_sizes don't matter here.
         report: called after each pass with its number, from 1, and its error. An exception that
             it raises ends the run: that is how a training is cancelled.
 
@@ -96,7 +96,8 @@ def gradient_descent(
         TrainingDivergedError: the error is no longer a finite number.
     """
     one_pass, weights = _prepare(network, dataset, recipe)
-    target, patience = recipe.target_error, recipe.patience
+    # Without a target, one that no error is low enough for: it ends nothing early.
+    target = -1.0 if recipe.target_error is None else recipe.target_error
     errors: list[float] = []
     lowest, since_lowest = math.inf, 0
 
@@ -112,14 +113,11 @@ def gradient_descent(
             report(iteration, error)
             since_lowest = 0 if error < lowest else since_lowest + 1
             lowest = min(lowest, error)
-            if patience is None:
+            if recipe.patience is None:
                 continue
             # The pass met the target with weights that it then changed, so ask the new ones.
-            if since_lowest >= patience or (
-                target is not None
-                and error <= target
-                and squared_error(current(), dataset) <= target
-            ):
+            met = error <= target and squared_error(current(), dataset) <= target
+            if met or since_lowest >= recipe.patience:
                 break
         if not all(np.isfinite(matrix).all() for matrix in weights()):
             raise _diverged(recipe, "the weights overflowed")
@@ -131,11 +129,9 @@ def _prepare(
 ) -> tuple[Callable[[], float], Callable[[], tuple[FloatArray, ...]]]:
     """Return a function that makes one pass over the data, and one that tells its weights."""
     layer_0 = dataset.lights / network.scale
-    step: _Step = {
-        "alpha": recipe.alpha,
-        "weight_decay": recipe.weight_decay,
-        "activation": network.activation,
-    }
+    step = _Step(
+        alpha=recipe.alpha, weight_decay=recipe.weight_decay, activation=network.activation
+    )
     if recipe.batch_size == 1:
         columns = [list(matrix) for matrix in network.columns]
         rows, outcomes = layer_0.tolist(), dataset.walk_vs_stop.tolist()
@@ -195,19 +191,12 @@ def fit(
         except TrainingDivergedError as no_network:
             diverged = no_network
             continue
-        scores = network.scores(dataset.lights)
         error = squared_error(network, dataset)
         if best is None or error < best.error:
-            accuracy = dataset.accuracy(scores)
+            accuracy = dataset.accuracy(network.scores(dataset.lights))
             best = Training(network, recipe, seed, restart + 1, errors, error, accuracy)
         if best.converged:
             return replace(best, runs=restart + 1)
     if best is None:
         raise diverged or TrainingDivergedError("no run was made")
     return replace(best, runs=recipe.restarts + 1)
-
-
-def error_curve(errors: FloatArray, points: int) -> list[tuple[int, float]]:
-    """Thin `errors` to at most `points` pairs of iteration (from 1) and error, ends included."""
-    kept = np.unique(np.linspace(0, len(errors) - 1, min(points, len(errors))).round().astype(int))
-    return [(int(i) + 1, float(errors[i])) for i in kept]

@@ -13,8 +13,8 @@ from model import explanation
 from model.dataset import FloatArray, Outcome, outcome_name
 from model.network import weight_names
 from model.promotions import Promotion
+from model.report import error_curve
 from model.repository import ModelRepository, VersionNotFoundError
-from model.training import error_curve
 from model.version import Version, VersionDamagedError
 
 CURVE_POINTS = 200
@@ -100,7 +100,7 @@ class Difference:
 def list_versions(repository: ModelRepository) -> VersionList:
     """Return every version with its manifest."""
     versions = []
-    for number in reversed(repository.numbers()):
+    for number in reversed(repository.versions()):
         try:
             versions.append(asdict(repository.load(number).manifest))
         except VersionNotFoundError:
@@ -128,12 +128,9 @@ def describe_version(repository: ModelRepository, number: int) -> VersionDetails
 
 
 def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
-    """Return the weight pressure on a version's weights of the data it was trained on.
+    """Return how the data that a version was trained on pull its weights.
 
-    Args:
-        version: whose weights.
-        offset: the first row to list, from 0.
-        limit: how many rows to list at most.
+    At most `limit` rows are listed, from row `offset` on; the first is 0.
     """
     dataset, network = version.dataset(), version.network
     listed = range(len(dataset))[offset : offset + limit]

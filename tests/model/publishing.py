@@ -92,7 +92,7 @@ def publish_many(folder: Path, count: int, together: Barrier) -> None:
 def promote_many(folder: Path, seed: int, count: int, together: Barrier) -> None:
     """Promote one version after another, and roll back now and then, all processes at once."""
     repository = ModelRepository(folder)
-    numbers = repository.numbers()
+    numbers = repository.versions()
     together.wait(60)
     for i in range(count):
         if i % 5 == 4:

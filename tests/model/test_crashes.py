@@ -32,7 +32,7 @@ EVERY = 1 if "STORM_ROUNDS" in os.environ else 13
 def check(folder: Path) -> int:
     """Only whole versions, a live link that loads, a record that agrees; return how many."""
     repository = ModelRepository(folder)
-    numbers = repository.numbers()
+    numbers = repository.versions()
     assert numbers == list(range(1, len(numbers) + 1))
     for number in numbers:
         assert repository.load(number).network.scores(LAB.lights).tobytes() == SCORES.tobytes()

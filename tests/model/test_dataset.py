@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model import csvfile
 from model.dataset import LAB, LAB_DIRECT, Dataset, DatasetError
 
 
@@ -103,8 +104,8 @@ def test_csv_brings_back_every_bit(
     path = tmp_path_factory.mktemp("csv") / "observations.csv"
     written = dataset([lights for lights, _ in rows], [float(walked) for _, walked in rows])
 
-    written.to_csv(path)
-    read = Dataset.from_csv(path)
+    csvfile.write(written, path)
+    read = csvfile.read(path)
 
     assert read.lights.tobytes() == written.lights.tobytes()
     assert read.walk_vs_stop.tobytes() == written.walk_vs_stop.tobytes()
@@ -116,7 +117,7 @@ def test_csv_reads_as_a_person_writes(tmp_path: Path) -> None:
         "\ufeffleft, middle ,right,Outcome\n1,0,1,walk\n\n0,1,1, Walk \n0,0,1,0\n1,1,1,STOP\n"
     )
 
-    read = Dataset.from_csv(path)
+    read = csvfile.read(path)
 
     assert read.lights.tolist() == LAB.lights.tolist()
     assert read.walk_vs_stop.tolist() == LAB.walk_vs_stop.tolist()
@@ -141,21 +142,21 @@ def test_a_bad_csv_is_named_by_file_and_line(tmp_path: Path, text: str, complain
     path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(DatasetError, match=r"bad\.csv") as caught:
-        Dataset.from_csv(path)
+        csvfile.read(path)
 
     assert complaint in str(caught.value)
 
 
 def test_a_mean_outcome_can_not_be_written_as_an_observation(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="row 1: outcome: expected walk or stop"):
-        dataset([[1, 0]], [0.5]).to_csv(tmp_path / "mean.csv")
+        csvfile.write(dataset([[1, 0]], [0.5]), tmp_path / "mean.csv")
 
 
 def test_counted_rows_are_written_as_often_as_they_were_seen(tmp_path: Path) -> None:
     grouped = LAB_DIRECT.grouped()
-    grouped.to_csv(tmp_path / "direct.csv")
+    csvfile.write(grouped, tmp_path / "direct.csv")
 
-    read = Dataset.from_csv(tmp_path / "direct.csv")
+    read = csvfile.read(tmp_path / "direct.csv")
 
     assert len(read) == len(LAB_DIRECT)
     assert read.grouped().counts.tolist() == grouped.counts.tolist()

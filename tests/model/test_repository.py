@@ -69,7 +69,7 @@ def test_a_version_is_a_plain_npz_without_pickle(repository: ModelRepository) ->
 def test_without_a_version_nothing_is_live(repository: ModelRepository) -> None:
     assert repository.live() is None
     assert repository.live_number() is None
-    assert repository.numbers() == []
+    assert repository.versions() == []
     assert repository.history() == []
     with pytest.raises(VersionNotFoundError, match="no version 1; there is none yet"):
         repository.load(1)
@@ -157,7 +157,7 @@ def test_leftovers_of_a_killed_publisher_are_removed(repository: ModelRepository
     publish(repository, TRAINING)
 
     assert not leftover.exists()
-    assert repository.numbers() == [1, 2]
+    assert repository.versions() == [1, 2]
 
 
 def point_past_the_record(repository: ModelRepository, number: int) -> None:
@@ -187,7 +187,7 @@ def test_a_rollback_that_a_crash_kept_off_the_record_does_not_lead_back(
 ) -> None:
     for _ in range(3):
         publish(repository, TRAINING)
-        repository.promote(repository.numbers()[-1])
+        repository.promote(repository.versions()[-1])
     point_past_the_record(repository, 2)
 
     assert repository.rollback().version == 1
@@ -443,7 +443,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         for repository in self.repositories:
             live = repository.live()
             assert self.been_live[-1:] == ([live.number] if live else [])
-            assert repository.numbers() == list(range(1, self.versions + 1))
+            assert repository.versions() == list(range(1, self.versions + 1))
 
 
 TestAnySequenceOfCalls = RepositoryMachine.TestCase

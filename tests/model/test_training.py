@@ -11,10 +11,10 @@ from model.dataset import LAB, LAB_DIRECT, Dataset
 from model.descent import pass_by_batches, weight_deltas
 from model.network import Network
 from model.recipe import Recipe
+from model.report import error_curve
 from model.training import (
     Progress,
     TrainingDivergedError,
-    error_curve,
     fit,
     gradient_descent,
     initial_network,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import csvfile
 from model.dataset import LAB, LAB_DIRECT, Dataset
 from model.repository import ModelRepository
 
@@ -71,7 +72,7 @@ def test_a_target_that_is_not_met_makes_no_version(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "no version: the error is 1" in run.stderr
     assert "above the target of 0.01, with all 3 seeds" in run.stderr
-    assert ModelRepository(tmp_path / "models").numbers() == []
+    assert ModelRepository(tmp_path / "models").versions() == []
 
 
 def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
@@ -82,13 +83,13 @@ def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
 
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith("python -m model: training diverged: the error")
-    assert ModelRepository(tmp_path / "models").numbers() == []
+    assert ModelRepository(tmp_path / "models").versions() == []
 
 
 def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
     rows = [*LAB.lights.tolist(), [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     outcomes = [*LAB.walk_vs_stop.tolist(), 0.0, 1.0]
-    Dataset(np.array(rows), np.array(outcomes)).to_csv(tmp_path / "corner.csv")
+    csvfile.write(Dataset(np.array(rows), np.array(outcomes)), tmp_path / "corner.csv")
 
     run = job("--dataset", "corner.csv", "--iterations", "500", cwd=tmp_path)
 
@@ -102,7 +103,7 @@ def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
 
 def test_a_long_dataset_is_shown_in_part(tmp_path: Path) -> None:
     many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
-    many.to_csv(tmp_path / "many.csv")
+    csvfile.write(many, tmp_path / "many.csv")
 
     run = job("--dataset", "many.csv", cwd=tmp_path)
 
@@ -116,7 +117,7 @@ def test_no_promote_leaves_what_is_live(tmp_path: Path) -> None:
 
     assert run.returncode == 0
     repository = ModelRepository(tmp_path / "models")
-    assert repository.numbers() == [1, 2]
+    assert repository.versions() == [1, 2]
     assert repository.live_number() == 1
     assert repository.load(2).manifest.parent == 1
 
@@ -136,7 +137,7 @@ def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
 
     assert [run.returncode for run in runs] == [0] * 4
     assert said.count("version 1 is live: nothing to train\n") == 3
-    assert ModelRepository(tmp_path / "models").numbers() == [1]
+    assert ModelRepository(tmp_path / "models").versions() == [1]
 
 
 @pytest.mark.parametrize(
