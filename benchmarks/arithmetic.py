@@ -8,6 +8,7 @@ import numpy as np
 
 from model.dataset import LAB
 from model.descent import pass_by_batches, pass_by_rows
+from model.manifest import Origin
 from model.network import forward
 from model.recipe import Recipe
 from model.repository import ModelRepository
@@ -53,7 +54,7 @@ def main(folder: Path) -> None:
         lambda: network.scores(LAB.lights[:1]),
     )
     repository = ModelRepository(folder)
-    repository.publish(fit(LAB, Recipe()), LAB, name="lab", parent=None)
+    repository.publish(fit(LAB, Recipe()), LAB, Origin("lab"))
     repository.promote(1)
     compare(
         "ask which version is live, by its link",

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from model import csvfile
 from model.dataset import LAB_DATASETS, DatasetError
+from model.manifest import Origin
 from model.network import Activation
 from model.recipe import Recipe
 from model.report import ProgressReport, summary
@@ -76,7 +77,8 @@ def _train(
         )
         return 1
     parent = repository.live_number()
-    version = repository.publish(training, dataset, name=Path(options.dataset).name, parent=parent)
+    origin = Origin(Path(options.dataset).name, parent)
+    version = repository.publish(training, dataset, origin)
     print(f"\npublished version {version.number}: {version.path}")
     if options.promote:
         repository.promote(version.number, "trained by hand" if parent else "first training")

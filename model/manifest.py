@@ -39,6 +39,8 @@ class Manifest:
         accuracy: the share of its training observations that it decides rightly.
         numpy: the numpy that trained it.
         sha256: digest of its scale, activation and weights.
+        observations: the ids that its data were made of, as ranges, where there was a ledger.
+        job: that trained it, where one did.
         format: of the file.
     """
 
@@ -58,6 +60,8 @@ class Manifest:
     accuracy: float
     numpy: str
     sha256: str
+    observations: list[tuple[int, int]] | None = None
+    job: int | None = None
     format: int = FORMAT
 
     @classmethod
@@ -81,14 +85,24 @@ class Manifest:
         return json.dumps(asdict(self))
 
 
-def describe(training: Training, dataset: Dataset, *, name: str, parent: int | None) -> Manifest:
+@dataclass(frozen=True)
+class Origin:
+    """Where a training's data came from: see the fields of `Manifest` of the same names."""
+
+    dataset: str
+    parent: int | None = None
+    observations: list[tuple[int, int]] | None = None
+    job: int | None = None
+
+
+def describe(training: Training, dataset: Dataset, origin: Origin) -> Manifest:
     """Return the manifest of a training that is not published yet: its version is 0."""
     off, on = dataset.levels
     return Manifest(
         version=0,
-        parent=parent,
+        parent=origin.parent,
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        dataset=name,
+        dataset=origin.dataset,
         rows=len(dataset),
         conflicts=dataset.conflicts,
         lights=dataset.light_count,
@@ -101,6 +115,8 @@ def describe(training: Training, dataset: Dataset, *, name: str, parent: int | N
         accuracy=training.accuracy,
         numpy=np.__version__,
         sha256=digest(training.network),
+        observations=origin.observations,
+        job=origin.job,
     )
 
 

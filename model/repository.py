@@ -12,13 +12,13 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from model.dataset import Dataset
 from model.live_link import LiveLink, sync_folder
-from model.manifest import describe
+from model.manifest import Origin, describe
 from model.promotions import Action, Promotion, PromotionRecord
 from model.training import Training
 from model.version import Version, VersionDamagedError, write
@@ -41,21 +41,18 @@ class ModelRepository:
         self._promotions = PromotionRecord(folder / "promotions.jsonl")
         self._held: Version | None = None
 
-    def publish(
-        self, training: Training, dataset: Dataset, *, name: str, parent: int | None
-    ) -> Version:
+    def publish(self, training: Training, dataset: Dataset, origin: Origin) -> Version:
         """Keep what a training came to, as the next number. It isn't live yet.
 
         Args:
             training: what to keep.
             dataset: what it was trained on.
-            name: where the dataset came from.
-            parent: the version that was live, for the manifest.
+            origin: where that came from, for the manifest.
 
         Raises:
             OSError: the folder can't be written; no version came of it.
         """
-        manifest = describe(training, dataset, name=name, parent=parent)
+        manifest = describe(training, dataset, origin)
         with self.lock("publish"):
             # The lock is ours, so these are leftovers of publishers that were killed.
             for leftover in self.folder.glob(".new-*"):
@@ -133,12 +130,24 @@ class ModelRepository:
             VersionNotFoundError, VersionDamagedError: whatever is live stays live.
             OSError: likewise.
         """
-        self.load(number)
+        with self.promoting() as promote:
+            return promote(number, reason)
+
+    @contextmanager
+    def promoting(self) -> Iterator[Callable[[int, str], Promotion | None]]:
+        """Give what `promote` does, while nobody else can change what is live.
+
+        So that whoever compares a version with the live one does so with the one it replaces.
+        """
         with self.lock("promote"):
             self._recover()
-            if self.live_number() == number:
-                return None
-            return self._switch("promote", number, reason)
+            yield self._promote
+
+    def _promote(self, number: int, reason: str) -> Promotion | None:
+        self.load(number)
+        if self.live_number() == number:
+            return None
+        return self._switch("promote", number, reason)
 
     def rollback(self, reason: str = "") -> Promotion:
         """Let the version that was live before answer again; repeated, go further back.

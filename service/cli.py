@@ -3,23 +3,36 @@
 Every command but `serve` works on the data directory alone, whether a server runs or not.
 """
 
+import csv
+import logging
 import os
 import socket
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import click
+from sqlalchemy.exc import DBAPIError
 
+from model import csvfile
 from model.__main__ import main as training_job
+from model.dataset import DatasetError, outcome_name
 from model.replay import replay
 from model.repository import NothingToRollBackToError, VersionNotFoundError
 from model.version import Version, VersionDamagedError
-from service.bootstrap import Services, bootstrap
-from service.predictions import LightsError, NoLiveVersionError, live_version
+from service import jobs
+from service.bootstrap import Services, bootstrap, prepare
+from service.jobs import Order, Promote
+from service.predictions import LightsError, NoLiveVersionError, live_version, live_version_if_any
 from service.predictions import predict as predict_one
+from service.recording import Observed, record
+from service.retraining import DEFAULT_RECIPE
 from service.settings import PREFIX, Settings, SettingsError, load_settings
+from service.trainer import keep
+from service.trainer import work as run_trainer
 from service.versions import list_versions
 
 
@@ -34,6 +47,10 @@ class Commands(click.Group):
             _stop(error, 2)
         except OSError as error:
             _stop(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
+        except (csv.Error, UnicodeDecodeError, DatasetError) as error:
+            _stop(error, 2)
+        except DBAPIError as error:
+            _stop(f"the database can't be used: {error.orig}", 2)
         except (
             LightsError,
             NoLiveVersionError,
@@ -70,12 +87,87 @@ def serve(**options: str | None) -> None:
     settings = load_settings()
     _check_writable(settings.data_dir)
     _check_free(settings)
-    status = training_job(["--if-missing"], "streetlight serve", settings.models_dir)
-    if status:
-        sys.exit(status)
+    _train_first(settings)
+    prepare(bootstrap(settings))
     sys.stdout.flush()
+    if settings.trainer:
+        # Beside gunicorn, which this process becomes: it ends when gunicorn does.
+        subprocess.Popen([sys.executable, "-m", "service.cli", "work", "--restart"])
     gunicorn = ["-m", "gunicorn", "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
     os.execv(sys.executable, [sys.executable, *gunicorn])  # noqa: S606 - no shell is wanted
+
+
+def _train_first(settings: Settings) -> None:
+    status = training_job(["--if-missing"], "streetlight", settings.models_dir)
+    if status:
+        sys.exit(status)
+
+
+@main.command()
+@click.option("--restart", is_flag=True, help="Start another trainer whenever this one dies.")
+def work(restart: bool) -> None:
+    """Retrain: take one job after another, until a signal says to stop."""
+    settings = load_settings()
+    logging.basicConfig(level="INFO", format="[%(asctime)s] [%(process)d] [trainer] %(message)s")
+    if restart:
+        keep(["-m", "service.cli", "work"])
+        return
+    _check_writable(settings.data_dir)
+    _train_first(settings)
+    services = bootstrap(settings)
+    prepare(services)
+    run_trainer(services)
+
+
+@main.command()
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@click.option("--promote", type=click.Choice(get_args(Promote)), default="if_better")
+def retrain(watch: bool, promote: Promote) -> None:
+    """Queue a retraining on the ledger, for the trainer to take."""
+    services = bootstrap(load_settings())
+    prepare(services)
+    job = jobs.submit(services.engine, Order(DEFAULT_RECIPE, promote), None)
+    click.echo(f"job {job.id} is queued")
+    if not watch:
+        return
+    while not (job := jobs.get(services.engine, job.id)).finished:
+        if job.progress:
+            at = job.progress
+            told = f"seed {at.seed}  iteration {at.iteration}  error {at.error:.6g}"
+            click.echo(f"\r{job.state}  {told}\x1b[K", nl=False)
+        time.sleep(0.2)
+    click.echo(f"\rjob {job.id} {job.state}\x1b[K")
+    if job.version is None:
+        _stop(job.error or job.state, 1)
+    click.echo(f"version {job.version} is {'live' if job.promoted else 'not promoted'}")
+    if job.verdict:
+        for reason in job.verdict.reasons:
+            click.echo(f"  {reason}")
+        for change in job.verdict.changes:
+            click.echo(f"  {change['lights']}: was {change['was']}, now {change['now']}")
+
+
+@main.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_csv(file: Path) -> None:
+    """Add the observations in a CSV FILE to the ledger."""
+    services = bootstrap(load_settings())
+    prepare(services)
+    live = live_version_if_any(services.repository)
+    rows = [
+        Observed(tuple(lights), outcome_name(walked)) for lights, walked in csvfile.read_rows(file)
+    ]
+    recorded = 0
+    with click.progressbar(length=len(rows), label=f"importing {file.name}") as bar:
+        for start in range(0, len(rows), 10_000):
+            part = rows[start : start + 10_000]
+            verdicts = record(services.engine, part, live, file.name)
+            wrong = [verdict for verdict in verdicts if verdict.verdict == "rejected"]
+            if wrong:
+                _stop(f"{file}: {wrong[0].error}; {recorded} observations before were added", 1)
+            recorded += len(part)
+            bar.update(len(part))
+    click.echo(f"{recorded} observations added")
 
 
 def _check_writable(folder: Path) -> None:
@@ -178,3 +270,7 @@ def verify(number: int) -> None:
 
 def _services() -> Services:
     return bootstrap(load_settings())
+
+
+if __name__ == "__main__":
+    main()

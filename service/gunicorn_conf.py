@@ -20,7 +20,8 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
-threads = 4
+# Half of them may be taken by those who follow jobs.
+threads = 12
 keepalive = 75
 # A socket for each worker, so that the kernel spreads connections over them.
 reuse_port = True

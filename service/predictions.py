@@ -95,6 +95,14 @@ def live_version(repository: ModelRepository) -> Version:
     return version
 
 
+def live_version_if_any(repository: ModelRepository) -> Version | None:
+    """Return the live version, or `None` where there is none that can be read."""
+    try:
+        return live_version(repository)
+    except NoLiveVersionError:
+        return None
+
+
 def predict(version: Version, lights: Sequence[float]) -> Prediction:
     """Answer one light state.
 

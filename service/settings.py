@@ -6,10 +6,12 @@ Every setting is a `STREETLIGHT_…` variable, in the environment or in a file `
 import difflib
 import os
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.promotion_gate import MustHold
 from service.validation import problems
 
 PREFIX = "STREETLIGHT_"
@@ -17,6 +19,9 @@ PREFIX = "STREETLIGHT_"
 
 class SettingsError(ValueError):
     """A setting can't be used; the message names it."""
+
+
+MustHolds = Annotated[tuple[MustHold, ...], Field(max_length=1024)]
 
 
 class Settings(BaseSettings):
@@ -43,6 +48,39 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest request body, in bytes."
     )
+
+    database_url: str | None = Field(
+        None, min_length=1, description="Of observations and jobs; SQLite in the data directory."
+    )
+    start_empty: bool = Field(
+        False, description="Whether the ledger starts without the lab's four observations."
+    )
+    trainer: bool = Field(
+        True, description="Whether `serve` keeps a trainer; false where one runs elsewhere."
+    )
+    job_lease: float = Field(
+        30,
+        ge=1,
+        le=3600,
+        description="Seconds of silence after which a job is tried again.",
+    )
+    must_hold: MustHolds = Field(
+        (), description="Light patterns that every version must decide so, as JSON."
+    )
+    retrain_after: int | None = Field(
+        None, ge=1, description="Retrain by itself after so many new observations."
+    )
+    retrain_below: float | None = Field(
+        None, gt=0, le=1, description="Retrain by itself where the live accuracy falls below this."
+    )
+    retrain_window: int = Field(
+        50, ge=1, le=100_000, description="How many of the last observations that accuracy is over."
+    )
+
+    @property
+    def database(self) -> str:
+        """The URL of the database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'streetlight.db'}"
 
     @property
     def models_dir(self) -> Path:

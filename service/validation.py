@@ -31,6 +31,7 @@ EXPECTED = {
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
     "list_type": "a list",
+    "literal_error": "{expected}",
     "model_type": "a JSON object",
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",

@@ -3,7 +3,7 @@
 Reading only; what changes which version is live is in `model.repository`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from model.promotions import Promotion
 from model.report import error_curve
 from model.repository import ModelRepository, VersionNotFoundError
 from model.version import Version, VersionDamagedError
+from service.observations import Accuracy
 
 CURVE_POINTS = 200
 
@@ -97,12 +98,16 @@ class Difference:
     changes: list[Change]
 
 
-def list_versions(repository: ModelRepository) -> VersionList:
-    """Return every version with its manifest."""
+def list_versions(
+    repository: ModelRepository, asked: Mapping[int, Accuracy] | None = None
+) -> VersionList:
+    """Return every version with its manifest, and how it did on what came after it."""
     versions = []
     for number in reversed(repository.versions()):
         try:
-            versions.append(asdict(repository.load(number).manifest))
+            since = (asked or {}).get(number, Accuracy(0, 0))
+            told = asdict(repository.load(number).manifest)
+            versions.append(told | {"asked": since.observations, "right": since.right})
         except VersionNotFoundError:
             continue  # removed since it was listed
         except VersionDamagedError as error:

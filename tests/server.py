@@ -48,11 +48,18 @@ class Server:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = {"data_dir": data_dir, "port": self.port, "workers": 1, **settings}
+        self.settings = {
+            "data_dir": data_dir,
+            "port": self.port,
+            "workers": 1,
+            "trainer": False,
+            **settings,
+        }
         self.log = data_dir / "serve.log"
         self.pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=DEADLINE)
 
     def __enter__(self) -> Self:
+        self.data_dir.mkdir(exist_ok=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [STREETLIGHT, "serve"],

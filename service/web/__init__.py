@@ -6,7 +6,7 @@ A module a resource. A view parses, calls one function of `service`, and answers
 from flask import Flask
 
 from service.bootstrap import Services
-from service.web import access, errors, health, predict, request_id, versions
+from service.web import access, errors, health, jobs, observations, predict, request_id, versions
 
 
 def create_app(services: Services) -> Flask:
@@ -19,5 +19,7 @@ def create_app(services: Services) -> Flask:
     access.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(predict.blueprint)
+    app.register_blueprint(observations.blueprint)
+    app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)
     return app

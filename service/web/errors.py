@@ -7,11 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import Flask, Response, current_app, request
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from model.repository import NothingToRollBackToError, VersionNotFoundError
 from model.version import VersionDamagedError
+from service.idempotency import KeyReusedError
+from service.jobs import JobFinishedError, JobNotFoundError
+from service.observations import ObservationNotFoundError
 from service.predictions import LightsError, NoLiveVersionError
+from service.training_data import LedgerError
 from service.validation import Problem
 from service.verification import VerificationBusyError
 from service.versions import IncomparableError
@@ -20,7 +25,12 @@ from service.web.exchange import RequestError, answer
 STATUS: dict[type[Exception], int] = {
     IncomparableError: 409,
     NoLiveVersionError: 503,
+    JobFinishedError: 409,
+    JobNotFoundError: 404,
+    KeyReusedError: 409,
+    LedgerError: 409,
     NothingToRollBackToError: 409,
+    ObservationNotFoundError: 404,
     VerificationBusyError: 503,
     VersionDamagedError: 409,
     VersionNotFoundError: 404,
@@ -34,6 +44,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestError, lambda error: _bad_request(error.problems))
     app.register_error_handler(LightsError, lambda error: _bad_request([error.problem]))
     app.register_error_handler(OSError, _storage_error)
+    app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(HTTPException, _http_error)
 
 
@@ -55,6 +66,11 @@ def _bad_request(problems: list[Problem]) -> Response:
 def _storage_error(error: OSError) -> Response:
     current_app.logger.exception("storage failed")
     return answer({"error": f"the data directory can't be used: {error.strerror or error}"}, 503)
+
+
+def _database_error(error: DBAPIError) -> Response:
+    current_app.logger.exception("the database failed")
+    return answer({"error": f"the database can't be used: {error.orig}"}, 503)
 
 
 def _http_error(error: HTTPException) -> Response:

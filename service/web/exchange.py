@@ -4,15 +4,19 @@ Bodies go from bytes through Pydantic whatever their Content-Type: curl's `-d` c
 form. Answers go from dataclasses to bytes by Pydantic's serialiser.
 """
 
+import hashlib
 from typing import Any, TypeVar, cast
 
 from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.bootstrap import Services
+from service.idempotency import Replayed
 from service.validation import Problem, problems
+
+MOST_KEY = 200
 
 
 class Schema(BaseModel):
@@ -44,14 +48,47 @@ def parse_body(schema: type[SchemaT]) -> SchemaT:
         RequestError: it isn't one.
         RequestEntityTooLarge: it is larger than the settings allow.
     """
-    body = request.get_data(cache=False) or b"{}"
+    try:
+        return schema.model_validate_json(read_body())
+    except ValidationError as error:
+        raise RequestError(problems(error, schema.model_fields)) from None
+
+
+def parse_json() -> Any:  # noqa: ANN401 - whatever is JSON
+    """Return the request's body, whatever JSON it is; an empty body counts as `{}`.
+
+    Raises:
+        RequestError: it isn't JSON.
+        RequestEntityTooLarge: it is larger than the settings allow.
+    """
+    try:
+        return from_json(read_body())
+    except ValueError as error:
+        raise RequestError([Problem("", f"malformed JSON: {error}")]) from None
+
+
+def read_body() -> bytes:
+    """Return the request's body, `{}` where it is empty."""
+    body = request.get_data() or b"{}"
     if request.content_length is None and len(body) >= (request.max_content_length or 0):
         # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
         raise RequestEntityTooLarge
-    try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestError(problems(error, schema.model_fields)) from None
+    return body
+
+
+def replayed(scope: str) -> Replayed | None:
+    """Return what the header Idempotency-Key says of this request, if there is one.
+
+    Raises:
+        RequestError: the key is too long.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if not key:
+        return None
+    if len(key) > MOST_KEY:
+        message = f"expected at most {MOST_KEY} characters, got {len(key)}"
+        raise RequestError([Problem("Idempotency-Key", message)])
+    return Replayed(scope, key, hashlib.sha256(read_body()).hexdigest())
 
 
 def parse_query(schema: type[SchemaT]) -> SchemaT:

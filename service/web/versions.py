@@ -5,7 +5,7 @@ from typing import Annotated
 from flask import Blueprint, Response, send_file
 from pydantic import Field
 
-from service import versions
+from service import observations, versions
 from service.verification import verify as verify_version
 from service.web.access import changes_nothing
 from service.web.exchange import Schema, answer, parse_body, parse_query, services
@@ -16,7 +16,8 @@ blueprint = Blueprint("versions", __name__)
 @blueprint.get("/versions")
 def list_versions() -> Response:
     """List every version, newest first, and say which is live."""
-    return answer(versions.list_versions(services().repository))
+    asked = observations.accuracy(services().engine)
+    return answer(versions.list_versions(services().repository, asked))
 
 
 @blueprint.get("/versions/<int:number>")

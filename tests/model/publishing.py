@@ -11,6 +11,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from model.dataset import LAB
+from model.manifest import Origin
 from model.recipe import Recipe
 from model.repository import ModelRepository, NothingToRollBackToError
 from model.training import Training, fit
@@ -21,7 +22,7 @@ SPAWN = get_context("spawn")
 
 def publish(repository: ModelRepository, training: Training | None = None) -> Version:
     """Publish the lab's version."""
-    return repository.publish(training or fit(LAB, Recipe()), LAB, name="lab", parent=None)
+    return repository.publish(training or fit(LAB, Recipe()), LAB, Origin("lab"))
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:

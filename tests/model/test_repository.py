@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model.dataset import LAB, LAB_DIRECT
+from model.manifest import Origin
 from model.promotions import PromotionRecord
 from model.recipe import Recipe
 from model.replay import main as replay_main
@@ -39,7 +40,7 @@ def repository(tmp_path: Path) -> ModelRepository:
 
 def test_a_version_brings_back_everything(repository: ModelRepository) -> None:
     training = fit(LAB_DIRECT, Recipe(hidden_sizes=(8, 4), iterations=200))
-    version = repository.publish(training, LAB_DIRECT, name="corner.csv", parent=7)
+    version = repository.publish(training, LAB_DIRECT, Origin("corner.csv", parent=7))
 
     loaded = ModelRepository(repository.folder).load(1)
 

@@ -40,7 +40,14 @@ def test_every_route_that_changes_state_wants_the_key(guarded: Server, tmp_path:
         assert response.status == 401, rule
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert response.json()["error"].startswith("this changes state: expected the header")
-    assert seen == {"/versions/<int:number>/promote", "/rollback"}
+    assert seen == {
+        "/jobs/<int:number>",
+        "/observations",
+        "/observations/<int:number>",
+        "/retrain",
+        "/rollback",
+        "/versions/<int:number>/promote",
+    }
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi", KEY])

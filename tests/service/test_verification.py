@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model.dataset import LAB
+from model.manifest import Origin
 from model.recipe import Recipe
 from model.repository import ModelRepository
 from model.training import fit
@@ -19,7 +20,7 @@ from service.verification import VerificationBusyError, verify
 def slow(tmp_path: Path) -> Version:
     """A version that claims to have been trained for very long."""
     repository = ModelRepository(tmp_path)
-    path = repository.publish(fit(LAB, Recipe()), LAB, name="lab", parent=None).path
+    path = repository.publish(fit(LAB, Recipe()), LAB, Origin("lab")).path
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     manifest = json.loads(str(arrays["manifest"]))

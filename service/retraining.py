@@ -1,0 +1,162 @@
+"""Retraining: what one job does, from the ledger to the promotion.
+
+How a job is held and ended is in `claims`; the process that takes one job after another, in
+`trainer`.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from model.manifest import Origin
+from model.promotions import Promotion
+from model.recipe import Recipe
+from model.training import Progress, TrainingDivergedError, fit
+from model.version import Version, VersionDamagedError
+from service.bootstrap import Services
+from service.claims import CancelledError, Claim, LostClaimError
+from service.jobs import JobProgress
+from service.predictions import live_version_if_any
+from service.promotion_gate import judge
+from service.training_data import LedgerError, TrainingData, training_data
+
+# Where a request names no recipe. More nodes and passes than the lab's: eight nodes learn what
+# four do not, whatever the ledger holds.
+DEFAULT_RECIPE = Recipe(hidden_sizes=(8,), iterations=1000)
+
+SIGN_SECONDS = 0.2
+MOST_SECONDS = 3600
+MOST_POINTS = 100
+
+log = logging.getLogger(__name__)
+
+
+class HandBackError(Exception):
+    """The trainer is to end; the job goes back into the queue."""
+
+
+def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> None:
+    """Do a job to its end, whatever that is; it says so in the jobs table.
+
+    Args:
+        services: ledger and repository.
+        claim: the hold on the job.
+        is_ending: asked now and then; once it says yes, the job is handed back.
+    """
+    job = claim.job
+    log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
+    try:
+        data = training_data(services.engine)
+        version = _published_before(services, claim) or _train(services, claim, data, is_ending)
+        _promote(services, claim, data, version)
+    except HandBackError:
+        claim.hand_back()
+        log.info("job %d: handed back", job.id)
+    except CancelledError:
+        claim.cancel()
+        log.info("job %d: cancelled", job.id)
+    except LostClaimError as error:
+        log.warning("job %d: %s", job.id, error)
+    except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
+        claim.fail(str(error))
+        log.warning("job %d: failed: %s", job.id, error)
+
+
+def _published_before(services: Services, claim: Claim) -> Version | None:
+    """Return the version that an earlier attempt made, before its trainer died."""
+    if claim.job.attempt > 1:
+        for number in reversed(services.repository.versions()):
+            try:
+                version = services.repository.load(number)
+            except VersionDamagedError:
+                continue
+            if version.manifest.job == claim.job.id:
+                return version
+    return None
+
+
+def _train(
+    services: Services, claim: Claim, data: TrainingData, is_ending: Callable[[], bool]
+) -> Version:
+    curve = Curve()
+    started = signed = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal signed
+        curve.add(progress)
+        if is_ending():
+            raise HandBackError
+        now = time.monotonic()
+        if now - started > MOST_SECONDS:
+            raise TimeoutError(f"not done after {MOST_SECONDS} s; ask for less")
+        if now - signed >= SIGN_SECONDS:
+            signed = now
+            claim.sign_of_life(curve.progress)
+
+    claim.sign_of_life()
+    training = fit(data.dataset, claim.job.order.recipe, report)
+    # Whoever slept past its lease finds out here, before it leaves anything behind.
+    claim.sign_of_life(curve.progress)
+    parent = services.repository.live_number()
+    origin = Origin("ledger", parent, data.ids, claim.job.id)
+    return services.repository.publish(training, data.dataset, origin)
+
+
+def _promote(services: Services, claim: Claim, data: TrainingData, version: Version) -> None:
+    order, repository = claim.job.order, services.repository
+    must_hold = (*services.settings.must_hold, *order.must_hold)
+    reason = f"job {claim.job.id}"
+    with repository.promoting() as promote:
+        claim.sign_of_life()
+        before = _promoted_before(services, version, reason)
+        live = live_version_if_any(repository)
+        if before and before.instead_of:
+            live = repository.load(before.instead_of)
+        verdict = judge(version, data.dataset, live, must_hold)
+        promoted = before is not None
+        wanted = order.promote == "always" or (order.promote == "if_better" and verdict.passed)
+        if wanted and not promoted:
+            promote(version.number, reason if verdict.passed else f"{reason}, forced")
+            promoted = True
+        verdict = replace(verdict, forced=promoted and not verdict.passed)
+        claim.succeed(version.number, promoted, verdict)
+    log.info("job %d: version %d, promoted: %s", claim.job.id, version.number, promoted)
+
+
+def _promoted_before(services: Services, version: Version, reason: str) -> Promotion | None:
+    """Return the promotion that an earlier attempt made, before its trainer died."""
+    for promotion in reversed(services.repository.history()):
+        if promotion.version == version.number and promotion.reason.startswith(reason):
+            return promotion
+    return None
+
+
+class Curve:
+    """The error curve of the run under way, thinned as it grows; every step doubles when full."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, float]] = []
+        self.every = 1
+        self.last: Progress | None = None
+
+    def add(self, progress: Progress) -> None:
+        """Take up a pass; a new run begins a new curve."""
+        if self.last is None or progress.restart != self.last.restart:
+            self.points, self.every = [], 1
+        self.last = progress
+        if (progress.iteration - 1) % self.every == 0:
+            self.points.append((progress.iteration, progress.error))
+            if len(self.points) >= MOST_POINTS:
+                self.points, self.every = self.points[::2], self.every * 2
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """The last pass, with the curve up to it."""
+        if self.last is None:
+            return None
+        last = self.last
+        points = self.points
+        if points[-1][0] != last.iteration:
+            points = [*points, (last.iteration, last.error)]
+        return JobProgress(last.restart, last.seed, last.iteration, last.error, list(points))
