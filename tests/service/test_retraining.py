@@ -237,7 +237,7 @@ def test_a_second_request_with_the_same_key_is_the_same_job(server: Server) -> N
 
 def test_it_retrains_by_itself_after_so_many_observations(tmp_path: Path) -> None:
     with Server(tmp_path, trainer=True, retrain_after=3) as server:
-        for lights in ([0, 1, 0], [1, 1, 0], [0.5, 0, 1]):
+        for lights in ([0.0, 1, 0], [1.0, 1, 0], [0.5, 0, 1]):
             assert server.get("/jobs")["jobs"] == []
             observe(server, lights, "stop")
         server.said("job 1: version 2")

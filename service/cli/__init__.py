@@ -1,0 +1,10 @@
+"""The command line: `streetlight serve | work | train | retrain | import | predict | versions | …`.
+
+Every command but `serve` and `work` works on the data directory alone, whether a server runs or
+not. Importing the modules adds their commands to the group.
+"""
+
+from service.cli import learning, processes, versions
+from service.cli.group import main
+
+__all__ = ["learning", "main", "processes", "versions"]

@@ -1,0 +1,56 @@
+"""The group of commands: how they are found, and how they end when something is wrong."""
+
+import csv
+import sys
+from typing import Any, NoReturn
+
+import click
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from model.dataset import DatasetError
+from model.repository import NothingToRollBackToError, VersionNotFoundError
+from model.version import VersionDamagedError
+from service.predictions import LightsError, NoLiveVersionError
+from service.settings import SettingsError
+
+
+class Commands(click.Group):
+    """Commands that end with one clear line where something is wrong, never with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run the command: status 2 for what the operator set, 1 for what was asked in vain."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            stop(error, 2)
+        except OSError as error:
+            stop(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
+        except (csv.Error, UnicodeDecodeError, DatasetError) as error:
+            stop(error, 2)
+        except (ArgumentError, ImportError) as error:
+            stop(f"STREETLIGHT_DATABASE_URL: {error}", 2)
+        except DBAPIError as error:
+            stop(f"the database can't be used: {error.orig}", 2)
+        except (
+            LightsError,
+            NoLiveVersionError,
+            NothingToRollBackToError,
+            VersionDamagedError,
+            VersionNotFoundError,
+        ) as error:
+            stop(error, 1)
+
+
+def stop(message: object, status: int) -> NoReturn:
+    """End the command with one line."""
+    click.echo(f"streetlight: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="streetlight")
+def main() -> None:
+    """Learn when it is safe to cross, and say so over HTTP.
+
+    Settings come from the environment: STREETLIGHT_DATA_DIR holds all state.
+    """

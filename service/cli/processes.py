@@ -1,0 +1,88 @@
+"""The commands that go on: the server, and the trainer."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from model.__main__ import main as training_job
+from service.bootstrap import bootstrap, prepare
+from service.cli.group import main
+from service.settings import PREFIX, Settings, SettingsError, load_settings
+from service.trainer import keep
+from service.trainer import work as run_trainer
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", help="Port to listen on.")
+@click.option("--workers", help="Processes that answer requests.")
+def serve(**options: str | None) -> None:
+    """Serve predictions; trains the first version where there is none."""
+    for name, value in options.items():
+        if value is not None:
+            os.environ[PREFIX + name.upper()] = value
+    settings = load_settings()
+    _check_writable(settings.data_dir)
+    _check_free(settings)
+    _train_first(settings)
+    prepare(bootstrap(settings))
+    sys.stdout.flush()
+    if settings.trainer:
+        # Beside gunicorn, which this process becomes: it ends when gunicorn does.
+        subprocess.Popen([sys.executable, "-m", "service.cli", "work", "--restart"])
+    gunicorn = ["-m", "gunicorn", "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
+    os.execv(sys.executable, [sys.executable, *gunicorn])  # noqa: S606 - no shell is wanted
+
+
+def _train_first(settings: Settings) -> None:
+    status = training_job(["--if-missing"], "streetlight", settings.models_dir)
+    if status:
+        sys.exit(status)
+
+
+@main.command()
+@click.option("--restart", is_flag=True, help="Start another trainer whenever this one dies.")
+def work(restart: bool) -> None:
+    """Retrain: take one job after another, until a signal says to stop."""
+    settings = load_settings()
+    logging.basicConfig(level="INFO", format="[%(asctime)s] [%(process)d] [trainer] %(message)s")
+    if restart:
+        keep(["-m", "service.cli", "work"])
+        return
+    _check_writable(settings.data_dir)
+    _train_first(settings)
+    services = bootstrap(settings)
+    prepare(services)
+    run_trainer(services)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SettingsError(
+            f"STREETLIGHT_DATA_DIR: can't write to {folder}: {error.strerror}"
+        ) from error
+
+
+def _check_free(settings: Settings) -> None:
+    # Without SO_REUSEPORT, which would share the port with the server that has it.
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"can't listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "choose others with --host and --port"
+        ) from error
