@@ -17,6 +17,7 @@ from service.database import observations as table
 from service.idempotency import Replayed, remember, remembered
 
 MOST_CONTRADICTIONS = 10
+MOST_LIGHTS = 64
 CHUNK = 1000
 
 
@@ -96,6 +97,10 @@ class _Recorder:
             outcome = int(row.outcome == "walk")
             if row.client_id is not None and row.client_id in known:
                 verdicts.append(_again(known[row.client_id], lights, outcome))
+                continue
+            if len(row.lights) > MOST_LIGHTS:
+                error = f"lights: expected at most {MOST_LIGHTS} lights, got {len(row.lights)}"
+                verdicts.append(Verdict("rejected", error=error))
                 continue
             if self.light_count not in (None, len(row.lights)):
                 error = f"lights: the ledger is of {self.light_count} lights, got {len(row.lights)}"

@@ -84,10 +84,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where version `b` decides otherwise than version `a`.
+    """Where version `b` decides otherwise than version `a`, of `compared` light states.
 
-    `compared` light states were tried: every pattern of on and off (`all_patterns`), or, with too
-    many lights for that, the states that either was trained on.
+    Those are every pattern of on and off, or (not `all_patterns`) what either was trained on.
     """
 
     a: int

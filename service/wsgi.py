@@ -1,9 +1,16 @@
 """The application that gunicorn serves: `service.wsgi:app`."""
 
+import logging
+
+from sqlalchemy.exc import DBAPIError
+
 from service.bootstrap import bootstrap, prepare
 from service.settings import load_settings
 from service.web import create_app
 
 services = bootstrap(load_settings())
-prepare(services)
+try:
+    prepare(services)
+except (OSError, DBAPIError):
+    logging.getLogger(__name__).exception("no ledger; predictions go on without it")
 app = create_app(services)

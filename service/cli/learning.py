@@ -62,10 +62,9 @@ def import_csv(file: Path) -> None:
     rows = sum(1 for _ in csvfile.read_rows(file))
     read = csvfile.read_rows(file)
     with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
-        while part := [
-            Observed(tuple(row), outcome_name(walk)) for row, walk in islice(read, CHUNK)
-        ]:
-            verdicts = record(services.engine, part, live, file.name[:100])
+        while part := list(islice(read, CHUNK)):
+            observed = [Observed(tuple(lights), outcome_name(walked)) for lights, walked in part]
+            verdicts = record(services.engine, observed, live, file.name[:100])
             if verdicts[0].error:
                 stop(f"{file}: {verdicts[0].error}", 1)
             bar.update(len(part))

@@ -56,8 +56,9 @@ def work(restart: bool) -> None:
         keep(["-m", "service.cli", "work"])
         return
     _check_writable(settings.data_dir)
-    _train_first(settings)
     services = bootstrap(settings)
+    if services.repository.live_number() is None:
+        _train_first(settings)
     prepare(services)
     run_trainer(services)
 

@@ -36,7 +36,7 @@ MOST_ROWS = 10_000
 class ObservationBody(Schema):
     """One light state, and what people did."""
 
-    lights: Annotated[list[float], Field(min_length=1, max_length=64), FailFast()]
+    lights: Annotated[list[float], Field(min_length=1), FailFast()]
     outcome: Outcome
     id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
