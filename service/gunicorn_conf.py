@@ -19,7 +19,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
-worker_class = "gthread"
+worker_class = "service.draining.DrainingWorker"
 # Half of them may be taken by those who follow jobs.
 threads = 12
 keepalive = 75

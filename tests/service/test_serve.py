@@ -4,6 +4,9 @@ import os
 import signal
 import socket
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,6 +113,64 @@ def test_a_request_under_way_is_answered_before_it_ends(server: Server) -> None:
         client.sendall(body[5:])
         assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
     assert server.process.wait(DEADLINE) == 0
+
+
+def test_who_comes_while_it_ends_is_refused_at_once_and_not_kept_waiting(server: Server) -> None:
+    """Who has connected before is answered; the door is closed, and not merely unattended."""
+    body = b'{"lights": [1, 0, 1]}'
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    address = ("127.0.0.1", server.port)
+    with socket.create_connection(address, 10) as slow:
+        slow.sendall(head + body[:5])
+        server.get("/livez")
+        server.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(address, 5) as early:
+                    early.sendall(head + body)
+                    assert early.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            except (ConnectionRefusedError, ConnectionResetError):
+                break
+        else:
+            raise AssertionError("it still takes connections")
+        slow.sendall(body[5:])
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert server.process.wait(DEADLINE) == 0
+
+
+@pytest.mark.storm
+def test_restarts_under_load_drop_nothing(tmp_path: Path) -> None:
+    """Two servers on one data directory; clients ask the one that isn't being restarted."""
+    restarts = 20 if "STORM_ROUNDS" in os.environ else 3
+    servers = [Server(tmp_path, workers=2), Server(tmp_path, workers=2)]
+    with servers[0], servers[1]:
+        done, turn, answered = threading.Event(), [0], [0] * 4
+
+        def ask(client: int) -> None:
+            while not done.is_set():
+                # A connection for each request, and none of them is tried twice.
+                with urllib3.PoolManager(retries=False) as pool:
+                    url = f"{servers[turn[0]].url}/predict"
+                    response = pool.request("POST", url, json={"lights": [1, 0, 1]})
+                assert response.status == 200, response.data
+                answered[client] += 1
+
+        with ThreadPoolExecutor(4) as threads:
+            clients = [threads.submit(ask, client) for client in range(4)]
+            try:
+                for restart in range(restarts):
+                    stopping = servers[turn[0]]
+                    turn[0] = 1 - turn[0]
+                    assert stopping.stop() == 0
+                    stopping.__enter__()
+                    assert not any(client.done() for client in clients), restart
+            finally:
+                done.set()
+            for client in clients:
+                client.result(DEADLINE)
+    print(f"{restarts} restarts, {sum(answered)} answers, none dropped")
+    assert sum(answered) > restarts
 
 
 def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:

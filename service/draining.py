@@ -1,0 +1,29 @@
+"""A gunicorn worker that leaves nobody waiting at its door when it is told to stop."""
+
+import socket
+
+from gunicorn.workers.gthread import ThreadWorker
+
+
+class DrainingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """gthread, which on SIGTERM first takes up whoever is connected already.
+
+    With a socket for each worker, who is in its queue can be answered by no other. gthread itself
+    leaves its sockets open and unattended until its last request is done, and then drops them.
+    """
+
+    sockets: list[socket.socket]
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or end to accept; at the end of its life, empty the queue and close the door."""
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            listener.setblocking(False)
+            before = -1
+            while self.nr_conns != before:
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
