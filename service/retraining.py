@@ -47,6 +47,14 @@ def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> 
     job = claim.job
     log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
     try:
+        _work_on(services, claim, is_ending)
+    except LostClaimError as error:
+        log.warning("job %d: %s", job.id, error)
+
+
+def _work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> None:
+    job = claim.job
+    try:
         data = training_data(services.engine)
         version = _published_before(services, claim) or _train(services, claim, data, is_ending)
         _promote(services, claim, data, version)
@@ -56,8 +64,6 @@ def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> 
     except CancelledError:
         claim.cancel()
         log.info("job %d: cancelled", job.id)
-    except LostClaimError as error:
-        log.warning("job %d: %s", job.id, error)
     except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
         claim.fail(str(error))
         log.warning("job %d: failed: %s", job.id, error)
@@ -106,10 +112,9 @@ def _train(
 def _promote(services: Services, claim: Claim, data: TrainingData, version: Version) -> None:
     order, repository = claim.job.order, services.repository
     must_hold = (*services.settings.must_hold, *order.must_hold)
-    reason = f"job {claim.job.id}"
     with repository.promoting() as promote:
         claim.sign_of_life()
-        before = _promoted_before(services, version, reason)
+        before = _promoted_before(services, version)
         live = live_version_if_any(repository)
         if before and before.instead_of:
             live = repository.load(before.instead_of)
@@ -117,17 +122,18 @@ def _promote(services: Services, claim: Claim, data: TrainingData, version: Vers
         promoted = before is not None
         wanted = order.promote == "always" or (order.promote == "if_better" and verdict.passed)
         if wanted and not promoted:
-            promote(version.number, reason if verdict.passed else f"{reason}, forced")
+            reason = f"job {claim.job.id}{'' if verdict.passed else ', forced'}"
+            promote(version.number, reason)
             promoted = True
         verdict = replace(verdict, forced=promoted and not verdict.passed)
         claim.succeed(version.number, promoted, verdict)
     log.info("job %d: version %d, promoted: %s", claim.job.id, version.number, promoted)
 
 
-def _promoted_before(services: Services, version: Version, reason: str) -> Promotion | None:
-    """Return the promotion that an earlier attempt made, before its trainer died."""
-    for promotion in reversed(services.repository.history()):
-        if promotion.version == version.number and promotion.reason.startswith(reason):
+def _promoted_before(services: Services, version: Version) -> Promotion | None:
+    """Return how the version went live already: by an earlier attempt, before its trainer died."""
+    for promotion in services.repository.history():
+        if promotion.version == version.number:
             return promotion
     return None
 
