@@ -30,17 +30,16 @@ class LiveLink:
             raise VersionDamagedError(f"{self.path}: it points to {name}")
         return int(stem)
 
-    def point(self, number: int) -> None:
-        """Let it name version `number`, at once and durably: a new link takes its place."""
+    def point(self, number: int | None) -> None:
+        """Let it name version `number`, at once and durably; with `None`, remove it."""
+        if number is None:
+            self.path.unlink()
+            sync_folder(self.path.parent)
+            return
         beside = self.path.with_name(".live-new")
         beside.unlink(missing_ok=True)
         beside.symlink_to(f"{number}.npz")
         beside.replace(self.path)
-        sync_folder(self.path.parent)
-
-    def remove(self) -> None:
-        """Let it name nothing."""
-        self.path.unlink()
         sync_folder(self.path.parent)
 
 

@@ -185,10 +185,7 @@ class ModelRepository:
             return self._promotions.append(action, number, live, reason)
         except OSError:
             # What can't be put on record doesn't happen.
-            if live is None:
-                self._link.remove()
-            else:
-                self._link.point(live)
+            self._link.point(live)
             raise
 
     def _recover(self) -> None:
@@ -200,7 +197,5 @@ class ModelRepository:
 
 
 def _spoken(numbers: list[int]) -> str:
-    if not numbers:
-        return "there is none yet"
-    shown = ", ".join(map(str, numbers[-5:]))
+    shown = ", ".join(map(str, numbers[-5:])) or "none yet"
     return f"there is {'… ' if len(numbers) > 5 else ''}{shown}"

@@ -156,9 +156,8 @@ class _Step(TypedDict):
 
 
 def _diverged(recipe: Recipe, what: str) -> TrainingDivergedError:
-    return TrainingDivergedError(
-        f"training diverged: {what}; try a smaller alpha than {recipe.alpha:g}"
-    )
+    advice = f"try a smaller alpha than {recipe.alpha:g}"
+    return TrainingDivergedError(f"training diverged: {what}; {advice}")
 
 
 def fit(

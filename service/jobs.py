@@ -190,8 +190,8 @@ def job_of(row: Row[Any]) -> Job:
 def _insert(
     connection: Connection, engine: Engine, order: Order, request_id: str | None, trigger: Trigger
 ) -> int:
-    values = {"state": "queued", "order": order.to_json(), "submitted_at": clock(engine)}
-    query = insert(jobs).values(**values, trigger=trigger, request_id=request_id)
+    values = {"order": order.to_json(), "trigger": trigger, "request_id": request_id}
+    query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Strict
 
 from model.dataset import Dataset, Outcome, outcome_name
 from model.version import Version
-from service.versions import Change, IncomparableError, difference
+from service.comparison import Change, IncomparableError, difference
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from model.repository import NothingToRollBackToError, VersionNotFoundError
 from model.version import VersionDamagedError
+from service.comparison import IncomparableError
 from service.idempotency import KeyReusedError
 from service.jobs import JobFinishedError, JobNotFoundError
 from service.observations import ObservationNotFoundError
@@ -19,7 +20,6 @@ from service.predictions import LightsError, NoLiveVersionError
 from service.training_data import LedgerError
 from service.validation import Problem
 from service.verification import VerificationBusyError
-from service.versions import IncomparableError
 from service.web.exchange import RequestError, answer
 
 STATUS: dict[type[Exception], int] = {

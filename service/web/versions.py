@@ -5,7 +5,7 @@ from typing import Annotated
 from flask import Blueprint, Response, send_file
 from pydantic import Field
 
-from service import observations, versions
+from service import comparison, observations, versions
 from service.verification import verify as verify_version
 from service.web.access import changes_nothing
 from service.web.exchange import Schema, answer, parse_body, parse_query, services
@@ -57,7 +57,7 @@ def pressure(number: int) -> Response:
 def difference(a: int, b: int) -> Response:
     """Show every light pattern on which version `b` decides otherwise than version `a`."""
     repository = services().repository
-    return answer(versions.difference(repository.load(a), repository.load(b)))
+    return answer(comparison.difference(repository.load(a), repository.load(b)))
 
 
 class SwitchBody(Schema):
