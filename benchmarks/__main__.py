@@ -3,12 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from benchmarks import arithmetic, serving
+from benchmarks import arithmetic, ledger, retraining, serving
 
 
 def main() -> None:
     """Print every figure."""
-    for benchmark in (arithmetic, serving):
+    for benchmark in (arithmetic, serving, ledger, retraining):
         with tempfile.TemporaryDirectory() as folder:
             benchmark.main(Path(folder))
 

@@ -1,0 +1,165 @@
+"""What the tests of the service share: databases of each kind, and sites that are broken."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from model.repository import ModelRepository
+from service.settings import Settings
+from tests import databases
+from tests.server import DEADLINE, Server, environment
+
+T = TypeVar("T")
+
+STORM = "STORM_ROUNDS" in os.environ
+
+# A job that runs until somebody ends it.
+ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
+
+
+def pytest_report_header() -> str | None:
+    """Say so where PostgreSQL is left out."""
+    return None if databases.POSTGRESQL else databases.LEFT_OUT
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that wants a database on each kind that there is."""
+    if "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", databases.KINDS)
+
+
+@pytest.fixture
+def database_url(database_kind: str) -> Iterator[str | None]:
+    """An empty database of the test's own; `None` is the default."""
+    with databases.fresh(database_kind) as url:
+        yield url
+
+
+def until(holds: Callable[[], T], seconds: float = DEADLINE) -> T:
+    """Wait until `holds` returns something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"still not after {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+class Trainer:
+    """A `streetlight work` of its own, which may be killed."""
+
+    def __init__(self, log: Path, first: str = "", **settings: object) -> None:
+        self.log = log
+        command = ["-m", "service.cli", "work"]
+        if first:
+            command = ["-c", f"{first}\nfrom service.cli import main\nmain()", "work"]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                env=environment(**settings),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self, text: str) -> bool:
+        """Tell whether it logged `text`."""
+        return text in self.log.read_text()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes jobs."""
+        return self.said("waits for jobs")
+
+    def kill(self) -> None:
+        """Let it be gone."""
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+
+class Site(Server):
+    """A server with a database, and as many trainers as a test starts."""
+
+    def __init__(self, data_dir: Path, database_url: str | None, **settings: object) -> None:
+        data_dir.mkdir(exist_ok=True)
+        if database_url:
+            settings["database_url"] = database_url
+        super().__init__(data_dir, **{"job_lease": 1, **settings})
+        self.database = database_url or Settings(data_dir=data_dir).database
+        self.repository = ModelRepository(data_dir / "models")
+        self.trainers: list[Trainer] = []
+
+    def __exit__(self, *_exception: object) -> None:
+        for trainer in self.trainers:
+            trainer.kill()
+        self.pool.clear()
+        # Whole, and at once: what an orderly end is like has tests of its own.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
+
+    def trainer(self, first: str = "") -> Trainer:
+        """Start one more trainer, which runs the code in `first` before it begins."""
+        log = self.data_dir / f"trainer-{len(self.trainers)}.log"
+        self.trainers.append(Trainer(log, first, **self.settings))
+        return self.trainers[-1]
+
+    def workers(self) -> list[int]:
+        """The processes that answer requests."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def retrain(self, **body: object) -> int:
+        """Queue a job."""
+        return int(self.expect(202, "POST", "/retrain", body)["id"])
+
+    def job(self, number: int) -> Any:
+        """Return a job."""
+        return self.get(f"/jobs/{number}")
+
+    def jobs(self) -> list[Any]:
+        """Return all jobs, oldest first."""
+        found: list[Any] = []
+        page = self.get("/jobs?limit=200")
+        found += page["jobs"]
+        while page["next"]:
+            page = self.get(f"/jobs?limit=200&before={page['next']}")
+            found += page["jobs"]
+        return found[::-1]
+
+    def under_way(self, number: int) -> Any:
+        """Wait until a job tells once more how far it is, and return it."""
+        before = self.job(number)["revision"]
+
+        def told() -> Any:
+            job = self.job(number)
+            return job["progress"] and job["revision"] > before and job
+
+        job = until(told)
+        assert job["state"] == "running"
+        return job
+
+    def begun(self, number: int) -> None:
+        """Wait until a job waits no more."""
+        until(lambda: self.job(number)["state"] != "queued")
+
+    def ended(self, number: int) -> Any:
+        """Wait until a job is over, and return it."""
+        until(lambda: self.job(number)["state"] not in ("queued", "running"), 90)
+        return self.job(number)
+
+    def observations(self) -> list[Any]:
+        """Return what came in through the API."""
+        found: list[Any] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.get(f"/observations?source=api&limit=1000&after={after}")
+            found += page["observations"]
+            after = page["next"]
+        return found
