@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from model.dataset import LAB, outcome_name
 from model.repository import ModelRepository
 from service.database import create_schema, open_engine
-from service.recording import Observed, record
+from service.recording import Observed, record_in
 from service.settings import Settings
 
 
@@ -27,10 +27,14 @@ def bootstrap(settings: Settings) -> Services:
 
 def prepare(services: Services) -> None:
     """See to it that there is a ledger, with the lab's observations unless it is to be empty."""
-    settings = services.settings
-    if create_schema(services.engine, settings.data_dir) and not settings.start_empty:
-        rows = [
-            Observed(tuple(lights), outcome_name(outcome))
-            for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop, strict=True)
-        ]
-        record(services.engine, rows, live=None, source="lab")
+    settings, engine = services.settings, services.engine
+    rows = [
+        Observed(tuple(lights), outcome_name(outcome))
+        for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop, strict=True)
+    ]
+
+    def fill(connection: Connection) -> None:
+        if not settings.start_empty:
+            record_in(connection, engine, rows, live=None, source="lab")
+
+    create_schema(engine, settings.data_dir, fill)

@@ -15,6 +15,7 @@ from service.jobs import Job, JobProgress, job_of
 from service.promotion_gate import Verdict
 
 ATTEMPTS = 3
+SILENT = f"its trainer fell silent {ATTEMPTS} times; the trainer's log may say why"
 
 
 class LostClaimError(Exception):
@@ -47,6 +48,14 @@ class Claim:
             values["revision"] = jobs.c.revision + 1
         if self._write(values):
             raise CancelledError
+
+    def still_held(self) -> None:
+        """Extend the lease, whether the job is to be cancelled or not: it is too late for that.
+
+        Raises:
+            LostClaimError: it is too late for anything.
+        """
+        self._write({"lease_until": clock(self.engine) + self.lease})
 
     def succeed(self, version: int, promoted: bool, verdict: Verdict) -> None:
         """End the job: a version came of it.
@@ -121,7 +130,7 @@ class Claim:
 def claim(engine: Engine, owner: str, lease: float) -> Claim | None:
     """Take the oldest job that waits, or whose trainer gives no sign of life any more.
 
-    A job that has been tried three times, or that was to be cancelled, ends here instead.
+    After three attempts there is one more, to see whether a version had come of them.
     """
     now = clock(engine)
     silent = (jobs.c.state == "running") & (jobs.c.lease_until < now)
@@ -140,14 +149,11 @@ def claim(engine: Engine, owner: str, lease: float) -> Claim | None:
             return None
     with writing(engine) as connection:
         connection.execute(
-            update(jobs).where(silent, jobs.c.cancel_requested).values(state="cancelled", **ending)
-        )
-        connection.execute(
             update(jobs)
-            .where(silent, jobs.c.attempt >= ATTEMPTS)
+            .where(silent, jobs.c.attempt > ATTEMPTS)
             .values(
                 state="failed",
-                error=f"its trainer fell silent {ATTEMPTS} times; the trainer's log may say why",
+                error=SILENT,
                 **ending,
             )
         )

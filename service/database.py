@@ -5,7 +5,7 @@ are worked on in short transactions, and time is the database's own.
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ observations = Table(
     Column("said", Integer),
     Column("withdrawn_at", Double),
 )
-Index("ix_observations_state", observations.c.lights, observations.c.outcome)
+# With the id, so that the first of many equal rows are found without sorting them all.
+Index("ix_observations_state", observations.c.lights, observations.c.outcome, observations.c.id)
+Index("ix_observations_at", observations.c.at)
 Index("ix_observations_version", observations.c.version, observations.c.said)
 
 jobs = Table(
@@ -146,14 +148,13 @@ def clock(engine: Engine) -> ColumnElement[float]:
     return (func.julianday("now") - 2440587.5) * 86400.0
 
 
-def create_schema(engine: Engine, data_dir: Path) -> bool:
-    """Create the tables where there are none, once however many ask; return whether it did."""
+def create_schema(engine: Engine, data_dir: Path, fill: Callable[[Connection], None]) -> None:
+    """Create the tables where there are none, and fill them: once, and as one, however many ask."""
     data_dir.mkdir(parents=True, exist_ok=True)
     # A lock for this host, and one for those that share the database from elsewhere.
     with (data_dir / ".schema.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with writing_in_order(engine) as connection:
-            if inspect(connection).has_table("idempotency"):
-                return False
-            metadata.create_all(connection)
-            return True
+            if not inspect(connection).has_table("idempotency"):
+                metadata.create_all(connection)
+                fill(connection)

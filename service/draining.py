@@ -4,6 +4,8 @@ import socket
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from service.stopping import stopping
+
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """gthread, which on SIGTERM first takes up whoever is connected already.
@@ -19,6 +21,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
         super().set_accept_enabled(enabled)
         if self.alive:
             return
+        stopping.set()
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1

@@ -62,10 +62,21 @@ def record(
     with writing_in_order(engine) as connection:
         if replay and (before := remembered(connection, replay)):
             return [Verdict(**verdict) for verdict in json.loads(before)]
-        verdicts = _Recorder(connection, engine, live, source).record(rows)
+        verdicts = record_in(connection, engine, rows, live, source)
         if replay:
             remember(connection, engine, replay, json.dumps([asdict(v) for v in verdicts]))
         return verdicts
+
+
+def record_in(
+    connection: Connection,
+    engine: Engine,
+    rows: Sequence[Observed | str],
+    live: Version | None,
+    source: str,
+) -> list[Verdict]:
+    """Do what `record` does in a transaction that the caller began, with `writing_in_order`."""
+    return _Recorder(connection, engine, live, source).record(rows)
 
 
 class _Recorder:

@@ -15,7 +15,7 @@ from model.recipe import Recipe
 from model.training import Progress, TrainingDivergedError, fit
 from model.version import Version, VersionDamagedError
 from service.bootstrap import Services
-from service.claims import CancelledError, Claim, LostClaimError
+from service.claims import ATTEMPTS, SILENT, CancelledError, Claim, LostClaimError
 from service.jobs import JobProgress
 from service.predictions import live_version_if_any
 from service.promotion_gate import judge
@@ -56,7 +56,11 @@ def _work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) ->
     job = claim.job
     try:
         data = training_data(services.engine)
-        version = _published_before(services, claim) or _train(services, claim, data, is_ending)
+        version = _published_before(services, claim)
+        if version is None and job.attempt > ATTEMPTS:
+            claim.fail(SILENT)
+            return
+        version = version or _train(services, claim, data, is_ending)
         _promote(services, claim, data, version)
     except HandBackError:
         claim.hand_back()
@@ -113,7 +117,7 @@ def _promote(services: Services, claim: Claim, data: TrainingData, version: Vers
     order, repository = claim.job.order, services.repository
     must_hold = (*services.settings.must_hold, *order.must_hold)
     with repository.promoting() as promote:
-        claim.sign_of_life()
+        claim.still_held()
         before = _promoted_before(services, version)
         live = live_version_if_any(repository)
         if before and before.instead_of:

@@ -41,12 +41,12 @@ def ending() -> threading.Event:
     return event
 
 
-def work(services: Services) -> None:
+def work(services: Services, parent: int) -> None:
     """Take jobs until a signal, or the end of the parent, says to stop.
 
     The job under way goes back into the queue then.
     """
-    end, parent = ending(), os.getppid()
+    end = ending()
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
 
@@ -88,11 +88,11 @@ def submit_if_due(services: Services) -> None:
         jobs.submit_unless_waiting(engine, Order(DEFAULT_RECIPE), trigger)
 
 
-def keep(command: list[str]) -> None:
+def keep(command: list[str], parent: int) -> None:
     """Run `command` again and again until a signal, or the end of the parent, says to stop."""
-    end, parent, pause = ending(), os.getppid(), 0.5
+    end, pause = ending(), 0.5
     while not end.is_set() and os.getppid() == parent:
-        with subprocess.Popen([sys.executable, *command]) as trainer:
+        with subprocess.Popen([sys.executable, *command, "--parent", str(os.getpid())]) as trainer:
             while trainer.poll() is None and not end.is_set() and os.getppid() == parent:
                 end.wait(POLL_SECONDS)
             ended_by_itself = trainer.poll() is not None

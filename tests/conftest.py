@@ -6,10 +6,16 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import databases
 from tests.server import Server
 
 hypothesis.settings.register_profile("project", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_report_header() -> str | None:
+    """Say so where PostgreSQL is left out."""
+    return None if databases.POSTGRESQL else databases.LEFT_OUT
 
 
 @pytest.fixture(scope="session")

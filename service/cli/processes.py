@@ -35,7 +35,8 @@ def serve(**options: str | None) -> None:
     sys.stdout.flush()
     if settings.trainer:
         # Beside gunicorn, which this process becomes: it ends when gunicorn does.
-        subprocess.Popen([sys.executable, "-m", "service.cli", "work", "--restart"])
+        work = ["-m", "service.cli", "work", "--restart", "--parent", str(os.getpid())]
+        subprocess.Popen([sys.executable, *work])
     gunicorn = ["-m", "gunicorn", "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
     os.execv(sys.executable, [sys.executable, *gunicorn])  # noqa: S606 - no shell is wanted
 
@@ -48,19 +49,20 @@ def _train_first(settings: Settings) -> None:
 
 @main.command()
 @click.option("--restart", is_flag=True, help="Start another trainer whenever this one dies.")
-def work(restart: bool) -> None:
+@click.option("--parent", type=int, help="End when this process is no longer the parent.")
+def work(restart: bool, parent: int | None) -> None:
     """Retrain: take one job after another, until a signal says to stop."""
     settings = load_settings()
     logging.basicConfig(level="INFO", format="[%(asctime)s] [%(process)d] [trainer] %(message)s")
     if restart:
-        keep(["-m", "service.cli", "work"])
+        keep(["-m", "service.cli", "work"], parent or os.getppid())
         return
     _check_writable(settings.data_dir)
     services = bootstrap(settings)
     if services.repository.live_number() is None:
         _train_first(settings)
     prepare(services)
-    run_trainer(services)
+    run_trainer(services, parent or os.getppid())
 
 
 def _check_writable(folder: Path) -> None:

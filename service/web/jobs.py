@@ -18,6 +18,7 @@ from service import jobs
 from service.jobs import Job, Order, Promote
 from service.retraining import DEFAULT_RECIPE
 from service.settings import MustHolds
+from service.stopping import stopping
 from service.validation import Problem
 from service.web.exchange import (
     RequestError,
@@ -130,6 +131,7 @@ def follow(number: int) -> Response:
 
 def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
     told = time.monotonic()
+    yield b": following\n\n"
     while True:
         job = jobs.get(engine, number)
         if job.revision > seen:
@@ -141,7 +143,8 @@ def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
         if job.finished:
             yield b"event: end\ndata: {}\n\n"
             return
-        time.sleep(POLL_SECONDS)
+        if stopping.wait(POLL_SECONDS):
+            return
 
 
 def _shown(job: Job) -> dict[str, Any]:

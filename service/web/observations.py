@@ -127,7 +127,7 @@ def withdraw(number: int) -> Response:
 
 def _shown(row: Observation) -> dict[str, Any]:
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds")
-    return asdict(row) | {"at": at}
+    return vars(row) | {"at": at}
 
 
 def _as_csv(rows: Iterator[Observation]) -> Iterator[str]:

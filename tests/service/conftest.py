@@ -25,11 +25,6 @@ STORM = "STORM_ROUNDS" in os.environ
 ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
 
 
-def pytest_report_header() -> str | None:
-    """Say so where PostgreSQL is left out."""
-    return None if databases.POSTGRESQL else databases.LEFT_OUT
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that wants a database on each kind that there is."""
     if "database_kind" in metafunc.fixturenames:

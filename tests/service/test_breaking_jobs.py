@@ -1,5 +1,6 @@
 """Trainers that are killed, stopped, told to end and overtaken: no job is lost or done twice."""
 
+import os
 import random
 import signal
 import subprocess
@@ -16,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from service.database import jobs as table
 from service.database import open_engine, writing
 from tests.server import DEADLINE
-from tests.service.conftest import ENDLESS, STORM, Site, Trainer, until
+from tests.service.conftest import ENDLESS, Site, Trainer, until
 
-JOBS = 100 if STORM else 6
+JOBS = min(100, int(os.environ.get("STORM_ROUNDS", "6")))
 DYING_BEFORE_IT_SAYS_SO = (
     "import os\nfrom service.claims import Claim\nClaim.succeed = lambda *_: os._exit(9)"
 )
