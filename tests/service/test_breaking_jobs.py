@@ -19,6 +19,8 @@ from service.database import open_engine, writing
 from tests.server import DEADLINE
 from tests.service.conftest import ENDLESS, Site, Trainer, until
 
+pytestmark = pytest.mark.storm
+
 JOBS = min(100, int(os.environ.get("STORM_ROUNDS", "6")))
 DYING_BEFORE_IT_SAYS_SO = (
     "import os\nfrom service.claims import Claim\nClaim.succeed = lambda *_: os._exit(9)"
@@ -71,7 +73,6 @@ def stop_outside_a_transaction(site: Site, trainer: Trainer, number: int) -> Non
     engine.dispose()
 
 
-@pytest.mark.storm
 @pytest.mark.timeout(1200)
 def test_killing_trainers_at_random_loses_no_job_and_does_none_twice(
     tmp_path: Path, database_url: str | None

@@ -24,6 +24,8 @@ from tests import databases
 from tests.server import DEADLINE, environment, streetlight
 from tests.service.conftest import STORM, Site
 
+pytestmark = pytest.mark.storm
+
 KILLS = 100 if STORM else 5
 CLIENTS = 8
 PREPARE = (
@@ -64,7 +66,6 @@ def post_until(over: threading.Event, site: Site, name: int) -> tuple[dict[str, 
     return rows, jobs
 
 
-@pytest.mark.storm
 @pytest.mark.timeout(600)
 def test_killing_workers_loses_nothing_acknowledged_and_doubles_nothing(
     tmp_path: Path, database_url: str | None

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 import urllib3
 
 from service import jobs, observations
@@ -21,6 +22,8 @@ from service.database import open_engine
 from service.observations import Filter
 from tests.server import DEADLINE, STREETLIGHT, environment, free_port
 from tests.service.conftest import ENDLESS, Site, until
+
+pytestmark = pytest.mark.storm
 
 ROW = b'{"lights": [1, 0, 0], "outcome": "walk"}'
 
