@@ -33,13 +33,13 @@ def peak(pid: int) -> float:
 
 
 def worker_of(server: Server) -> int:
-    """Return the process that answers; the server's other child is the trainer."""
+    """Return the process that answers; the server's other child keeps the trainer."""
     parent = server.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
     [worker] = [
         int(pid)
         for pid in children.split()
-        if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"work" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     return worker
 

@@ -33,11 +33,14 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# On SQLite an INTEGER key is the row's own place; any other type would need an index beside it.
+ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+
 observations = Table(
     "observations",
     metadata,
     # Given by us, under the write lock: in the order of commits, and never twice.
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
     Column("client_id", String(200), unique=True),
     Column("at", Double, nullable=False),
     Column("lights", Text, nullable=False),

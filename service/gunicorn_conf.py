@@ -4,21 +4,19 @@
 `gunicorn -c python:service.gunicorn_conf service.wsgi:app`.
 """
 
-import os
 import signal
 from typing import Any
 
+from model.repository import ModelRepository
 from service.settings import load_settings
-
-# One thread for BLAS in each worker: the threads that matter here are the workers' own.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 _settings = load_settings()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
+# A worker is a fork of what is loaded already: it is there at once, and shares that memory.
+preload_app = True
 worker_class = "service.draining.DrainingWorker"
 # Half of them may be taken by those who follow jobs.
 threads = 12
@@ -46,9 +44,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
         signal.signal(quick, worker.handle_exit)
     if worker.age != 1:
         return
-    from service.bootstrap import bootstrap  # noqa: PLC0415 - keeps numpy out of the parent
-
-    version = bootstrap(_settings).repository.live()
+    version = ModelRepository(_settings.models_dir).live()
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
     url = f"http://{everywhere.get(_settings.host, _host)}:{_settings.port}"
     lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []

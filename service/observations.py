@@ -76,11 +76,11 @@ def page(engine: Engine, wanted: Filter, after: int, limit: int) -> list[Observa
         return [_observation(row) for row in connection.execute(query)]
 
 
-def stream(engine: Engine, wanted: Filter) -> Iterator[Observation]:
-    """Yield every row, ascending, holding a thousand at a time."""
+def stream(engine: Engine, wanted: Filter) -> Iterator[list[Observation]]:
+    """Yield every row, ascending, a thousand at a time."""
     after = 0
     while rows := page(engine, wanted, after, CHUNK):
-        yield from rows
+        yield rows
         after = rows[-1].id
 
 
@@ -91,6 +91,17 @@ def count(engine: Engine, wanted: Filter) -> int:
     )
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
+
+
+def arrived(engine: Engine, since: float | None, at_most: int) -> int:
+    """Return how many rows have come since, `at_most` at most; the lab's own don't count."""
+    query = select(table.c.id).where(table.c.source != "lab", table.c.withdrawn_at.is_(None))
+    if since is not None:
+        query = query.where(table.c.at >= since)
+    with engine.connect() as connection:
+        return connection.execute(
+            select(func.count()).select_from(query.limit(at_most).subquery())
+        ).scalar_one()
 
 
 @dataclass(frozen=True)

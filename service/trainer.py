@@ -4,13 +4,13 @@ What a job does is in `retraining`.
 """
 
 import logging
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import uuid
+from collections.abc import Callable
 from types import FrameType
 
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +19,6 @@ from service import jobs, observations
 from service.bootstrap import Services
 from service.claims import claim
 from service.jobs import Order, Trigger
-from service.observations import Filter
 from service.predictions import live_version_if_any
 from service.retraining import DEFAULT_RECIPE, work_on
 
@@ -70,10 +69,7 @@ def submit_if_due(services: Services) -> None:
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
         return
-    last = jobs.last_submitted(engine)
-    new = observations.count(engine, Filter(since=last)) if last else None
-    if new is None:
-        new = observations.count(engine, Filter(source="api"))
+    new = observations.arrived(engine, jobs.last_submitted(engine), settings.retrain_after or 1)
     trigger: Trigger | None = None
     if settings.retrain_after is not None and new >= settings.retrain_after:
         trigger = "observations"
@@ -88,16 +84,19 @@ def submit_if_due(services: Services) -> None:
         jobs.submit_unless_waiting(engine, Order(DEFAULT_RECIPE), trigger)
 
 
-def keep(command: list[str], parent: int) -> None:
-    """Run `command` again and again until a signal, or the end of the parent, says to stop."""
+def keep(run: Callable[[], object], parent: int) -> None:
+    """Let `run` be done in a fork, again and again, until a signal or the end of the parent."""
     end, pause = ending(), 0.5
     while not end.is_set() and os.getppid() == parent:
-        with subprocess.Popen([sys.executable, *command, "--parent", str(os.getpid())]) as trainer:
-            while trainer.poll() is None and not end.is_set() and os.getppid() == parent:
-                end.wait(POLL_SECONDS)
-            ended_by_itself = trainer.poll() is not None
-            trainer.terminate()
-        if ended_by_itself:
-            log.warning("the trainer ended with status %s; starting another", trainer.returncode)
+        trainer = multiprocessing.get_context("fork").Process(target=run)
+        trainer.start()
+        while trainer.is_alive() and not end.is_set() and os.getppid() == parent:
+            end.wait(POLL_SECONDS)
+        if not trainer.is_alive():
+            log.warning("the trainer ended with status %s; starting another", trainer.exitcode)
             end.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+        while trainer.is_alive():
+            # Again and again: it may have missed the first, before it had begun to listen.
+            trainer.terminate()
+            trainer.join(POLL_SECONDS)

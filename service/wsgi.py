@@ -13,4 +13,6 @@ try:
     prepare(services)
 except (OSError, DBAPIError):
     logging.getLogger(__name__).exception("no ledger; predictions go on without it")
+# A connection must not be shared by the workers that are forked from here.
+services.engine.dispose()
 app = create_app(services)

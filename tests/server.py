@@ -44,6 +44,8 @@ def streetlight(*arguments: str, **settings: object) -> subprocess.CompletedProc
 class Server:
     """`streetlight serve` on a free port, from `with` to the end of its block."""
 
+    command: tuple[str, ...] = (STREETLIGHT, "serve")
+
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
         self.port = free_port()
@@ -56,13 +58,13 @@ class Server:
             **settings,
         }
         self.log = data_dir / "serve.log"
-        self.pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=DEADLINE)
 
     def __enter__(self) -> Self:
+        self.pool = self.new_pool()
         self.data_dir.mkdir(exist_ok=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [STREETLIGHT, "serve"],
+                self.command,
                 env=environment(**self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -73,6 +75,10 @@ class Server:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    def new_pool(self) -> urllib3.HTTPConnectionPool:
+        """Return a client for as many threads as a test may have."""
+        return urllib3.connection_from_url(self.url, maxsize=32, retries=False, timeout=DEADLINE)
 
     def wait_until_ready(self) -> None:
         """Wait until the server answers."""
@@ -85,7 +91,9 @@ class Server:
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """End the server by a signal and return its exit status."""
-        self.pool.clear()
+        # Closed, not left to the collector: a server that stops waits for what is connected.
+        self.pool.close()
+        self.pool = self.new_pool()
         if self.process.poll() is None:
             self.process.send_signal(by)
         try:
@@ -109,7 +117,7 @@ class Server:
         arguments: dict[str, Any] = {"headers": headers or None, "redirect": False}
         if body is not None:
             arguments["body" if isinstance(body, (bytes, str)) else "json"] = body
-        return self.pool.request(method, self.url + path, **arguments)
+        return self.pool.request(method, path, **arguments)
 
     def get(self, path: str, **headers: str) -> Any:
         """Return the JSON of a 200."""

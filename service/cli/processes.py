@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import click
+from gunicorn.app.wsgiapp import run as run_gunicorn
 
 from model.__main__ import main as training_job
 from service.bootstrap import bootstrap, prepare
@@ -31,14 +32,18 @@ def serve(**options: str | None) -> None:
     _check_writable(settings.data_dir)
     _check_free(settings)
     _train_first(settings)
-    prepare(bootstrap(settings))
+    services = bootstrap(settings)
+    prepare(services)
+    services.engine.dispose()
     sys.stdout.flush()
     if settings.trainer:
-        # Beside gunicorn, which this process becomes: it ends when gunicorn does.
+        # Beside gunicorn, which this process becomes; it ends when that does.
         work = ["-m", "service.cli", "work", "--restart", "--parent", str(os.getpid())]
         subprocess.Popen([sys.executable, *work])
-    gunicorn = ["-m", "gunicorn", "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
-    os.execv(sys.executable, [sys.executable, *gunicorn])  # noqa: S606 - no shell is wanted
+    # In this very process: what it has imported need not be imported again.
+    gunicorn = str(Path(sys.executable).with_name("gunicorn"))
+    sys.argv = [gunicorn, "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
+    run_gunicorn()
 
 
 def _train_first(settings: Settings) -> None:
@@ -55,7 +60,8 @@ def work(restart: bool, parent: int | None) -> None:
     settings = load_settings()
     logging.basicConfig(level="INFO", format="[%(asctime)s] [%(process)d] [trainer] %(message)s")
     if restart:
-        keep(["-m", "service.cli", "work"], parent or os.getppid())
+        again = ["work", "--parent", str(os.getpid())]
+        keep(lambda: main(again), parent or os.getppid())
         return
     _check_writable(settings.data_dir)
     services = bootstrap(settings)

@@ -107,7 +107,10 @@ def list_observations() -> Response:
     if query.format == "csv":
         return Response(_as_csv(observations.stream(engine, wanted)), mimetype="text/csv")
     if query.format == "jsonl":
-        lines = (to_json(_shown(row)) + b"\n" for row in observations.stream(engine, wanted))
+        lines = (
+            b"".join(to_json(_shown(row)) + b"\n" for row in rows)
+            for rows in observations.stream(engine, wanted)
+        )
         return Response(lines, mimetype="application/x-ndjson")
     page = observations.page(engine, wanted, query.after, query.limit)
     return answer(
@@ -130,18 +133,17 @@ def _shown(row: Observation) -> dict[str, Any]:
     return vars(row) | {"at": at}
 
 
-def _as_csv(rows: Iterator[Observation]) -> Iterator[str]:
+def _as_csv(pages: Iterator[list[Observation]]) -> Iterator[str]:
     """What `streetlight import` reads: no row that was withdrawn."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     header = False
-    for row in rows:
-        if row.withdrawn:
-            continue
-        if not header:
-            writer.writerow([*(f"light_{i}" for i in range(len(row.lights))), "outcome"])
+    for rows in pages:
+        kept = [row for row in rows if not row.withdrawn]
+        if kept and not header:
+            writer.writerow([*(f"light_{i}" for i in range(len(kept[0].lights))), "outcome"])
             header = True
-        writer.writerow([*row.lights, row.outcome])
+        writer.writerows([*row.lights, row.outcome] for row in kept)
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()

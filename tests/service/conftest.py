@@ -93,7 +93,7 @@ class Site(Server):
     def __exit__(self, *_exception: object) -> None:
         for trainer in self.trainers:
             trainer.kill()
-        self.pool.clear()
+        self.pool.close()
         # Whole, and at once: what an orderly end is like has tests of its own.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)

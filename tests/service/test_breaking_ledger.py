@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from service.database import open_engine
 from service.observations import Filter, page
 from service.settings import Settings
 from tests import databases
-from tests.server import DEADLINE, environment, streetlight
+from tests.server import DEADLINE, STREETLIGHT, environment, streetlight
 from tests.service.conftest import STORM, Site
 
 pytestmark = pytest.mark.storm
@@ -149,29 +150,72 @@ def test_a_preparation_that_was_killed_is_done_by_the_next(tmp_path: Path) -> No
     assert [row.id for row in rows] == [1, 2, 3, 4]
 
 
-def test_where_nothing_can_be_written_that_is_told_and_predictions_go_on(tmp_path: Path) -> None:
-    """No file may grow, which binds root too: as on a full disk, if with another errno."""
-    row = {"lights": [1, 0, 0], "outcome": "walk"}
+def test_a_switch_that_can_not_be_recorded_is_told_and_does_not_happen(tmp_path: Path) -> None:
+    """No file of the worker may grow, which binds root too."""
     with Site(tmp_path, None) as site:
         streetlight("train", "--no-promote", data_dir=tmp_path)
-        site.expect(201, "POST", "/observations", row)
         (worker,) = site.workers()
         _, most = resource.prlimit(worker, resource.RLIMIT_FSIZE)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, most))
 
         message = site.expect(503, "POST", "/versions/2/promote")["error"]
         assert message == "the data directory can't be used: File too large"
-        for path, body in (("/observations", row), ("/retrain", {})):
-            message = site.expect(503, "POST", path, body)["error"]
-            assert message == "the database can't be used: disk I/O error"
         assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (most, most))
         assert site.post("/versions/2/promote")["promotion"]["instead_of"] == 1
+
+
+class SmallSite(Site):
+    """A site whose data directory is a file system of its own, with little room."""
+
+    command = (
+        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
+        'mount -t tmpfs -o size=4m none "$STREETLIGHT_DATA_DIR" && exec "$0" serve',
+        STREETLIGHT,
+    )
+
+    @property
+    def filling(self) -> Path:
+        """A file in it, as it is seen from outside."""
+        return Path(f"/proc/{self.process.pid}/root{self.data_dir}/filling")
+
+    def fill(self) -> None:
+        """Leave not a byte."""
+        with self.filling.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1024))
+
+
+def test_a_full_disk_is_told_and_predictions_go_on(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    row = {"lights": [1, 0, 0], "outcome": "walk"}
+    with SmallSite(tmp_path, database_url, trainer=True) as site:
+        assert site.ended(site.retrain(promote="never"))["version"] == 2
         site.expect(201, "POST", "/observations", row)
-        assert len(site.observations()) == 2
-        assert site.jobs() == []
-        assert site.workers() == [worker]
+        workers = site.workers()
+        site.fill()
+
+        if database_url:
+            # The database has room elsewhere: the job is taken, and can't keep what it trained.
+            site.expect(201, "POST", "/observations", row)
+            job = site.ended(site.retrain())
+            assert job["state"] == "failed"
+            assert "No space left on device" in job["error"]
+        else:
+            for path, body in (("/observations", row), ("/retrain", {})):
+                message = site.expect(503, "POST", path, body)["error"]
+                assert message.startswith("the database can't be used: ")
+        assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+
+        site.filling.unlink()
+        assert site.post("/versions/2/promote")["promotion"]["instead_of"] == 1
+        site.expect(201, "POST", "/observations", row)
+        assert len(site.observations()) == (3 if database_url else 2)
+        assert len(site.jobs()) == (2 if database_url else 1)
+        assert site.workers() == workers
+        assert site.post("/versions/2/verify")["identical"]
 
 
 def test_a_withdrawn_observation_leaves_no_trace_in_what_is_learnt_next(

@@ -116,7 +116,8 @@ def test_a_server_told_to_end_answers_what_is_under_way_and_takes_its_trainer_al
 
     engine = open_engine(site.database)
     job = jobs.get(engine, number)
-    ids = [row.id for row in observations.stream(engine, Filter(source="api"))]
+    pages = observations.stream(engine, Filter(source="api"))
+    ids = [row.id for rows in pages for row in rows]
     engine.dispose()
     assert (job.state, job.attempt) == ("queued", 0)
     assert set(told) <= set(ids)

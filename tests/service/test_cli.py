@@ -5,13 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.dataset import LAB
+from model.manifest import Origin
+from model.recipe import Recipe
+from model.repository import ModelRepository
+from model.training import fit
 from tests.server import streetlight
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
-    for seed in ("1", "5"):
-        assert streetlight("train", "--seed", seed, data_dir=tmp_path).returncode == 0
+    repository = ModelRepository(tmp_path / "models")
+    for seed in (1, 5):
+        version = repository.publish(fit(LAB, Recipe(seed=seed)), LAB, Origin("lab"))
+        repository.promote(version.number, "trained")
     return tmp_path
 
 

@@ -51,7 +51,7 @@ def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -
             client.sendall(b"0\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
         chunks = iter([b'{"lights": ', b"[1, 0, 1]}"])
-        response = server.pool.request("POST", f"{server.url}/predict", body=chunks)
+        response = server.pool.request("POST", "/predict", body=chunks)
         assert response.json()["decision"] == "walk"
 
 
