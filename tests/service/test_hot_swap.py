@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 import urllib3
 
 from model.repository import ModelRepository
@@ -15,6 +16,7 @@ CLIENTS = 6
 STATES: list[list[float]] = [[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0.5, 0.25, 1], [1, 1, 0]]
 
 
+@pytest.mark.storm
 def test_hundreds_of_swaps_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
     with Server(tmp_path, workers=4) as server:
         for seed in ("5", "11"):
