@@ -39,7 +39,7 @@ def worker_of(server: Server) -> int:
     [worker] = [
         int(pid)
         for pid in children.split()
-        if b"work" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"\0work\0" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     return worker
 
