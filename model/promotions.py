@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-Action = Literal["promote", "rollback", "recover"]
+Action = Literal["promote", "rollback", "recover", "unload"]
 
 
 @dataclass(frozen=True)
 class Promotion:
     """`version` went live instead of `instead_of`, at `at` (UTC, ISO 8601), for `reason`.
 
-    A `recover` stands for a promotion that a crash kept off the record.
+    A `recover` stands for a promotion that a crash kept off the record. With an `unload`, `version`
+    stopped answering, and none did instead.
     """
 
     at: str
@@ -67,6 +68,6 @@ class PromotionRecord:
             back = promotion.action != "promote" and been_live[-2:-1] == [promotion.version]
             if back:
                 been_live.pop()
-            else:
+            elif been_live[-1:] != [promotion.version]:
                 been_live.append(promotion.version)
         return been_live

@@ -166,6 +166,35 @@ class ModelRepository:
             self.load(been_live[-2])
             return self._switch("rollback", been_live[-2], reason)
 
+    def unload(self, reason: str = "") -> Promotion | None:
+        """Let no version answer until one is promoted or loaded; `None` if none did.
+
+        Raises:
+            OSError: whatever is live stays live.
+        """
+        with self.lock("promote"):
+            self._recover()
+            live = self.live_number()
+            return None if live is None else self._switch("unload", live, reason)
+
+    def reload(self, reason: str = "") -> int:
+        """Check the live version's file; where none is live, let the one answer that did last.
+
+        Raises:
+            VersionNotFoundError, VersionDamagedError, OSError: nothing has changed.
+        """
+        with self.promoting() as promote:
+            live = self.live_number()
+            number = live or ([0, *self.versions(), *self._promotions.been_live()])[-1]
+            self.load(number)
+            promote(number, reason)
+            return number
+
+    def previous_number(self) -> int | None:
+        """The number of the version that was live before; what a rollback goes back to."""
+        been_live = self._promotions.been_live()
+        return been_live[-2] if len(been_live) > 1 else None
+
     def history(self) -> list[Promotion]:
         """The record of who went live when and why, oldest first."""
         return self._promotions.read()
@@ -180,7 +209,7 @@ class ModelRepository:
 
     def _switch(self, action: Action, number: int, reason: str) -> Promotion:
         live = self.live_number()
-        self._link.point(number)
+        self._link.point(None if action == "unload" else number)
         try:
             return self._promotions.append(action, number, live, reason)
         except OSError:

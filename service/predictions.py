@@ -6,6 +6,7 @@ Which version answers is the caller's choice; `live_version` is the usual one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,19 +15,15 @@ from model.dataset import FloatArray, Outcome, outcome_name
 from model.explanation import Flip
 from model.repository import ModelRepository, VersionNotFoundError
 from model.version import Version, VersionDamagedError
-from service.validation import Problem
+from service.validation import FieldError, Problem
 
 
 class NoLiveVersionError(Exception):
     """There is no version to answer with; the message says what to do."""
 
 
-class LightsError(ValueError):
-    """A light state doesn't fit the version; `problem` names the field."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+class LightsError(FieldError):
+    """A light state doesn't fit the version."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,24 @@ def live_version(repository: ModelRepository) -> Version:
     return version
 
 
+def pinned_version(repository: ModelRepository, number: int) -> Version:
+    """Return version `number`, live or not; the last few that were asked for are held.
+
+    Raises:
+        VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
+    """
+    try:
+        file = repository.path(number).stat()
+    except FileNotFoundError:
+        return repository.load(number)  # says what there is instead
+    return _held(repository, number, file.st_ino, file.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _held(repository: ModelRepository, number: int, _inode: int, _changed: int) -> Version:
+    return repository.load(number)
+
+
 def live_version_if_any(repository: ModelRepository) -> Version | None:
     """Return the live version, or `None` where there is none that can be read."""
     try:
@@ -122,15 +137,34 @@ def predict_batch(version: Version, rows: Sequence[Sequence[float]]) -> BatchPre
     Raises:
         LightsError: names the first row at fault.
     """
+    check_counts(version, rows, "lights")
+    scores = score_rows(version, np.array(rows, dtype=np.float64), "lights")
+    return BatchPrediction(_decisions(scores), scores.tolist(), version.number)
+
+
+def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) -> None:
+    """See to it that each row has as many lights as the version wants.
+
+    Raises:
+        LightsError: names the first row at fault.
+    """
     for i, row in enumerate(rows):
         if len(row) != version.network.light_count:
-            _check_count(version, len(row), f"lights[{i}]")
-    scores = version.network.scores(np.array(rows, dtype=np.float64))
+            _check_count(version, len(row), f"{field}[{i}]")
+
+
+def score_rows(version: Version, lights: FloatArray, field: str) -> FloatArray:
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); `field` is its name.
+
+    Raises:
+        LightsError: names the first row with a light that is too large.
+    """
+    scores = version.network.scores(lights)
     finite = np.isfinite(scores)
     if not finite.all():
         i = int(finite.argmin())
-        raise _too_large(version, rows[i], f"lights[{i}]")
-    return BatchPrediction(_decisions(scores), scores.tolist(), version.number)
+        raise _too_large(version, lights[i].tolist(), f"{field}[{i}]")
+    return scores
 
 
 def explain(version: Version, lights: Sequence[float]) -> Explanation:

@@ -6,7 +6,7 @@ Every setting is a `STREETLIGHT_…` variable, in the environment or in a file `
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +15,12 @@ from service.promotion_gate import MustHold
 from service.validation import problems
 
 PREFIX = "STREETLIGHT_"
+# What Vertex AI calls some of them, in the containers that it runs.
+VERTEX = {
+    "AIP_HTTP_PORT": "port",
+    "AIP_HEALTH_ROUTE": "health_route",
+    "AIP_PREDICT_ROUTE": "predict_route",
+}
 
 
 class SettingsError(ValueError):
@@ -45,8 +51,19 @@ class Settings(BaseSettings):
         min_length=1,
         description="The key that requests that change state must bear.",
     )
+    model_name: str = Field(
+        "streetlight",
+        pattern=r"[^/:]{1,100}",
+        description="What the model is called in the routes of other servers' protocols.",
+    )
+    health_route: str | None = Field(
+        None, pattern="/.*", description="One more route for what /readyz answers."
+    )
+    predict_route: str | None = Field(
+        None, pattern="/.*", description="One more route for what /invocations answers."
+    )
     max_body_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest request body, in bytes."
+        32 * 1024 * 1024, ge=1024, le=1024**3, description="The largest request body, in bytes."
     )
 
     database_url: str | None = Field(
@@ -101,7 +118,10 @@ def load_settings() -> Settings:
             close = difflib.get_close_matches(name, known, 1) or known
             complaints.append(f"{name}: unknown setting; did you mean {' or '.join(close)}?")
     try:
-        settings = Settings()
+        given: dict[str, Any] = {
+            field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
+        }
+        settings = Settings(**given)
     except ValidationError as error:
         complaints += [
             f"{PREFIX}{problem.field.upper()}: {problem.message}" for problem in problems(error)

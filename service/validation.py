@@ -54,6 +54,14 @@ class Problem:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+class FieldError(ValueError):
+    """One field is at fault; `problem` names it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
     """Return the first problems of `error`; an unknown field suggests one of `known_fields`."""
     return [_problem(details, list(known_fields)) for details in error.errors()[:MOST_PROBLEMS]]

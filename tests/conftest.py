@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from tests import databases
-from tests.server import Server
+from tests.server import Server, streetlight
 
 hypothesis.settings.register_profile("project", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("project")
@@ -29,4 +29,13 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, with version 1, the lab's, live."""
     with Server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of two versions: the first is live, the second was; for tests that only ask."""
+    with Server(tmp_path_factory.mktemp("two")) as server:
+        streetlight("train", "--seed", "5", data_dir=server.data_dir)
+        server.post("/versions/1/promote")
         yield server

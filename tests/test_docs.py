@@ -132,12 +132,13 @@ def test_the_comparison_can_fail() -> None:
     assert not matches("walk", "stop")
 
 
-def test_every_route_is_in_the_readme(tmp_path: Path) -> None:
+def test_every_route_is_in_the_readme_or_with_the_protocols(tmp_path: Path) -> None:
+    told = README + (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
     app = create_app(bootstrap(Settings(data_dir=tmp_path)))
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            assert f"`{method} {path}`" in README
+            assert f"`{method} {path}`" in told
 
 
 def test_every_setting_and_its_default_is_in_the_readme() -> None:
@@ -160,6 +161,13 @@ def test_every_make_target_is_in_the_readme_and_in_the_help() -> None:
     for target in targets:
         assert re.search(rf"^{target} ", told.stdout, re.MULTILINE)
         assert f"`{target}`" in README or f"make {target}" in README
+
+
+def test_every_test_that_is_named_exists() -> None:
+    for page in PAGES:
+        for file, name in re.findall(r"`(test_\w+\.py)::(\w+)`", page.read_text(encoding="utf-8")):
+            source = (ROOT / "tests" / "service" / file).read_text(encoding="utf-8")
+            assert f"def {name}(" in source, f"{page}: {file}::{name}"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -6,7 +6,19 @@ A module a resource. A view parses, calls one function of `service`, and answers
 from flask import Flask
 
 from service.bootstrap import Services
-from service.web import access, errors, health, jobs, observations, predict, request_id, versions
+from service.web import (
+    access,
+    errors,
+    health,
+    invocations,
+    jobs,
+    observations,
+    predict,
+    request_id,
+    v1,
+    v2,
+    versions,
+)
 
 
 def create_app(services: Services) -> Flask:
@@ -22,4 +34,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)
+    app.register_blueprint(v1.blueprint)
+    app.register_blueprint(v2.blueprint)
+    invocations.init_app(app, services.settings)
     return app

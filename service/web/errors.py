@@ -14,13 +14,15 @@ from model.repository import NothingToRollBackToError, VersionNotFoundError
 from model.version import VersionDamagedError
 from service.comparison import IncomparableError
 from service.idempotency import KeyReusedError
+from service.infer_request import NotOfferedError
 from service.jobs import JobFinishedError, JobNotFoundError
 from service.observations import ObservationNotFoundError
-from service.predictions import LightsError, NoLiveVersionError
+from service.predictions import NoLiveVersionError
 from service.training_data import LedgerError
-from service.validation import Problem
+from service.validation import FieldError, Problem
 from service.verification import VerificationBusyError
 from service.web.exchange import RequestError, answer
+from service.web.protocols import ModelNotFoundError
 
 STATUS: dict[type[Exception], int] = {
     IncomparableError: 409,
@@ -29,6 +31,8 @@ STATUS: dict[type[Exception], int] = {
     JobNotFoundError: 404,
     KeyReusedError: 409,
     LedgerError: 409,
+    ModelNotFoundError: 404,
+    NotOfferedError: 501,
     NothingToRollBackToError: 409,
     ObservationNotFoundError: 404,
     VerificationBusyError: 503,
@@ -42,7 +46,7 @@ def init_app(app: Flask) -> None:
     for kind in STATUS:
         app.register_error_handler(kind, _domain_error)
     app.register_error_handler(RequestError, lambda error: _bad_request(error.problems))
-    app.register_error_handler(LightsError, lambda error: _bad_request([error.problem]))
+    app.register_error_handler(FieldError, lambda error: _bad_request([error.problem]))
     app.register_error_handler(OSError, _storage_error)
     app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(HTTPException, _http_error)

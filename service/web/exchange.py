@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from service.bootstrap import Services
 from service.idempotency import Replayed
 from service.validation import Problem, problems
+from service.web.compression import decompress
 
 MOST_KEY = 200
 
@@ -68,12 +69,22 @@ def parse_json() -> Any:  # noqa: ANN401 - whatever is JSON
 
 
 def read_body() -> bytes:
-    """Return the request's body, `{}` where it is empty."""
-    body = request.get_data() or b"{}"
-    if request.content_length is None and len(body) >= (request.max_content_length or 0):
+    """Return the request's body, decompressed; `{}` where it is empty."""
+    return read_bytes() or b"{}"
+
+
+def read_bytes() -> bytes:
+    """Return the request's body, decompressed.
+
+    Raises:
+        RequestEntityTooLarge: it is larger than the settings allow, before or after.
+        FieldError, UnsupportedMediaType: it can't be decompressed.
+    """
+    body, limit = request.get_data(), request.max_content_length or 0
+    if request.content_length is None and len(body) >= limit:
         # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
         raise RequestEntityTooLarge
-    return body
+    return decompress(body, request.headers.get("Content-Encoding", ""), limit)
 
 
 def replayed(scope: str) -> Replayed | None:

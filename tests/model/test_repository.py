@@ -449,3 +449,39 @@ class RepositoryMachine(RuleBasedStateMachine):
 
 TestAnySequenceOfCalls = RepositoryMachine.TestCase
 TestAnySequenceOfCalls.settings = settings(deadline=None, max_examples=15, stateful_step_count=20)
+
+
+def test_what_is_unloaded_answers_again_when_it_is_reloaded(repository: ModelRepository) -> None:
+    for _ in range(2):
+        repository.promote(publish(repository, TRAINING).number)
+    assert repository.previous_number() == 1
+
+    assert repository.unload("by hand") is not None
+    assert repository.live() is None
+    assert repository.unload() is None
+    assert repository.reload("again") == 2
+    assert repository.reload() == 2
+    assert [line.action for line in repository.history()] == [
+        "promote",
+        "promote",
+        "unload",
+        "promote",
+    ]
+    assert repository.rollback().version == 1
+
+
+def test_a_rollback_after_an_unload_goes_to_the_version_before(repository: ModelRepository) -> None:
+    for _ in range(2):
+        repository.promote(publish(repository, TRAINING).number)
+    repository.unload()
+
+    assert repository.rollback().version == 1
+    with pytest.raises(NothingToRollBackToError):
+        repository.rollback()
+
+
+def test_there_is_nothing_to_reload_without_a_version(repository: ModelRepository) -> None:
+    with pytest.raises(VersionNotFoundError, match="none yet"):
+        repository.reload()
+    assert repository.unload() is None
+    assert repository.previous_number() is None

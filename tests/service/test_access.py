@@ -11,7 +11,21 @@ from service.web import create_app
 from tests.server import Server
 
 KEY = "a key, with ünicode"
-CHANGES_NOTHING = {"/predict", "/predict/batch", "/explain", "/versions/<int:number>/verify"}
+CHANGES_NOTHING = {
+    "/predict",
+    "/predict/batch",
+    "/explain",
+    "/invocations",
+    "/v2/models/<model>/infer",
+    "/v2/models/<model>/versions/<version>/infer",
+    "/v2/repository/index",
+    "/versions/<int:number>/verify",
+    *(
+        f"/v1/models/<model>{part}:{verb}"
+        for part in ("", "/versions/<version>", "/labels/<label>")
+        for verb in ("classify", "explain", "predict", "regress")
+    ),
+}
 
 
 def routes(tmp_path: Path) -> Iterator[tuple[str, str]]:
@@ -46,6 +60,8 @@ def test_every_route_that_changes_state_wants_the_key(guarded: Server, tmp_path:
         "/observations/<int:number>",
         "/retrain",
         "/rollback",
+        "/v2/repository/models/<model>/load",
+        "/v2/repository/models/<model>/unload",
         "/versions/<int:number>/promote",
     }
 

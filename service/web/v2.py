@@ -1,0 +1,186 @@
+"""The Open Inference Protocol, version 2: what clients of Triton and KServe speak.
+
+What the parts of it mean here is in docs/protocols.md; the tensors are in `service.infer_request`
+and `service.infer_answer`.
+"""
+
+from importlib.metadata import version as package_version
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import Field
+
+from model.version import VersionDamagedError
+from service import infer_answer, infer_request, predictions
+from service.infer_request import NotOfferedError
+from service.predictions import live_version, pinned_version
+from service.web.access import changes_nothing
+from service.web.compression import compressed
+from service.web.exchange import answer, parse_body, read_bytes, services
+from service.web.protocols import LenientSchema, check_name, version_number, version_of
+
+blueprint = Blueprint("v2", __name__, url_prefix="/v2")
+
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "statistics",
+)
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+@blueprint.get("", strict_slashes=False)
+def server_metadata() -> Response:
+    """Say what this server is and can do."""
+    about = {"name": "streetlight", "version": package_version("streetlight")}
+    return answer(about | {"extensions": EXTENSIONS})
+
+
+@blueprint.get("/health/live")
+def live() -> Response:
+    """Say that the process answers."""
+    return answer({"live": True})
+
+
+@blueprint.get("/health/ready")
+def ready() -> Response:
+    """Say that a version is live and loaded; 503 where none is."""
+    live_version(services().repository)
+    return answer({"live": True, "ready": True})
+
+
+@blueprint.get("/models")
+def models() -> Response:
+    """List the one model there is."""
+    return answer({"models": [services().settings.model_name]})
+
+
+@blueprint.get("/models/<model>/ready")
+@blueprint.get("/models/<model>/versions/<version>/ready")
+def model_ready(model: str, version: str | None = None) -> Response:
+    """Say that the version can answer."""
+    version_of(model, version)
+    return answer({"name": model, "ready": True})
+
+
+@blueprint.get("/models/<model>")
+@blueprint.get("/models/<model>/versions/<version>")
+def metadata(model: str, version: str | None = None) -> Response:
+    """Describe the model's tensors."""
+    found = version_of(model, version)
+    return answer(
+        {
+            "name": model,
+            "versions": [str(number) for number in services().repository.versions()],
+            "platform": "numpy_npz",
+            "inputs": [_tensor(infer_request.INPUT, "FP64", found.network.light_count)],
+            "outputs": [_tensor("score", "FP64", 1), _tensor("decision", "BYTES", 1)],
+            "properties": {
+                "version": str(found.number),
+                "created_at": found.manifest.created_at,
+                "sha256": found.manifest.sha256,
+            },
+        }
+    )
+
+
+def _tensor(name: str, datatype: str, columns: int) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1, columns]}
+
+
+@blueprint.get("/models/<model>/config")
+@blueprint.get("/models/<model>/versions/<version>/config")
+def config(model: str, version: str | None = None) -> Response:
+    """Describe the model the way Triton's configuration does."""
+    lights = version_of(model, version).network.light_count
+    return answer(
+        {
+            "name": model,
+            "platform": "numpy_npz",
+            "backend": "numpy",
+            "version_policy": {"all": {}},
+            "max_batch_size": 0,
+            "input": [{"name": "lights", "data_type": "TYPE_FP64", "dims": [-1, lights]}],
+            "output": [
+                {"name": "score", "data_type": "TYPE_FP64", "dims": [-1, 1]},
+                {"name": "decision", "data_type": "TYPE_STRING", "dims": [-1, 1]},
+            ],
+        }
+    )
+
+
+@blueprint.post("/models/<model>/infer")
+@blueprint.post("/models/<model>/versions/<version>/infer")
+@changes_nothing
+def infer(model: str, version: str | None = None) -> Response:
+    """Decide for the light states in the tensor `lights`."""
+    found = version_of(model, version)
+    header, lights = request.headers.get(HEADER_LENGTH), found.network.light_count
+    asked = infer_request.parse(read_bytes(), header, lights)
+    scores = predictions.score_rows(found, asked.lights, infer_request.INPUT)
+    told = infer_answer.render(asked, scores, model, found.number)
+    if told.binary is None:
+        return compressed(Response(told.header, mimetype="application/json"))
+    response = Response([told.header, *told.binary], mimetype="application/octet-stream")
+    response.content_length = len(told.header) + sum(map(len, told.binary))
+    response.headers[HEADER_LENGTH] = str(len(told.header))
+    return compressed(response)
+
+
+class IndexBody(LenientSchema):
+    """Which models to list."""
+
+    ready: bool = False
+
+
+@blueprint.post("/repository/index")
+@changes_nothing
+def index() -> Response:
+    """List the versions; each that can be read is ready, while any is live."""
+    only_ready = parse_body(IndexBody).ready
+    repository, name = services().repository, services().settings.model_name
+    loaded = repository.live_number() is not None
+    listed = []
+    for number in repository.versions():
+        reason = "" if loaded else "unloaded"
+        try:
+            pinned_version(repository, number)
+        except VersionDamagedError as error:
+            reason = str(error)
+        if not reason or not only_ready:
+            state = "UNAVAILABLE" if reason else "READY"
+            listed.append({"name": name, "version": str(number), "state": state, "reason": reason})
+    return answer(listed)
+
+
+class LoadBody(LenientSchema):
+    """What to load: the version in the parameters, or the one that answers or did last."""
+
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+@blueprint.post("/repository/models/<model>/load")
+def load(model: str) -> Response:
+    """Let a version answer: the one in the parameters, or the one that did last."""
+    check_name(model)
+    parameters = parse_body(LoadBody).parameters
+    if unknown := set(parameters) - {"version"}:
+        raise NotOfferedError(f"load takes no parameter but version, got {min(unknown)[:40]!r}")
+    repository, reason = services().repository, "loaded through the inference protocol"
+    if "version" in parameters:
+        repository.promote(version_number(str(parameters["version"])), reason)
+    else:
+        repository.reload(reason)
+    return answer({"name": model, "load": True})
+
+
+@blueprint.post("/repository/models/<model>/unload")
+def unload(model: str) -> Response:
+    """Let no version answer until one is loaded or promoted."""
+    check_name(model)
+    parse_body(LoadBody)
+    services().repository.unload("unloaded through the inference protocol")
+    return answer({"name": model, "load": False})

@@ -1,0 +1,185 @@
+"""Version 1 of the REST protocol, and what the platforms that run containers ask."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import Server, free_port
+
+MODEL = "/v1/models/streetlight"
+ROWS = [[1, 0, 1], [0, 0, 1]]
+
+
+def scores(server: Server, version: int = 1) -> list[float]:
+    """What a version says to ROWS."""
+    told: list[float] = server.post(f"{MODEL}/versions/{version}:regress", {"examples": ROWS})[
+        "results"
+    ]
+    return told
+
+
+def test_rows_and_columns_are_scored(two_versions: Server) -> None:
+    column = [[score] for score in scores(two_versions)]
+    path = f"{MODEL}:predict"
+
+    assert scores(two_versions)[0] == two_versions.post("/predict", {"lights": ROWS[0]})["score"]
+    for body in (
+        {"instances": ROWS},
+        {"instances": [{"lights": row} for row in ROWS], "parameters": {"any": 1}},
+        {"instances": ROWS, "signature_name": "serving_default"},
+    ):
+        assert two_versions.post(path, body) == {"predictions": column}
+    for inputs in (ROWS, {"lights": ROWS}):
+        assert two_versions.post(path, {"inputs": inputs}) == {"outputs": column}
+
+
+def test_versions_and_labels(two_versions: Server) -> None:
+    first, second = scores(two_versions), scores(two_versions, 2)
+    assert first != second
+
+    for part, wanted in (
+        ("", first),
+        ("/versions/1", first),
+        ("/labels/live", first),
+        ("/versions/2", second),
+        ("/labels/previous", second),
+    ):
+        told = two_versions.post(f"{MODEL}{part}:predict", {"instances": ROWS})
+        assert [score for (score,) in told["predictions"]] == wanted, part
+
+
+def test_status_and_metadata(two_versions: Server) -> None:
+    status = two_versions.get(MODEL)
+    assert (status["name"], status["ready"]) == ("streetlight", True)
+    assert [row["version"] for row in status["model_version_status"]] == ["1", "2"]
+    assert {row["state"] for row in status["model_version_status"]} == {"AVAILABLE"}
+    assert len(two_versions.get(f"{MODEL}/versions/2")["model_version_status"]) == 1
+    metadata = two_versions.get(f"{MODEL}/labels/previous/metadata")
+    assert metadata["model_spec"]["version"] == "2"
+    signature = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    dim = signature["inputs"]["lights"]["tensor_shape"]["dim"]
+    assert [size["size"] for size in dim] == ["-1", "3"]
+    assert two_versions.get("/v1/models") == {"models": ["streetlight"]}
+
+
+def test_explain_and_classify(two_versions: Server) -> None:
+    first, second = scores(two_versions)
+    told = two_versions.post(f"{MODEL}:explain", {"instances": ROWS})
+    native = two_versions.post("/explain", {"lights": ROWS[0]})
+
+    assert told["predictions"] == [[first], [second]]
+    assert told["explanations"][0] == native
+    results = two_versions.post(f"{MODEL}:classify", {"examples": [{"lights": r} for r in ROWS]})
+    assert results["results"] == [
+        [["walk", first], ["stop", 1 - first]],
+        [["stop", 1 - second], ["walk", second]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "expected either instances or inputs"),
+        (b"[]", "expected a JSON object, got []"),
+        (b"{", "malformed JSON"),
+        (b'{"instances": [[NaN, 0, 1]]}', "instances[0][0]: expected a finite number"),
+        ({"instances": ROWS, "inputs": ROWS}, "expected either instances or inputs"),
+        ({"instances": 7}, "instances: expected a list, got 7"),
+        ({"instances": []}, "instances: expected at least 1 items"),
+        ({"instances": [[1, 0, 1], [1, 0]]}, "instances[1]: version 1 expects 3 lights, got 2"),
+        ({"instances": [[1, 0, 1], {"left": 1}]}, "instances[1]: expected a list"),
+        ({"instances": [[1, "on", 1]]}, 'instances[0][1]: expected a number, got "on"'),
+        ({"instances": [[1, True, 1]]}, "instances[0][1]: expected a number, got true"),
+        ({"inputs": {"lamps": ROWS}}, "inputs: expected a list"),
+        ({"instances": ROWS, "signature_name": "x"}, "signature_name: expected serving_default"),
+    ],
+)
+def test_what_is_wrong_is_said(two_versions: Server, body: Any, said: str) -> None:
+    error = two_versions.expect(400, "POST", f"{MODEL}:predict", body)["error"]
+
+    assert said in error
+
+
+def test_what_there_is_not_is_said(two_versions: Server) -> None:
+    for path in (
+        "/v1/models/another:predict",
+        f"{MODEL}/versions/3:predict",
+        f"{MODEL}/versions/x:predict",
+        f"{MODEL}/labels/stable:predict",
+    ):
+        assert two_versions.expect(404, "POST", path, {"instances": ROWS})["error"], path
+    assert two_versions.expect(405, "POST", MODEL)["error"]
+    assert "required" in two_versions.expect(400, "POST", f"{MODEL}:classify", {})["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ROWS,
+        {"instances": ROWS},
+        {"inputs": ROWS},
+        {"inputs": {"lights": ROWS}, "params": {}},
+        {"dataframe_split": {"columns": ["left", "middle", "right"], "data": ROWS}},
+        {"dataframe_split": {"columns": ["lights"], "data": [[row] for row in ROWS]}},
+        {"dataframe_records": [dict(zip("abc", row, strict=True)) for row in ROWS]},
+        {"dataframe_records": [{"lights": row} for row in ROWS]},
+    ],
+)
+def test_json_is_invoked_in_every_form(two_versions: Server, body: Any) -> None:
+    told = two_versions.post("/invocations", body)
+
+    assert told == {"predictions": [[score] for score in scores(two_versions)]}
+
+
+@pytest.mark.parametrize(
+    "text", ["1,0,1\n0,0,1\n", "left,middle,right\n1,0,1\r\n0,0,1", "1,0,1\n\n0,0,1"]
+)
+def test_csv_is_invoked(two_versions: Server, text: str) -> None:
+    headers = {"Content-Type": "text/csv; charset=utf-8"}
+
+    told = two_versions.post("/invocations", text, **headers)
+    assert told == {"predictions": [[score] for score in scores(two_versions)]}
+    response = two_versions.request("POST", "/invocations", text, **headers, Accept="text/csv")
+    assert [float(line) for line in response.data.split()] == scores(two_versions)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "said"),
+    [
+        ("a,b,c\n", "text/csv", 400, "body: expected at least 1 items"),
+        ("", "text/csv", 400, "body: expected at least 1 items"),
+        ("1,0,1\n1,on,0\n", "text/csv", 400, 'body[1][1]: expected a number, got "on"'),
+        ("1,0,nan\n", "text/csv", 400, "body[0][2]: expected a finite number"),
+        ("1,0\n", "text/csv", 400, "body[0]: version 1 expects 3 lights, got 2"),
+        ('"1,0,1\n', "text/csv", 400, "not a CSV"),
+        (b"\xff\xfe1\x00", "text/csv", 400, "not a CSV"),
+        ("{}", "application/json", 400, "an object with one of instances, inputs"),
+        ('{"instances": [], "inputs": []}', "", 400, "an object with one of instances, inputs"),
+        ('{"dataframe_split": 1}', "", 400, "expected columns and data, got 1"),
+        ('{"dataframe_records": [{"a": 1}, 2]}', "", 400, "dataframe_records[1]: expected an obj"),
+        ("<x/>", "application/xml", 415, "expected application/json or text/csv"),
+    ],
+)
+def test_what_can_not_be_invoked_is_said(
+    two_versions: Server, body: Any, kind: str, status: int, said: str
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+
+    assert said in two_versions.expect(status, "POST", "/invocations", body, **headers)["error"]
+
+
+def test_vertex_ai_says_where_to_listen_and_what_to_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("AIP_HTTP_PORT", str(port))
+    monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/endpoints/7/deployedModels/9")
+    monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/endpoints/7/deployedModels/9:predict")
+    server = Server(tmp_path)
+    server.port, server.url = port, f"http://127.0.0.1:{port}"
+    with server:
+        told = server.post("/v1/endpoints/7/deployedModels/9:predict", {"instances": ROWS})
+        assert len(told["predictions"]) == 2
+        assert server.get("/v1/endpoints/7/deployedModels/9")["version"] == 1
+        assert server.get("/ping")["status"] == "ok"
