@@ -4,13 +4,18 @@
 `gunicorn -c python:service.gunicorn_conf service.wsgi:app`.
 """
 
+import shutil
 import signal
+import tempfile
 from typing import Any
 
 from model.repository import ModelRepository
+from service import metrics
 from service.settings import load_settings
 
 _settings = load_settings()
+_counts = tempfile.mkdtemp(prefix="streetlight-metrics-")
+metrics.share(_counts)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
@@ -34,6 +39,22 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has n
         server.log.warning(
             "STREETLIGHT_API_KEY is not set: whoever reaches this port may change what is live"
         )
+
+
+def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
+    """Give a worker the first place that is free, to count in."""
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(n for n in range(len(taken) + 1) if n not in taken)
+
+
+def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
+    """Let it count there."""
+    metrics.place = str(worker.place)
+
+
+def on_exit(_server: Any) -> None:  # noqa: ANN401 - likewise
+    """Leave nothing behind."""
+    shutil.rmtree(_counts, ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types

@@ -12,6 +12,8 @@ from service.web import (
     health,
     invocations,
     jobs,
+    measuring,
+    metrics,
     observations,
     predict,
     request_id,
@@ -26,10 +28,12 @@ def create_app(services: Services) -> Flask:
     app = Flask("streetlight", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["streetlight"] = services
+    measuring.init_app(app)
     request_id.init_app(app)
     errors.init_app(app)
     access.init_app(app)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(predict.blueprint)
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)

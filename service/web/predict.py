@@ -1,14 +1,18 @@
 """Predictions: one light state, many, and why."""
 
+from collections.abc import Callable
+from time import perf_counter
 from typing import Annotated
 
 from flask import Blueprint, Response
 from pydantic import BeforeValidator, FailFast, Field
 
+from model.version import Version
 from service import predictions
-from service.predictions import live_version
+from service.predictions import Explanation, Prediction, live_version
 from service.web.access import changes_nothing
 from service.web.exchange import Schema, answer, parse_body, parse_query, services
+from service.web.measuring import computed, predicts
 
 blueprint = Blueprint("predict", __name__)
 
@@ -24,10 +28,11 @@ class PredictBody(Schema):
 
 @blueprint.post("/predict")
 @changes_nothing
+@predicts
 def predict() -> Response:
     """Decide for one light state: walk or stop."""
     body = parse_body(PredictBody)
-    return answer(predictions.predict(live_version(services().repository), body.lights))
+    return _told(predictions.predict, body.lights)
 
 
 class PredictQuery(Schema):
@@ -37,10 +42,11 @@ class PredictQuery(Schema):
 
 
 @blueprint.get("/predict")
+@predicts
 def predict_from_query() -> Response:
     """Decide for one light state in the address, such as `?lights=1,0,1`."""
     query = parse_query(PredictQuery)
-    return answer(predictions.predict(live_version(services().repository), query.lights))
+    return _told(predictions.predict, query.lights)
 
 
 class BatchBody(Schema):
@@ -51,15 +57,31 @@ class BatchBody(Schema):
 
 @blueprint.post("/predict/batch")
 @changes_nothing
+@predicts
 def predict_batch() -> Response:
     """Decide for many light states; the answer's columns are in their order."""
     body = parse_body(BatchBody)
-    return answer(predictions.predict_batch(live_version(services().repository), body.lights))
+    version = live_version(services().repository)
+    began = perf_counter()
+    told = predictions.predict_batch(version, body.lights)
+    computed(version.number, began, len(body.lights), told.decisions.count("walk"))
+    return answer(told)
 
 
 @blueprint.post("/explain")
 @changes_nothing
+@predicts
 def explain() -> Response:
     """Say how the score of one light state comes about."""
     body = parse_body(PredictBody)
-    return answer(predictions.explain(live_version(services().repository), body.lights))
+    return _told(predictions.explain, body.lights)
+
+
+def _told(
+    decide: Callable[[Version, list[float]], Prediction | Explanation], lights: Lights
+) -> Response:
+    version = live_version(services().repository)
+    began = perf_counter()
+    told = decide(version, lights)
+    computed(version.number, began, 1, int(told.decision == "walk"))
+    return answer(told)

@@ -1,0 +1,208 @@
+"""Metrics: what the workers count as they answer, in files that each of them can read.
+
+Whichever worker is asked, it adds up the files of all. What is looked up only when somebody asks
+is in `census`.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+# Whose files this process counts into. By place and not by process: a worker goes on where the one
+# that it replaces ended, so a sum loses nothing, and files don't add up however often one dies.
+place = "master"
+
+_registry = CollectorRegistry()
+_requests = Counter(
+    "streetlight_requests",
+    "Requests that were answered.",
+    ["route", "method", "status"],
+    registry=_registry,
+)
+_durations = Histogram(
+    "streetlight_request_duration_seconds",
+    "Time to an answer, without what it takes to receive the request and to send it.",
+    ["route"],
+    buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=_registry,
+)
+_predictions = Counter(
+    "streetlight_predictions",
+    "Light states that were decided.",
+    ["version", "decision"],
+    registry=_registry,
+)
+_inferences = Counter(
+    "streetlight_inference_requests",
+    "Requests for predictions, by what became of them.",
+    ["version", "result"],
+    registry=_registry,
+)
+_phases = Counter(
+    "streetlight_inference_seconds",
+    "Time of successful requests for predictions: before the network, in it, and after it.",
+    ["version", "phase"],
+    registry=_registry,
+)
+_failed = Counter(
+    "streetlight_inference_failed_seconds",
+    "Time of requests for predictions that failed.",
+    ["version"],
+    registry=_registry,
+)
+_last = Gauge(
+    "streetlight_last_inference_timestamp_seconds",
+    "When a prediction was made last, in seconds since 1970.",
+    ["version"],
+    multiprocess_mode="max",
+    registry=_registry,
+)
+
+
+def share(folder: str) -> None:
+    """Count in files in `folder` from now on, which all processes that count there share."""
+    os.environ[FOLDER] = folder
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Count an answer."""
+    _answers(route, method, status).inc()
+    _durations_of(route).observe(seconds)
+
+
+def count_inference(
+    version: int, walking: int, stopping: int, phases: tuple[float, float, float], at: float
+) -> None:
+    """Count a request for predictions that was answered: rows, seconds of each phase, and when."""
+    counters = _counters(version)
+    counters.requests.inc()
+    if walking:
+        counters.walk.inc(walking)
+    if stopping:
+        counters.stop.inc(stopping)
+    counters.input.inc(phases[0])
+    counters.infer.inc(phases[1])
+    counters.output.inc(phases[2])
+    counters.last.set(at)
+
+
+def count_failure(version: int, seconds: float) -> None:
+    """Count a request for predictions that failed; version 0 stands for none."""
+    _inferences.labels(version, "failure").inc()
+    _failed.labels(version).inc(seconds)
+
+
+def exposition(accept: str, *others: Collector) -> tuple[bytes, str]:
+    """Return all metrics, and those of `others`, as text that suits `accept`, and its type."""
+    registry = CollectorRegistry()
+    for collector in (_Counted(), *others):
+        registry.register(collector)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What there was to do for a version; times are in nanoseconds.
+
+    One request is one execution. `success_ns` is the sum of the three phases.
+    """
+
+    success_count: int = 0
+    success_ns: int = 0
+    fail_count: int = 0
+    fail_ns: int = 0
+    inference_count: int = 0
+    execution_count: int = 0
+    compute_input_ns: int = 0
+    compute_infer_ns: int = 0
+    compute_output_ns: int = 0
+    last_inference_ms: int = 0
+
+
+def inference_statistics() -> dict[int, Statistics]:
+    """Return the statistics of each version that was asked, summed over all workers.
+
+    They come from the same samples as `exposition`.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for metric in _Counted().collect():
+        for sample in metric.samples:
+            if "version" in sample.labels:
+                sums = found.setdefault(int(sample.labels["version"]), {})
+                kinds = (sample.labels.get(name) for name in ("decision", "result", "phase"))
+                kind = next(filter(None, kinds), sample.name)
+                sums[kind] = sums.get(kind, 0) + sample.value
+    return {version: _statistics(sums) for version, sums in sorted(found.items())}
+
+
+def _statistics(sums: dict[str, float]) -> Statistics:
+    def whole(kind: str, unit: float = 1) -> int:
+        return round(sums.get(kind, 0) * unit)
+
+    phases = [whole(phase, 1e9) for phase in ("input", "infer", "output")]
+    return Statistics(
+        success_count=whole("success"),
+        success_ns=sum(phases),
+        fail_count=whole("failure"),
+        fail_ns=whole("streetlight_inference_failed_seconds_total", 1e9),
+        inference_count=whole("walk") + whole("stop"),
+        execution_count=whole("success"),
+        compute_input_ns=phases[0],
+        compute_infer_ns=phases[1],
+        compute_output_ns=phases[2],
+        last_inference_ms=whole("streetlight_last_inference_timestamp_seconds", 1e3),
+    )
+
+
+class _Counted(Collector):
+    def collect(self) -> Iterable[Metric]:
+        if FOLDER in os.environ:
+            return MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call, no-any-return]
+        return _registry.collect()
+
+
+# To resolve labels takes longer than to count.
+
+
+@cache
+def _answers(route: str, method: str, status: int) -> Counter:
+    return _requests.labels(route, method, status)
+
+
+@cache
+def _durations_of(route: str) -> Histogram:
+    return _durations.labels(route)
+
+
+class _Counters(NamedTuple):
+    requests: Counter
+    walk: Counter
+    stop: Counter
+    input: Counter
+    infer: Counter
+    output: Counter
+    last: Gauge
+
+
+@cache
+def _counters(version: int) -> _Counters:
+    return _Counters(
+        requests=_inferences.labels(version, "success"),
+        walk=_predictions.labels(version, "walk"),
+        stop=_predictions.labels(version, "stop"),
+        input=_phases.labels(version, "input"),
+        infer=_phases.labels(version, "infer"),
+        output=_phases.labels(version, "output"),
+        last=_last.labels(version),
+    )

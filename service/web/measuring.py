@@ -1,0 +1,99 @@
+"""Measuring: every answer is counted and timed here, and every prediction by its version.
+
+A view that predicts is marked with `predicts`, and tells `computed` when the network has answered.
+What is counted, and how, is in `service.metrics`.
+"""
+
+import time
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple, TypeVar
+
+from flask import Flask, Response, current_app, g, request
+
+from service import metrics
+from service.web.exchange import services
+
+# Whatever a caller makes up must not become a label, or there would be no end of them.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
+
+# Where the access log finds what only the application knows.
+LOGGED = "streetlight.logged"
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Response])
+
+_predicting: set[object] = set()
+
+
+class _Computed(NamedTuple):
+    version: int
+    began: float
+    ended: float
+    rows: int
+    walking: int
+
+
+def predicts(view: ViewT) -> ViewT:
+    """Mark a view whose failures count as failed predictions."""
+    _predicting.add(view)
+    return view
+
+
+def computed(version: int, began: float, rows: int, walking: int) -> None:
+    """Tell, once a request, that the network has answered just now.
+
+    Args:
+        version: which one.
+        began: what `perf_counter` said before it was asked.
+        rows: how many light states there were.
+        walking: how many of them it decided to walk on.
+    """
+    g.computed = _Computed(version, began, perf_counter(), rows, walking)
+
+
+def init_app(app: Flask) -> None:
+    """Measure every answer of `app`; to be called first, so that all other parts are included."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.began = perf_counter()
+
+
+def _end(response: Response) -> Response:
+    rule = request.url_rule
+    route = rule.rule if rule else OTHER
+    done: _Computed | None = g.get("computed")
+    request.environ[LOGGED] = {
+        "request_id": g.get("request_id"),
+        "route": route,
+        "version": done and done.version,
+    }
+    try:
+        _count(route, response.status_code, done)
+    except Exception:
+        # Such as a full disk: the answer is good all the same.
+        current_app.logger.exception("an answer was not counted")
+    return response
+
+
+def _count(route: str, status: int, done: _Computed | None) -> None:
+    began, ended = g.began, perf_counter()
+    method = request.method if request.method in METHODS else OTHER
+    metrics.count_request(route, method, status, ended - began)
+    if done and status < 400:
+        phases = (done.began - began, done.ended - done.began, ended - done.ended)
+        stopping = done.rows - done.walking
+        metrics.count_inference(done.version, done.walking, stopping, phases, time.time())
+    elif status >= 400 and current_app.view_functions.get(request.endpoint or "") in _predicting:
+        metrics.count_failure(_asked_version(), ended - began)
+
+
+def _asked_version() -> int:
+    repository = services().repository
+    given = str((request.view_args or {}).get("version"))
+    if given.isdecimal() and int(given) in repository.versions():
+        return int(given)
+    return repository.live_number() or 0
