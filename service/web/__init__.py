@@ -19,6 +19,7 @@ from service.web import (
     request_id,
     v1,
     v2,
+    v2_repository,
     versions,
 )
 
@@ -40,5 +41,6 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(versions.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
+    app.register_blueprint(v2_repository.blueprint)
     invocations.init_app(app, services.settings)
     return app

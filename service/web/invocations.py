@@ -8,12 +8,14 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from model.dataset import FloatArray
 from model.version import Version
-from service.predictions import live_version, score_rows
+from service.predictions import live_version
 from service.settings import Settings
 from service.validation import FieldError, Problem, as_json
 from service.web import health, rows
 from service.web.access import changes_nothing
 from service.web.exchange import answer, parse_json, read_bytes, services
+from service.web.measuring import predicts
+from service.web.protocols import scored
 
 blueprint = Blueprint("invocations", __name__)
 
@@ -44,6 +46,7 @@ def ping() -> Response:
 
 @blueprint.post("/invocations")
 @changes_nothing
+@predicts
 def invoke() -> Response:
     """Score rows: JSON in any of the forms, or CSV; as CSV, if that is what is accepted."""
     version = live_version(services().repository)
@@ -55,7 +58,7 @@ def invoke() -> Response:
         raise UnsupportedMediaType(
             f"Content-Type: expected application/json or text/csv, got {request.mimetype[:40]!r}"
         )
-    scores = score_rows(version, lights, "rows")
+    scores = scored(version, lights, "rows")
     if request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv":
         return Response("".join(f"{score!r}\n" for score in scores.tolist()), mimetype="text/csv")
     return answer({"predictions": scores[:, None].tolist()})

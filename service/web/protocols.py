@@ -1,12 +1,16 @@
 """What the protocols of other servers share: one model, by its name, in any of its versions."""
 
 import re
+from time import perf_counter
 
+import numpy as np
 from pydantic import ConfigDict
 
+from model.dataset import FloatArray
 from model.version import Version, VersionDamagedError
-from service.predictions import NoLiveVersionError, live_version, pinned_version
+from service.predictions import NoLiveVersionError, live_version, pinned_version, score_rows
 from service.web.exchange import Schema, services
+from service.web.measuring import computed
 
 
 class ModelNotFoundError(LookupError):
@@ -56,3 +60,15 @@ def version_of(model: str, version: str | None) -> Version:
         return pinned_version(repository, version_number(version))
     except VersionDamagedError as error:
         raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
+
+
+def scored(version: Version, lights: FloatArray, field: str) -> FloatArray:
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); they are counted.
+
+    Raises:
+        LightsError: names the first row with a light that is too large.
+    """
+    began = perf_counter()
+    scores = score_rows(version, lights, field)
+    computed(version.number, began, len(scores), int(np.count_nonzero(scores >= 0.5)))
+    return scores

@@ -3,19 +3,19 @@
 What the parts of it mean here is in docs/protocols.md; how rows are read, in `rows`.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response
 
 from model.dataset import FloatArray
 from model.version import Version
-from service.predictions import explain, score_rows
+from service.predictions import explain
 from service.validation import FieldError, Problem, as_json
 from service.web import rows
 from service.web.access import changes_nothing
 from service.web.exchange import answer, parse_json, services
-from service.web.protocols import ModelNotFoundError, check_name, version_of
+from service.web.measuring import predicts
+from service.web.protocols import ModelNotFoundError, check_name, scored, version_of
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1/models")
 
@@ -68,6 +68,7 @@ def _tensor(*sizes: int) -> dict[str, Any]:
 @blueprint.post("/<model>/versions/<version>:predict")
 @blueprint.post("/<model>/labels/<label>:predict")
 @changes_nothing
+@predicts
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Score rows, `{"instances": …}`, or columns, `{"inputs": …}`."""
     found = _version(model, version, label)
@@ -77,7 +78,7 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
         raise FieldError(Problem("", expected))
     if "inputs" in body:
         lights = rows.from_columns(found, body["inputs"], "inputs")
-        return answer({"outputs": _column(score_rows(found, lights, "inputs"))})
+        return answer({"outputs": _column(scored(found, lights, "inputs"))})
     return answer({"predictions": _column(_scores(found, body, "instances"))})
 
 
@@ -85,18 +86,21 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>/versions/<version>:explain")
 @blueprint.post("/<model>/labels/<label>:explain")
 @changes_nothing
+@predicts
 def explain_rows(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say of each row how its score comes about."""
     found = _version(model, version, label)
     lights = rows.from_rows(found, _required(_body(), "instances"), "instances")
-    told = [asdict(explain(found, row)) for row in lights.tolist()]
-    return answer({"predictions": [[one["score"]] for one in told], "explanations": told})
+    column = _column(scored(found, lights, "instances"))
+    told = [explain(found, row) for row in lights.tolist()]
+    return answer({"predictions": column, "explanations": told})
 
 
 @blueprint.post("/<model>:classify")
 @blueprint.post("/<model>/versions/<version>:classify")
 @blueprint.post("/<model>/labels/<label>:classify")
 @changes_nothing
+@predicts
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say of each example walk and stop, the likelier first: stop with what is left of one."""
     scores = _scores(_version(model, version, label), _body(), "examples").tolist()
@@ -108,6 +112,7 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @blueprint.post("/<model>/versions/<version>:regress")
 @blueprint.post("/<model>/labels/<label>:regress")
 @changes_nothing
+@predicts
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say the score of each example."""
     scores = _scores(_version(model, version, label), _body(), "examples")
@@ -146,7 +151,7 @@ def _required(body: dict[str, Any], field: str) -> object:
 
 
 def _scores(version: Version, body: dict[str, Any], field: str) -> FloatArray:
-    return score_rows(version, rows.from_rows(version, _required(body, field), field), field)
+    return scored(version, rows.from_rows(version, _required(body, field), field), field)
 
 
 def _column(scores: FloatArray) -> list[list[float]]:

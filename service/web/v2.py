@@ -1,23 +1,22 @@
 """The Open Inference Protocol, version 2: what clients of Triton and KServe speak.
 
-What the parts of it mean here is in docs/protocols.md; the tensors are in `service.infer_request`
-and `service.infer_answer`.
+The server, the model, and inference; what is done with versions is in `v2_repository`. What the
+parts of it mean here is in docs/protocols.md; the tensors are in `service.infer_request` and
+`service.infer_answer`.
 """
 
 from importlib.metadata import version as package_version
 from typing import Any
 
 from flask import Blueprint, Response, request
-from pydantic import Field
 
-from model.version import VersionDamagedError
-from service import infer_answer, infer_request, predictions
-from service.infer_request import NotOfferedError
-from service.predictions import live_version, pinned_version
+from service import infer_answer, infer_request
+from service.predictions import live_version
 from service.web.access import changes_nothing
 from service.web.compression import compressed
-from service.web.exchange import answer, parse_body, read_bytes, services
-from service.web.protocols import LenientSchema, check_name, version_number, version_of
+from service.web.exchange import answer, read_bytes, services
+from service.web.measuring import predicts
+from service.web.protocols import scored, version_of
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
@@ -115,12 +114,13 @@ def config(model: str, version: str | None = None) -> Response:
 @blueprint.post("/models/<model>/infer")
 @blueprint.post("/models/<model>/versions/<version>/infer")
 @changes_nothing
+@predicts
 def infer(model: str, version: str | None = None) -> Response:
     """Decide for the light states in the tensor `lights`."""
     found = version_of(model, version)
     header, lights = request.headers.get(HEADER_LENGTH), found.network.light_count
     asked = infer_request.parse(read_bytes(), header, lights)
-    scores = predictions.score_rows(found, asked.lights, infer_request.INPUT)
+    scores = scored(found, asked.lights, infer_request.INPUT)
     told = infer_answer.render(asked, scores, model, found.number)
     if told.binary is None:
         return compressed(Response(told.header, mimetype="application/json"))
@@ -128,59 +128,3 @@ def infer(model: str, version: str | None = None) -> Response:
     response.content_length = len(told.header) + sum(map(len, told.binary))
     response.headers[HEADER_LENGTH] = str(len(told.header))
     return compressed(response)
-
-
-class IndexBody(LenientSchema):
-    """Which models to list."""
-
-    ready: bool = False
-
-
-@blueprint.post("/repository/index")
-@changes_nothing
-def index() -> Response:
-    """List the versions; each that can be read is ready, while any is live."""
-    only_ready = parse_body(IndexBody).ready
-    repository, name = services().repository, services().settings.model_name
-    loaded = repository.live_number() is not None
-    listed = []
-    for number in repository.versions():
-        reason = "" if loaded else "unloaded"
-        try:
-            pinned_version(repository, number)
-        except VersionDamagedError as error:
-            reason = str(error)
-        if not reason or not only_ready:
-            state = "UNAVAILABLE" if reason else "READY"
-            listed.append({"name": name, "version": str(number), "state": state, "reason": reason})
-    return answer(listed)
-
-
-class LoadBody(LenientSchema):
-    """What to load: the version in the parameters, or the one that answers or did last."""
-
-    parameters: dict[str, Any] = Field(default_factory=dict)
-
-
-@blueprint.post("/repository/models/<model>/load")
-def load(model: str) -> Response:
-    """Let a version answer: the one in the parameters, or the one that did last."""
-    check_name(model)
-    parameters = parse_body(LoadBody).parameters
-    if unknown := set(parameters) - {"version"}:
-        raise NotOfferedError(f"load takes no parameter but version, got {min(unknown)[:40]!r}")
-    repository, reason = services().repository, "loaded through the inference protocol"
-    if "version" in parameters:
-        repository.promote(version_number(str(parameters["version"])), reason)
-    else:
-        repository.reload(reason)
-    return answer({"name": model, "load": True})
-
-
-@blueprint.post("/repository/models/<model>/unload")
-def unload(model: str) -> Response:
-    """Let no version answer until one is loaded or promoted."""
-    check_name(model)
-    parse_body(LoadBody)
-    services().repository.unload("unloaded through the inference protocol")
-    return answer({"name": model, "load": False})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
@@ -437,3 +438,41 @@ def test_a_bomb_is_refused_before_it_goes_off(two_versions: Server) -> None:
     for path in (f"{MODEL}/infer", "/predict", "/observations"):
         response = two_versions.request("POST", path, bomb, **{"Content-Encoding": "gzip"})
         assert (response.status, "larger than" in response.json()["error"]) == (413, True)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
+    body = json_body(LIGHTS.tolist())
+    paths = [
+        (f"{MODEL}/infer", body),
+        ("/predict", {"lights": [1, 0, 1]}),
+        ("/v1/models/streetlight:predict", {"instances": LIGHTS.tolist()}),
+        ("/v1/models/streetlight:explain", {"instances": LIGHTS.tolist()}),
+        ("/invocations", LIGHTS.tolist()),
+    ]
+    with Server(tmp_path, workers=workers) as server:
+        for path, content in paths * 4:
+            # A connection each, so that every worker has its share.
+            with server.new_pool() as pool:
+                assert pool.request("POST", path, json=content).status == 200
+                assert pool.request("POST", f"{MODEL}/infer", body=b"{").status == 400
+        with InferenceServerClient(server.url.removeprefix("http://")) as client:
+            [stats] = client.get_inference_statistics()["model_stats"]
+            assert client.get_inference_statistics("streetlight", "1")["model_stats"] == [stats]
+        text = server.request("GET", "/metrics").data.decode()
+
+    assert (stats["name"], stats["version"]) == ("streetlight", "1")
+    assert (stats["inference_count"], stats["execution_count"]) == (36, 20)
+    told = stats["inference_stats"]
+    assert (told["success"]["count"], told["fail"]["count"]) == (20, 20)
+    parts = ("compute_input", "compute_infer", "compute_output")
+    assert told["success"]["ns"] == sum(told[part]["ns"] for part in parts)
+    counted = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    name = "streetlight_predictions_total"
+    assert sum(value for key, value in counted.items() if key[0] == name) == 36
+    seconds = [value for key, value in counted.items() if "inference_seconds_total" in key[0]]
+    assert round(sum(seconds) * 1e9) == pytest.approx(told["success"]["ns"], abs=3)
