@@ -3,12 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from benchmarks import arithmetic, ledger, retraining, serving
+from benchmarks import arithmetic, bulk, ledger, retraining, serving
 
 
 def main() -> None:
     """Print every figure."""
-    for benchmark in (arithmetic, serving, ledger, retraining):
+    for benchmark in (arithmetic, serving, bulk, ledger, retraining):
         with tempfile.TemporaryDirectory() as folder:
             benchmark.main(Path(folder))
 
