@@ -10,9 +10,10 @@ import tempfile
 from typing import Any
 
 from model.repository import ModelRepository
-from service import metrics
+from service import logs, metrics
 from service.settings import load_settings
 
+logs.configure()
 _settings = load_settings()
 _counts = tempfile.mkdtemp(prefix="streetlight-metrics-")
 metrics.share(_counts)
@@ -29,6 +30,8 @@ keepalive = 75
 # A socket for each worker, so that the kernel spreads connections over them.
 reuse_port = True
 control_socket_disable = True
+logger_class = "service.access_log.AccessLog"
+accesslog = "-"
 graceful_timeout = 30
 proc_name = "streetlight"
 

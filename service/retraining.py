@@ -16,7 +16,8 @@ from model.training import Progress, TrainingDivergedError, fit
 from model.version import Version, VersionDamagedError
 from service.bootstrap import Services
 from service.claims import ATTEMPTS, SILENT, CancelledError, Claim, LostClaimError
-from service.jobs import JobProgress
+from service.jobs import Job, JobProgress
+from service.logs import about
 from service.predictions import live_version_if_any
 from service.promotion_gate import judge
 from service.training_data import LedgerError, TrainingData, training_data
@@ -29,7 +30,12 @@ SIGN_SECONDS = 0.2
 MOST_SECONDS = 3600
 MOST_POINTS = 100
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+
+
+def _log_of(job: Job) -> "logging.LoggerAdapter[logging.Logger]":
+    """Every line about a job tells which request asked for it."""
+    return logging.LoggerAdapter(_log, about(job=job.id, request_id=job.request_id))
 
 
 class HandBackError(Exception):
@@ -45,6 +51,7 @@ def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> 
         is_ending: asked now and then; once it says yes, the job is handed back.
     """
     job = claim.job
+    log = _log_of(job)
     log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
     try:
         _work_on(services, claim, is_ending)
@@ -54,6 +61,7 @@ def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> 
 
 def _work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> None:
     job = claim.job
+    log = _log_of(job)
     try:
         data = training_data(services.engine)
         version = _published_before(services, claim)
@@ -131,7 +139,8 @@ def _promote(services: Services, claim: Claim, data: TrainingData, version: Vers
             promoted = True
         verdict = replace(verdict, forced=promoted and not verdict.passed)
         claim.succeed(version.number, promoted, verdict)
-    log.info("job %d: version %d, promoted: %s", claim.job.id, version.number, promoted)
+    told = (claim.job.id, version.number, promoted)
+    _log_of(claim.job).info("job %d: version %d, promoted: %s", *told)
 
 
 def _promoted_before(services: Services, version: Version) -> Promotion | None:

@@ -1,6 +1,5 @@
 """The commands that go on: the server, and the trainer."""
 
-import logging
 import os
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import click
 from gunicorn.app.wsgiapp import run as run_gunicorn
 
 from model.__main__ import main as training_job
+from service import logs
 from service.bootstrap import bootstrap, prepare
 from service.cli.group import main
 from service.settings import PREFIX, Settings, SettingsError, load_settings
@@ -58,7 +58,7 @@ def _train_first(settings: Settings) -> None:
 def work(restart: bool, parent: int | None) -> None:
     """Retrain: take one job after another, until a signal says to stop."""
     settings = load_settings()
-    logging.basicConfig(level="INFO", format="[%(asctime)s] [%(process)d] [trainer] %(message)s")
+    logs.configure()
     if restart:
         again = ["work", "--parent", str(os.getpid())]
         keep(lambda: main(again), parent or os.getppid())

@@ -12,14 +12,15 @@ from typing import NamedTuple, TypeVar
 from flask import Flask, Response, current_app, g, request
 
 from service import metrics
+from service.logs import LOGGED
 from service.web.exchange import services
 
 # Whatever a caller makes up must not become a label, or there would be no end of them.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 
-# Where the access log finds what only the application knows.
-LOGGED = "streetlight.logged"
+# In the WSGI environment: when it began.
+BEGAN = "streetlight.began"
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
@@ -59,29 +60,35 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    g.began = perf_counter()
+    request.environ[BEGAN] = perf_counter()
 
 
 def _end(response: Response) -> Response:
-    rule = request.url_rule
+    environ, rule = request.environ, request.url_rule  # each look at `request` takes its time
     route = rule.rule if rule else OTHER
     done: _Computed | None = g.get("computed")
-    request.environ[LOGGED] = {
+    environ[LOGGED] = {
         "request_id": g.get("request_id"),
         "route": route,
         "version": done and done.version,
     }
+    method = environ["REQUEST_METHOD"]
     try:
-        _count(route, response.status_code, done)
+        _count(
+            route,
+            method if method in METHODS else OTHER,
+            response.status_code,
+            environ[BEGAN],
+            done,
+        )
     except Exception:
         # Such as a full disk: the answer is good all the same.
         current_app.logger.exception("an answer was not counted")
     return response
 
 
-def _count(route: str, status: int, done: _Computed | None) -> None:
-    began, ended = g.began, perf_counter()
-    method = request.method if request.method in METHODS else OTHER
+def _count(route: str, method: str, status: int, began: float, done: _Computed | None) -> None:
+    ended = perf_counter()
     metrics.count_request(route, method, status, ended - began)
     if done and status < 400:
         phases = (done.began - began, done.ended - done.began, ended - done.ended)

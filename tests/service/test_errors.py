@@ -1,5 +1,6 @@
 """Every error is JSON with a sentence, and every answer bears a request id."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -100,10 +101,12 @@ def test_a_folder_that_can_not_be_written_is_told(server: Server) -> None:
 def test_an_error_of_our_own_is_logged_and_says_nothing_more(server: Server) -> None:
     (server.data_dir / "models" / "promotions.jsonl").write_text("[]\n")
 
-    message = server.expect(500, "GET", "/versions/1")["error"]
+    message = server.expect(500, "GET", "/versions/1", **{"X-Request-ID": "the-bad-one"})["error"]
 
     assert message == "something went wrong here; the log says what"
-    assert "Traceback" in server.log.read_text()
+    (line,) = [line for line in server.log.read_text().splitlines() if "Traceback" in line]
+    logged = json.loads(line)
+    assert (logged["level"], logged["request_id"]) == ("error", "the-bad-one")
 
 
 @pytest.mark.parametrize("given", ["abc-123", "~" * 128])

@@ -1,5 +1,6 @@
 """The learning loop over HTTP, with a real trainer: jobs, the gate, and what they leave behind."""
 
+import json
 import subprocess
 import sys
 import time
@@ -56,7 +57,9 @@ def test_the_whole_loop(learner: Server) -> None:
     assert (manifest["job"], manifest["parent"], manifest["observations"]) == (1, 1, [[1, 5]])
     assert learner.post("/versions/2/verify")["identical"] is True
     assert learner.get("/versions/2")["promotions"][0]["reason"] == "job 1"
-    assert "request trace-me" in learner.said("job 1: version 2")
+    told = [line for line in learner.said("job 1: version 2").splitlines() if "job 1:" in line]
+    assert {json.loads(line)["request_id"] for line in told} == {"trace-me"}
+    assert len(told) == 2
     assert learner.get("/jobs")["jobs"][0]["progress"]["curve"] == []
 
 

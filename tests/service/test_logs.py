@@ -1,0 +1,120 @@
+"""Logs: a JSON line for each request, plain lines at a terminal, and nothing that forges one."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port
+from tests.service.conftest import until
+
+
+def lines(log: Path) -> list[Any]:
+    """Every line from the first that gunicorn wrote on, but for the hint what to try."""
+    text = log.read_text()
+    begun = text[text.index('{"time"') :].splitlines()
+    return [
+        json.loads(line) for line in begun if line and not line.startswith(("Street", "  curl"))
+    ]
+
+
+def line_of(server: Server, request_id: str) -> Any:
+    """The line of a request; it is written when the answer is sent, so it may come after that."""
+
+    def found() -> list[Any]:
+        return [line for line in lines(server.log) if line.get("request_id") == request_id]
+
+    (line,) = until(found)
+    return line
+
+
+def test_each_request_is_a_line(shared_server: Server) -> None:
+    body = {"lights": [1, 0, 0.123456789]}
+    answered = shared_server.request("POST", "/predict", body, **{"X-Request-ID": "a-prediction"})
+    line = line_of(shared_server, "a-prediction")
+
+    names = "time level message logger request_id method route path status duration_ms bytes"
+    assert " ".join(sorted(line)) == " ".join(sorted([*names.split(), "version"]))
+    assert (line["method"], line["route"], line["path"]) == ("POST", "/predict", "/predict")
+    assert (line["level"], line["status"], line["version"]) == ("info", 200, 1)
+    assert line["bytes"] == len(answered.data)
+    assert 0 < line["duration_ms"] < 30_000
+    assert line["time"].endswith("+00:00")
+
+    weights = shared_server.request("GET", "/versions/1/weights", **{"X-Request-ID": "weights"})
+    line = line_of(shared_server, "weights")
+    assert line["bytes"] == len(weights.data) > 0
+    shared_server.request("HEAD", "/versions/1/weights", **{"X-Request-ID": "head"})
+    assert line_of(shared_server, "head")["bytes"] == 0
+    assert (line["route"], "version" in line) == ("/versions/<int:number>/weights", False)
+
+    shared_server.request("GET", "/predict?lights=1,0,0.987654321", **{"X-Request-ID": "query"})
+    assert line_of(shared_server, "query")["path"] == "/predict"
+    log = shared_server.log.read_text()
+    assert "0.123456789" not in log
+    assert "0.987654321" not in log
+
+
+@pytest.mark.parametrize("path", ["/a%0a%7b%7d", "/\x1b[31m\x7f\x85", "/" + '\\"' * 1500])
+def test_no_path_forges_or_breaks_a_line(shared_server: Server, path: str) -> None:
+    name = f"forger-{len(path)}"
+    with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-ID: {name}\r\n"
+        client.sendall(f"{request}\r\n".encode("latin-1"))
+        answer = client.makefile("rb").read()
+    if not answer.startswith(b"HTTP/1.1 404"):
+        assert answer.startswith(b"HTTP/1.1 400")  # gunicorn itself refused it, and logs no request
+        assert name not in shared_server.log.read_text()
+        return
+
+    line = line_of(shared_server, name)
+
+    assert line["route"] == "other"
+    assert line["path"] == path[:300] + "…" * (len(path) > 300)
+    assert max(map(len, shared_server.log.read_bytes().splitlines())) < 4096
+
+
+def test_at_a_terminal_a_person_can_read_them(tmp_path: Path) -> None:
+    port = free_port()
+    ours, theirs = os.openpty()
+    settings = {"data_dir": tmp_path, "port": port, "workers": 1}
+    server = subprocess.Popen(
+        [STREETLIGHT, "serve"],
+        env=environment(**settings),
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+
+    def read_until(text: bytes) -> None:
+        nonlocal said
+        deadline = time.monotonic() + DEADLINE
+        while text not in said:
+            assert select.select([ours], [], [], deadline - time.monotonic())[0], said
+            said += os.read(ours, 4096)
+
+    try:
+        read_until(b"  curl http://")
+        read_until(b"waits for jobs")
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+            client.sendall(b"GET /predict?lights=1,0,1 HTTP/1.0\r\nX-Request-ID: me\r\n\r\n")
+            client.makefile("rb").read()
+        read_until(b"request_id=me")
+    finally:
+        server.terminate()
+        server.wait(DEADLINE)
+        os.close(ours)
+    text = said.decode()
+    assert '{"time"' not in text
+    assert "warning: STREETLIGHT_API_KEY is not set" in text
+    (line,) = [line for line in text.splitlines() if "request_id=me" in line]
+    assert line.split()[1:4] == ["GET", "/predict", "200"]
+    assert "version=1" in line
