@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, case, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from model.repository import ModelRepository
@@ -83,10 +83,11 @@ class Census(Collector):
 
 def _tallies(engine: Engine) -> dict[str, _Tally]:
     took = jobs.c.finished_at - jobs.c.started_at
+    since = case((jobs.c.state == "running", jobs.c.started_at), else_=jobs.c.submitted_at)
     query = select(
         jobs.c.state,
         func.count(),
-        clock(engine) - func.min(jobs.c.submitted_at),
+        clock(engine) - func.min(since),
         func.count(took),
         func.coalesce(func.sum(took), 0.0),
         *(func.count().filter(took <= seconds) for seconds in SECONDS),
@@ -115,7 +116,7 @@ def _jobs(tallies: dict[str, _Tally]) -> Iterator[Metric]:
     count = GaugeMetricFamily("streetlight_jobs", "Jobs by state.", labels=["state"])
     oldest = GaugeMetricFamily(
         "streetlight_oldest_job_age_seconds",
-        "Time since the oldest job that isn't over was submitted; 0 where there is none.",
+        "Time that the oldest job waits or runs by now; 0 where there is none.",
         labels=["state"],
     )
     took = HistogramMetricFamily(
