@@ -40,7 +40,7 @@ def expressions() -> list[str]:
 
 
 def used(expression: str) -> tuple[dict[str, set[str]], set[str]]:
-    """Each metric of an expression with the labels it is chosen by, and those that it is split by."""
+    """Each metric of an expression with the labels that choose it; and those that split it."""
     bare = re.sub(r"\[[^]]*\]", "", re.sub(r'"[^"]*"', '""', expression))
     clauses = re.compile(r"\b(?:by|on) \(([^)]*)\)")
     split = {name.strip() for names in clauses.findall(bare) for name in names.split(",")}
