@@ -17,6 +17,8 @@ LOGGED = "streetlight.logged"
 # What a person is told besides the message; the rest is in it, or for machines.
 SHOWN = ("duration_ms", "version", "request_id")
 
+_encode = json.JSONEncoder(default=str).encode
+
 
 def configure() -> None:
     """Let all that is logged in this process go to standard error, in the shape that suits it."""
@@ -49,7 +51,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 class PlainLines(logging.Formatter):
