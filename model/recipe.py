@@ -6,6 +6,19 @@ from typing import get_args
 
 from model.network import Activation
 
+# The least and the most of each number, and of each of the numbers in `hidden_sizes`.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "hidden_sizes": (1, 1024),
+    "alpha": (1e-9, 1e9),
+    "iterations": (1, 1_000_000),
+    "batch_size": (1, 1_000_000_000),
+    "seed": (0, 2**31),
+    "restarts": (0, 1000),
+    "target_error": (0, 1e9),
+    "patience": (1, 1_000_000),
+    "weight_decay": (0, 1e9),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,27 +62,29 @@ class Recipe:
                 f"hidden_sizes: expected at most 8 layers, got {len(self.hidden_sizes)}"
             )
         for i, size in enumerate(self.hidden_sizes):
-            _whole(f"hidden_sizes[{i}]", size, 1, 1024)
-        _whole("iterations", self.iterations, 1, 1_000_000)
-        _whole("seed", self.seed, 0, 2**31)
-        _whole("restarts", self.restarts, 0, 1000)
-        if self.batch_size is not None:
-            _whole("batch_size", self.batch_size, 1, 1_000_000_000)
-        if self.patience is not None:
-            _whole("patience", self.patience, 1, 1_000_000)
-        _number("alpha", self.alpha, 1e-9, 1e9)
-        _number("weight_decay", self.weight_decay, 0, 1e9)
+            _whole(f"hidden_sizes[{i}]", size, "hidden_sizes")
+        for name in ("iterations", "seed", "restarts"):
+            _whole(name, getattr(self, name), name)
+        for name in ("batch_size", "patience"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), name)
+        for name in ("alpha", "weight_decay"):
+            _number(name, getattr(self, name))
         if self.target_error is not None:
-            _number("target_error", self.target_error, 0, 1e9)
+            _number("target_error", self.target_error)
         if self.activation not in get_args(Activation):
             raise ValueError(f'activation: expected relu or linear, got "{self.activation}"')
 
 
-def _whole(name: str, value: object, lowest: int, highest: int) -> None:
+def _whole(field: str, value: object, name: str) -> None:
+    lowest, highest = BOUNDS[name]
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise ValueError(f"{name}: expected a whole number from {lowest} to {highest}, got {value}")
+        raise ValueError(
+            f"{field}: expected a whole number from {lowest} to {highest}, got {value}"
+        )
 
 
-def _number(name: str, value: float, lowest: float, highest: float) -> None:
+def _number(name: str, value: float) -> None:
+    lowest, highest = BOUNDS[name]
     if isinstance(value, bool) or not math.isfinite(value) or not lowest <= value <= highest:
         raise ValueError(f"{name}: expected a number from {lowest:g} to {highest:g}, got {value}")

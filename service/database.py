@@ -65,7 +65,7 @@ Index(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ROW_ID, primary_key=True),
     Column("state", String(20), nullable=False),
     Column("order", Text, nullable=False),
     Column("trigger", String(20), nullable=False),

@@ -8,11 +8,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from model.recipe import Recipe
 from service.database import clock, jobs, writing, writing_in_order
 from service.idempotency import Replayed, remember, remembered
+from service.instant import Instant
 from service.promotion_gate import MustHold, Verdict
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -20,6 +22,8 @@ Promote = Literal["if_better", "always", "never"]
 Trigger = Literal["request", "observations", "accuracy"]
 
 UNFINISHED = ("queued", "running")
+
+_verdict = TypeAdapter(Verdict)
 
 
 class JobNotFoundError(LookupError):
@@ -66,16 +70,15 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Job:
-    """One retraining. Times are in seconds since 1970, by the database's clock."""
+    """One retraining: what it is to do, as in `Order`, and what became of it."""
 
     id: int
     state: State
-    order: Order
     trigger: Trigger
     request_id: str | None
-    submitted_at: float
-    started_at: float | None
-    finished_at: float | None
+    submitted_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
     attempt: int
     cancel_requested: bool
     revision: int
@@ -84,6 +87,9 @@ class Job:
     promoted: bool | None
     verdict: Verdict | None
     error: str | None
+    recipe: Recipe
+    promote: Promote
+    must_hold: tuple[MustHold, ...]
 
     @property
     def finished(self) -> bool:
@@ -179,10 +185,10 @@ def job_of(row: Row[Any]) -> Job:
     progress = json.loads(row.progress) if row.progress else None
     return Job(
         **fields
+        | vars(Order.from_json(row.order))
         | {
-            "order": Order.from_json(row.order),
             "progress": JobProgress(**progress) if progress else None,
-            "verdict": Verdict(**json.loads(row.verdict)) if row.verdict else None,
+            "verdict": _verdict.validate_json(row.verdict) if row.verdict else None,
         }
     )
 

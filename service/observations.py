@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Row, Select, func, select, update
 from model.dataset import Outcome
 from service.database import clock, writing_in_order
 from service.database import observations as table
+from service.instant import Instant
 
 CHUNK = 1000
 
@@ -28,7 +29,7 @@ class Observation:
 
     id: int
     client_id: str | None
-    at: float
+    at: Instant
     lights: list[float]
     outcome: Outcome
     source: str

@@ -3,8 +3,8 @@
 Judging only; who asks, and what follows, is in `retraining`.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from pydantic import ConfigDict, Strict
 
@@ -43,7 +43,7 @@ class Verdict:
     against: int | None
     accuracy: float
     live_accuracy: float | None
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 def judge(
@@ -77,7 +77,7 @@ def judge(
         against=live.number if live else None,
         accuracy=accuracy,
         live_accuracy=live_accuracy,
-        changes=[asdict(change) for change in changes],
+        changes=changes,
     )
 
 

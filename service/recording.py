@@ -4,10 +4,12 @@ Reading the ledger, and taking rows back, is in `observations`.
 """
 
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from model.dataset import Outcome
@@ -20,6 +22,9 @@ MOST_CONTRADICTIONS = 10
 MOST_LIGHTS = 64
 CHUNK = 1000
 
+# An answer names only what there is to tell.
+UNLESS_EMPTY = Field(exclude_if=operator.not_)
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -31,13 +36,13 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RowVerdict:
     """What became of one row: its id in the ledger, or what is wrong with it."""
 
     verdict: Literal["accepted", "contradicts", "duplicate", "rejected"]
-    id: int | None = None
-    contradicts: list[int] = field(default_factory=list)
-    error: str | None = None
+    id: Annotated[int | None, UNLESS_EMPTY] = None
+    contradicts: Annotated[list[int], UNLESS_EMPTY] = field(default_factory=list)
+    error: Annotated[str | None, UNLESS_EMPTY] = None
 
 
 def record(
@@ -46,7 +51,7 @@ def record(
     live: Version | None,
     source: str,
     replay: Replayed | None = None,
-) -> list[Verdict]:
+) -> list[RowVerdict]:
     """Add rows to the ledger and return a verdict for each; they are durable then.
 
     Args:
@@ -61,7 +66,7 @@ def record(
     """
     with writing_in_order(engine) as connection:
         if replay and (before := remembered(connection, replay)):
-            return [Verdict(**verdict) for verdict in json.loads(before)]
+            return [RowVerdict(**verdict) for verdict in json.loads(before)]
         verdicts = record_in(connection, engine, rows, live, source)
         if replay:
             remember(connection, engine, replay, json.dumps([asdict(v) for v in verdicts]))
@@ -74,7 +79,7 @@ def record_in(
     rows: Sequence[Observed | str],
     live: Version | None,
     source: str,
-) -> list[Verdict]:
+) -> list[RowVerdict]:
     """Do what `record` does in a transaction that the caller began, with `writing_in_order`."""
     return _Recorder(connection, engine, live, source).record(rows)
 
@@ -97,12 +102,12 @@ class _Recorder:
         self.light_count: int | None = len(json.loads(first)) if first else None
         self.against: dict[tuple[str, int], list[int]] = {}
 
-    def record(self, rows: Sequence[Observed | str]) -> list[Verdict]:
+    def record(self, rows: Sequence[Observed | str]) -> list[RowVerdict]:
         known = self._known([row.client_id for row in rows if isinstance(row, Observed)])
         verdicts, new = [], []
         for row in rows:
             if isinstance(row, str):
-                verdicts.append(Verdict("rejected", error=row))
+                verdicts.append(RowVerdict("rejected", error=row))
                 continue
             lights = json.dumps(row.lights)
             outcome = int(row.outcome == "walk")
@@ -111,17 +116,17 @@ class _Recorder:
                 continue
             if len(row.lights) > MOST_LIGHTS:
                 error = f"lights: expected at most {MOST_LIGHTS} lights, got {len(row.lights)}"
-                verdicts.append(Verdict("rejected", error=error))
+                verdicts.append(RowVerdict("rejected", error=error))
                 continue
             if self.light_count not in (None, len(row.lights)):
                 error = f"lights: the ledger is of {self.light_count} lights, got {len(row.lights)}"
-                verdicts.append(Verdict("rejected", error=error))
+                verdicts.append(RowVerdict("rejected", error=error))
                 continue
             self.light_count = len(row.lights)
             number, self.next_id = self.next_id, self.next_id + 1
             against = self._against(lights, 1 - outcome)
             verdicts.append(
-                Verdict("contradicts" if against else "accepted", number, list(against))
+                RowVerdict("contradicts" if against else "accepted", number, list(against))
             )
             same = self._against(lights, outcome)
             if len(same) < MOST_CONTRADICTIONS:
@@ -178,8 +183,8 @@ class _Recorder:
         }
 
 
-def _again(before: tuple[int, str, int], lights: str, outcome: int) -> Verdict:
+def _again(before: tuple[int, str, int], lights: str, outcome: int) -> RowVerdict:
     number, same_lights, same_outcome = before
     if (same_lights, same_outcome) == (lights, outcome):
-        return Verdict("duplicate", number)
-    return Verdict("rejected", error=f"id: observation {number} has it, and is another one")
+        return RowVerdict("duplicate", number)
+    return RowVerdict("rejected", error=f"id: observation {number} has it, and is another one")

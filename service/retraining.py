@@ -113,7 +113,7 @@ def _train(
             claim.sign_of_life(curve.progress)
 
     claim.sign_of_life()
-    training = fit(data.dataset, claim.job.order.recipe, report)
+    training = fit(data.dataset, claim.job.recipe, report)
     # Whoever slept past its lease finds out here, before it leaves anything behind.
     claim.sign_of_life(curve.progress)
     parent = services.repository.live_number()
@@ -122,8 +122,8 @@ def _train(
 
 
 def _promote(services: Services, claim: Claim, data: TrainingData, version: Version) -> None:
-    order, repository = claim.job.order, services.repository
-    must_hold = (*services.settings.must_hold, *order.must_hold)
+    job, repository = claim.job, services.repository
+    must_hold = (*services.settings.must_hold, *job.must_hold)
     with repository.promoting() as promote:
         claim.still_held()
         before = _promoted_before(services, version)
@@ -132,15 +132,15 @@ def _promote(services: Services, claim: Claim, data: TrainingData, version: Vers
             live = repository.load(before.instead_of)
         verdict = judge(version, data.dataset, live, must_hold)
         promoted = before is not None
-        wanted = order.promote == "always" or (order.promote == "if_better" and verdict.passed)
+        wanted = job.promote == "always" or (job.promote == "if_better" and verdict.passed)
         if wanted and not promoted:
-            reason = f"job {claim.job.id}{'' if verdict.passed else ', forced'}"
+            reason = f"job {job.id}{'' if verdict.passed else ', forced'}"
             promote(version.number, reason)
             promoted = True
         verdict = replace(verdict, forced=promoted and not verdict.passed)
         claim.succeed(version.number, promoted, verdict)
-    told = (claim.job.id, version.number, promoted)
-    _log_of(claim.job).info("job %d: version %d, promoted: %s", *told)
+    told = (job.id, version.number, promoted)
+    _log_of(job).info("job %d: version %d, promoted: %s", *told)
 
 
 def _promoted_before(services: Services, version: Version) -> Promotion | None:

@@ -5,11 +5,11 @@ How two differ is in `comparison`. Reading only; what changes which version is l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from model import explanation
 from model.dataset import FloatArray
+from model.manifest import Manifest
 from model.network import weight_names
 from model.promotions import Promotion
 from model.report import error_curve
@@ -23,11 +23,30 @@ Weights = dict[str, list[list[float]]]
 
 
 @dataclass(frozen=True)
+class ListedVersion(Manifest):
+    """What is known of a version, and how it did on what came after it.
+
+    It was `asked` what it says to so many new observations, and said `right` so many times.
+    """
+
+    asked: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True)
+class DamagedVersion:
+    """A version whose file can't be used, and why."""
+
+    version: int
+    damaged: str
+
+
+@dataclass(frozen=True)
 class VersionList:
-    """Every version, newest first; a damaged one says so instead of its manifest."""
+    """Every version, newest first, and which is live."""
 
     live: int | None
-    versions: list[dict[str, Any]]
+    versions: list[ListedVersion | DamagedVersion]
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,7 @@ class VersionDetails:
 
     version: int
     live: bool
-    manifest: dict[str, Any]
+    manifest: Manifest
     weights: Weights
     errors: list[tuple[int, float]]
     promotions: list[Promotion]
@@ -71,16 +90,18 @@ def list_versions(
     repository: ModelRepository, asked: Mapping[int, Accuracy] | None = None
 ) -> VersionList:
     """Return every version with its manifest, and how it did on what came after it."""
-    versions = []
+    versions: list[ListedVersion | DamagedVersion] = []
     for number in reversed(repository.versions()):
         try:
             since = (asked or {}).get(number, Accuracy(0, 0))
-            told = asdict(repository.load(number).manifest)
-            versions.append(told | {"asked": since.observations, "right": since.right})
+            manifest = repository.load(number).manifest
+            versions.append(
+                ListedVersion(**vars(manifest), asked=since.observations, right=since.right)
+            )
         except VersionNotFoundError:
             continue  # removed since it was listed
         except VersionDamagedError as error:
-            versions.append({"version": number, "damaged": str(error)})
+            versions.append(DamagedVersion(number, str(error)))
     return VersionList(repository.live_number(), versions)
 
 
@@ -94,7 +115,7 @@ def describe_version(repository: ModelRepository, number: int) -> VersionDetails
     return VersionDetails(
         version=number,
         live=repository.live_number() == number,
-        manifest=asdict(version.manifest),
+        manifest=version.manifest,
         weights=_named(version.network.weights),
         errors=error_curve(version.errors, CURVE_POINTS),
         promotions=[line for line in repository.history() if line.version == number],

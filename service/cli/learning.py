@@ -48,7 +48,7 @@ def retrain(watch: bool, promote: Promote) -> None:
         for reason in job.verdict.reasons:
             click.echo(f"  {reason}")
         for change in job.verdict.changes:
-            click.echo(f"  {change['lights']}: was {change['was']}, now {change['now']}")
+            click.echo(f"  {change.lights}: was {change.was}, now {change.now}")
 
 
 @main.command(name="import")

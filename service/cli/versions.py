@@ -9,7 +9,7 @@ from service.cli.group import main, stop
 from service.predictions import live_version
 from service.predictions import predict as predict_one
 from service.settings import load_settings
-from service.versions import list_versions
+from service.versions import DamagedVersion, list_versions
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -29,13 +29,13 @@ def versions() -> None:
         return
     click.echo("   version  created                   dataset       rows  accuracy  error     seed")
     for row in listed.versions:
-        mark = "*" if row["version"] == listed.live else " "
-        if "damaged" in row:
-            click.echo(f"{mark}  {row['version']:<7}  damaged: {row['damaged']}")
+        mark = "*" if row.version == listed.live else " "
+        if isinstance(row, DamagedVersion):
+            click.echo(f"{mark}  {row.version:<7}  damaged: {row.damaged}")
             continue
         click.echo(
-            f"{mark}  {row['version']:<7}  {row['created_at'][:19]:<24}  {row['dataset']:<12}"
-            f"{row['rows']:>6}  {row['accuracy']:>8.1%}  {row['error']:<8.2e}  {row['seed']}"
+            f"{mark}  {row.version:<7}  {row.created_at[:19]:<24}  {row.dataset:<12}"
+            f"{row.rows:>6}  {row.accuracy:>8.1%}  {row.error:<8.2e}  {row.seed}"
         )
 
 

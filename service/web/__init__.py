@@ -22,11 +22,13 @@ from service.web import (
     v2_repository,
     versions,
 )
+from service.web.exchange import Number
 
 
 def create_app(services: Services) -> Flask:
     """Return the WSGI application, all its parts in order."""
     app = Flask("streetlight", static_folder=None)
+    app.url_map.converters["int"] = Number
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["streetlight"] = services
     measuring.init_app(app)

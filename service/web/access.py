@@ -27,6 +27,11 @@ def changes_nothing(view: ViewT) -> ViewT:
     return view
 
 
+def changes_state(method: str, view: object) -> bool:
+    """Tell whether a request of `method` to `view` counts as changing state."""
+    return method not in SAFE and view not in _open_views
+
+
 def init_app(app: Flask) -> None:
     """Guard every route of `app` that changes state."""
     app.before_request(_guard)
@@ -34,9 +39,7 @@ def init_app(app: Flask) -> None:
 
 def _guard() -> Response | None:
     endpoint = request.endpoint
-    if request.method in SAFE or endpoint is None:
-        return None
-    if current_app.view_functions[endpoint] in _open_views:
+    if endpoint is None or not changes_state(request.method, current_app.view_functions[endpoint]):
         return None
     if _is_from_another_origin():
         return answer({"error": "a page of another origin may not change state here"}, 403)

@@ -3,10 +3,12 @@
 `{"error": "<a sentence>"}`, and `"details"` where fields of the request are at fault.
 """
 
-from dataclasses import asdict
-from typing import Any
+import operator
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from flask import Flask, Response, current_app, request
+from pydantic import Field
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
@@ -41,6 +43,14 @@ STATUS: dict[type[Exception], int] = {
 }
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, in a sentence, and the fields of the request that are at fault."""
+
+    error: str
+    details: Annotated[list[Problem], Field(exclude_if=operator.not_)] = field(default_factory=list)
+
+
 def init_app(app: Flask) -> None:
     """Let `app` answer every error as JSON."""
     for kind in STATUS:
@@ -54,27 +64,25 @@ def init_app(app: Flask) -> None:
 
 def _domain_error(error: Exception) -> Response:
     status = STATUS[type(error)]
-    response = answer({"error": str(error)}, status)
+    response = answer(Failure(str(error)), status)
     if status == 503:
         response.headers["Retry-After"] = "1"
     return response
 
 
 def _bad_request(problems: list[Problem]) -> Response:
-    body: dict[str, Any] = {"error": "; ".join(map(str, problems))}
-    if any(problem.field for problem in problems):
-        body["details"] = [asdict(problem) for problem in problems]
-    return answer(body, 400)
+    details = problems if any(problem.field for problem in problems) else []
+    return answer(Failure("; ".join(map(str, problems)), details), 400)
 
 
 def _storage_error(error: OSError) -> Response:
     current_app.logger.exception("storage failed")
-    return answer({"error": f"the data directory can't be used: {error.strerror or error}"}, 503)
+    return answer(Failure(f"the data directory can't be used: {error.strerror or error}"), 503)
 
 
 def _database_error(error: DBAPIError) -> Response:
     current_app.logger.exception("the database failed")
-    return answer({"error": f"the database can't be used: {error.orig}"}, 503)
+    return answer(Failure(f"the database can't be used: {error.orig}"), 503)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -92,7 +100,7 @@ def _http_error(error: HTTPException) -> Response:
         sentence = f"the body is larger than {limit} bytes, the most that is accepted"
     elif status == 500:
         sentence = "something went wrong here; the log says what"
-    response = answer({"error": sentence}, status)
+    response = answer(Failure(sentence), status)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

@@ -1,20 +1,41 @@
 """Health: `/livez`, the process answers; `/readyz`, it can answer predictions."""
 
-from flask import Blueprint, Response
+from dataclasses import dataclass
+from typing import Literal
 
-from service.predictions import live_version
-from service.web.exchange import answer, services
+from flask import Blueprint
+
+from service.predictions import NoLiveVersionError, live_version
+from service.web.exchange import services
+from service.web.operation import operation
 
 blueprint = Blueprint("health", __name__)
 
 
+@dataclass(frozen=True)
+class Alive:
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """It answers, and by which version."""
+
+    status: Literal["ok"]
+    version: int
+
+
 @blueprint.get("/livez")
-def livez() -> Response:
+@operation(example={"status": "ok"}, stored=False)
+def livez() -> Alive:
     """Say that the process answers."""
-    return answer({"status": "ok"})
+    return Alive()
 
 
 @blueprint.get("/readyz")
-def readyz() -> Response:
+@operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError])
+def readyz() -> Ready:
     """Say which version is live and loaded; 503 where none is."""
-    return answer({"status": "ok", "version": live_version(services().repository).number})
+    return Ready("ok", live_version(services().repository).number)

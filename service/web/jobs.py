@@ -3,19 +3,19 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
-from pydantic import Field
-from pydantic_core import to_json
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 from sqlalchemy import Engine
 
 from model.network import Activation
-from model.recipe import Recipe
+from model.recipe import BOUNDS, Recipe
 from service import jobs
-from service.jobs import Job, Order, Promote
+from service.idempotency import KeyReusedError
+from service.jobs import Job, JobFinishedError, JobNotFoundError, Order, Promote
 from service.retraining import DEFAULT_RECIPE
 from service.settings import MustHolds
 from service.stopping import stopping
@@ -24,11 +24,11 @@ from service.web.exchange import (
     RequestError,
     Schema,
     answer,
-    parse_body,
-    parse_query,
+    as_json,
     replayed,
     services,
 )
+from service.web.operation import Reply, operation
 
 blueprint = Blueprint("jobs", __name__)
 
@@ -56,14 +56,42 @@ class RetrainBody(Schema):
     promote: Promote = "if_better"
     must_hold: MustHolds = ()
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, describe: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the bounds too, which are not checked here."""
+        described = describe.resolve_ref_schema(describe(schema))
+        for name, (lowest, highest) in BOUNDS.items():
+            field = described["properties"][name]
+            field.get("items", field).update(minimum=lowest, maximum=highest)
+        return described
+
+
+OF_THE_JOB = {"number": "$response.body#/id"}
+
 
 @blueprint.post("/retrain")
-def retrain() -> Response:
+@operation(
+    headers=["Idempotency-Key"],
+    replies={
+        202: Reply(
+            Job,
+            headers=["Location"],
+            links={
+                "jobs_show": OF_THE_JOB,
+                "jobs_cancel": OF_THE_JOB,
+                "jobs_follow": OF_THE_JOB,
+            },
+        )
+    },
+    raises=[KeyReusedError],
+)
+def retrain(body: RetrainBody) -> Response:
     """Queue a retraining on the ledger as it will be when its turn comes."""
-    body = parse_body(RetrainBody)
     order = Order(_recipe(body), body.promote, body.must_hold)
     job = jobs.submit(services().engine, order, g.request_id, replay=replayed("retrain"))
-    response = answer(_shown(job), 202)
+    response = answer(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
     return response
 
@@ -83,32 +111,47 @@ class JobsQuery(Schema):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs; the following page is that of those `before` the id `next`."""
+
+    jobs: list[Job]
+    next: int | None
+
+
 @blueprint.get("/jobs")
-def list_jobs() -> Response:
+@operation(links={"jobs_show": {"number": "$response.body#/jobs/0/id"}})
+def list_jobs(query: JobsQuery) -> JobPage:
     """List jobs, newest first."""
-    query = parse_query(JobsQuery)
     page = jobs.page(services().engine, query.before, query.limit)
     more = page[-1].id if len(page) == query.limit else None
     # Without their curves: those are many numbers, and each job has its own address.
     listed = [
         replace(job, progress=job.progress and replace(job.progress, curve=[])) for job in page
     ]
-    return answer({"jobs": [_shown(job) for job in listed], "next": more})
+    return JobPage(listed, more)
 
 
 @blueprint.get("/jobs/<int:number>")
-def show(number: int) -> Response:
+@operation(raises=[JobNotFoundError])
+def show(number: int) -> Job:
     """Show a job: its state, its progress, and what came of it."""
-    return answer(_shown(jobs.get(services().engine, number)))
+    return jobs.get(services().engine, number)
 
 
 @blueprint.delete("/jobs/<int:number>")
-def cancel(number: int) -> Response:
+@operation(raises=[JobNotFoundError, JobFinishedError], links={"jobs_show": OF_THE_JOB})
+def cancel(number: int) -> Job:
     """Cancel a job that isn't over."""
-    return answer(_shown(jobs.cancel(services().engine, number)))
+    return jobs.cancel(services().engine, number)
 
 
 @blueprint.get("/jobs/<int:number>/events")
+@operation(
+    headers=["Last-Event-ID"],
+    replies={200: Reply(also=["text/event-stream"])},
+    raises=[JobNotFoundError],
+)
 def follow(number: int) -> Response:
     """Follow a job as server-sent events: itself, whenever it changes, until it is over."""
     engine = services().engine
@@ -136,7 +179,7 @@ def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
         job = jobs.get(engine, number)
         if job.revision > seen:
             seen, told = job.revision, time.monotonic()
-            yield b"id: %d\nevent: job\ndata: %s\n\n" % (seen, to_json(_shown(job)))
+            yield b"id: %d\nevent: job\ndata: %s\n\n" % (seen, as_json(job))
         elif time.monotonic() - told > HEARTBEAT_SECONDS:
             told = time.monotonic()
             yield b": still here\n\n"
@@ -145,17 +188,3 @@ def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
             return
         if stopping.wait(POLL_SECONDS):
             return
-
-
-def _shown(job: Job) -> dict[str, Any]:
-    shown = asdict(job)
-    order = shown.pop("order")
-    for name in ("submitted_at", "started_at", "finished_at"):
-        if shown[name] is not None:
-            at = datetime.fromtimestamp(shown[name], UTC)
-            shown[name] = at.isoformat(timespec="milliseconds")
-    return shown | {
-        "recipe": order["recipe"],
-        "promote": order["promote"],
-        "must_hold": order["must_hold"],
-    }

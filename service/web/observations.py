@@ -2,31 +2,33 @@
 
 import csv
 import io
+import operator
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
 from pydantic import AwareDatetime, FailFast, Field, ValidationError
-from pydantic_core import to_json
 
 from model.dataset import Outcome
 from service import observations, recording
-from service.observations import Filter, Observation
+from service.idempotency import KeyReusedError
+from service.observations import Filter, Observation, ObservationNotFoundError
 from service.predictions import live_version_if_any
-from service.recording import Observed, Verdict
+from service.recording import Observed, RowVerdict
 from service.validation import Problem, problems
+from service.web.errors import Failure
 from service.web.exchange import (
     RequestError,
     Schema,
     answer,
+    as_json,
     parse_json,
-    parse_query,
     replayed,
     services,
 )
+from service.web.operation import Reply, operation
 
 blueprint = Blueprint("observations", __name__)
 
@@ -36,12 +38,44 @@ MOST_ROWS = 10_000
 class ObservationBody(Schema):
     """One light state, and what people did."""
 
-    lights: Annotated[list[float], Field(min_length=1), FailFast()]
-    outcome: Outcome
+    lights: Annotated[list[float], Field(min_length=1, examples=[[0, 1, 0]]), FailFast()]
+    outcome: Annotated[Outcome, Field(examples=["stop"])]
     id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
+class ObservationsBody(Schema):
+    """Many observations; each is judged by itself, so one at fault keeps no other out."""
+
+    observations: Annotated[list[ObservationBody], Field(min_length=1, max_length=MOST_ROWS)]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of what was handed in: how many of each verdict, and each one's in turn."""
+
+    recorded: int
+    contradicting: int
+    duplicates: int
+    rejected: int
+    results: list[RowVerdict]
+    error: Annotated[str | None, Field(exclude_if=operator.not_)] = None
+
+
+WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/id"}}
+
+
 @blueprint.post("/observations")
+@operation(
+    body=ObservationBody | ObservationsBody,
+    headers=["Idempotency-Key"],
+    replies={
+        201: Reply(Recorded, links=WITHDRAWABLE),
+        200: Reply(Recorded, links=WITHDRAWABLE),
+        207: Reply(Recorded),
+        400: Reply(Recorded | Failure),
+    },
+    raises=[KeyReusedError],
+)
 def record() -> Response:
     """Add one observation, or `{"observations": […]}`; the answer has a verdict for each."""
     body = parse_json()
@@ -65,24 +99,21 @@ def _parsed(row: Any) -> Observed | str:  # noqa: ANN401 - whatever came
     return Observed(tuple(body.lights), body.outcome, body.id)
 
 
-def _told(verdicts: list[Verdict]) -> Response:
+def _told(verdicts: list[RowVerdict]) -> Response:
     counts = Counter(verdict.verdict for verdict in verdicts)
     recorded = counts["accepted"] + counts["contradicts"]
-    told: dict[str, Any] = {
-        "recorded": recorded,
-        "contradicting": counts["contradicts"],
-        "duplicates": counts["duplicate"],
-        "rejected": counts["rejected"],
-        "results": [
-            {name: value for name, value in asdict(verdict).items() if value not in (None, [])}
-            for verdict in verdicts
-        ],
-    }
+    none_kept = counts["rejected"] == len(verdicts)
+    told = Recorded(
+        recorded,
+        counts["contradicts"],
+        counts["duplicate"],
+        counts["rejected"],
+        verdicts,
+        verdicts[0].error if none_kept else None,
+    )
     if not counts["rejected"]:
         return answer(told, 201 if recorded else 200)
-    if counts["rejected"] < len(verdicts):
-        return answer(told, 207)
-    return answer({"error": verdicts[0].error, **told}, 400)
+    return answer(told, 400 if none_kept else 207)
 
 
 class ObservationQuery(Schema):
@@ -97,10 +128,27 @@ class ObservationQuery(Schema):
     format: Literal["json", "jsonl", "csv"] = "json"
 
 
+@dataclass(frozen=True)
+class ObservationPage:
+    """A part of the ledger; `next` is where the following page begins, `after` that id."""
+
+    total: int
+    observations: list[Observation]
+    next: int | None
+
+
 @blueprint.get("/observations")
-def list_observations() -> Response:
+@operation(
+    replies={
+        200: Reply(
+            ObservationPage,
+            also=["application/x-ndjson", "text/csv"],
+            links={"observations_withdraw": {"number": "$response.body#/observations/0/id"}},
+        )
+    }
+)
+def list_observations(query: ObservationQuery) -> Response:
     """List observations, a page at a time; or stream all of them as JSON lines or CSV."""
-    query = parse_query(ObservationQuery)
     since = query.since.timestamp() if query.since else None
     wanted = Filter(query.outcome, since, query.version, query.source)
     engine = services().engine
@@ -108,29 +156,25 @@ def list_observations() -> Response:
         return Response(_as_csv(observations.stream(engine, wanted)), mimetype="text/csv")
     if query.format == "jsonl":
         lines = (
-            b"".join(to_json(_shown(row)) + b"\n" for row in rows)
+            b"".join(as_json(row) + b"\n" for row in rows)
             for rows in observations.stream(engine, wanted)
         )
         return Response(lines, mimetype="application/x-ndjson")
     page = observations.page(engine, wanted, query.after, query.limit)
     return answer(
-        {
-            "total": observations.count(engine, wanted),
-            "observations": [_shown(row) for row in page],
-            "next": page[-1].id if len(page) == query.limit else None,
-        }
+        ObservationPage(
+            total=observations.count(engine, wanted),
+            observations=page,
+            next=page[-1].id if len(page) == query.limit else None,
+        )
     )
 
 
 @blueprint.delete("/observations/<int:number>")
-def withdraw(number: int) -> Response:
+@operation(raises=[ObservationNotFoundError])
+def withdraw(number: int) -> Observation:
     """Take an observation back; it stays on record as withdrawn."""
-    return answer(_shown(observations.withdraw(services().engine, number)))
-
-
-def _shown(row: Observation) -> dict[str, Any]:
-    at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds")
-    return vars(row) | {"at": at}
+    return observations.withdraw(services().engine, number)
 
 
 def _as_csv(pages: Iterator[list[Observation]]) -> Iterator[str]:

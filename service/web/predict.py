@@ -2,22 +2,33 @@
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from flask import Blueprint, Response
+from flask import Blueprint
 from pydantic import BeforeValidator, FailFast, Field
 
 from model.version import Version
 from service import predictions
-from service.predictions import Explanation, Prediction, live_version
+from service.predictions import (
+    BatchPrediction,
+    Explanation,
+    NoLiveVersionError,
+    Prediction,
+    live_version,
+)
 from service.web.access import changes_nothing
-from service.web.exchange import Schema, answer, parse_body, parse_query, services
+from service.web.exchange import Schema, services
 from service.web.measuring import computed, predicts
+from service.web.operation import operation
 
 blueprint = Blueprint("predict", __name__)
 
+ToldT = TypeVar("ToldT", Prediction, Explanation)
+
 # The first light at fault is enough to say, and a body may hold millions.
-Lights = Annotated[list[float], Field(min_length=1), FailFast()]
+Lights = Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
+
+EXAMPLE = {"decision": "walk", "score": 1.0, "version": 1}
 
 
 class PredictBody(Schema):
@@ -29,10 +40,10 @@ class PredictBody(Schema):
 @blueprint.post("/predict")
 @changes_nothing
 @predicts
-def predict() -> Response:
+@operation(example=EXAMPLE, raises=[NoLiveVersionError])
+def predict(body: PredictBody) -> Prediction:
     """Decide for one light state: walk or stop."""
-    body = parse_body(PredictBody)
-    return _told(predictions.predict, body.lights)
+    return _counted(predictions.predict, body.lights)
 
 
 class PredictQuery(Schema):
@@ -43,45 +54,45 @@ class PredictQuery(Schema):
 
 @blueprint.get("/predict")
 @predicts
-def predict_from_query() -> Response:
+@operation(example=EXAMPLE, raises=[NoLiveVersionError])
+def predict_from_query(query: PredictQuery) -> Prediction:
     """Decide for one light state in the address, such as `?lights=1,0,1`."""
-    query = parse_query(PredictQuery)
-    return _told(predictions.predict, query.lights)
+    return _counted(predictions.predict, query.lights)
 
 
 class BatchBody(Schema):
     """Many light states."""
 
-    lights: Annotated[list[Lights], Field(min_length=1), FailFast()]
+    lights: Annotated[
+        list[Lights], Field(min_length=1, examples=[[[1, 0, 1], [0, 0, 1]]]), FailFast()
+    ]
 
 
 @blueprint.post("/predict/batch")
 @changes_nothing
 @predicts
-def predict_batch() -> Response:
+@operation(raises=[NoLiveVersionError])
+def predict_batch(body: BatchBody) -> BatchPrediction:
     """Decide for many light states; the answer's columns are in their order."""
-    body = parse_body(BatchBody)
     version = live_version(services().repository)
     began = perf_counter()
     told = predictions.predict_batch(version, body.lights)
     computed(version.number, began, len(body.lights), told.decisions.count("walk"))
-    return answer(told)
+    return told
 
 
 @blueprint.post("/explain")
 @changes_nothing
 @predicts
-def explain() -> Response:
+@operation(raises=[NoLiveVersionError])
+def explain(body: PredictBody) -> Explanation:
     """Say how the score of one light state comes about."""
-    body = parse_body(PredictBody)
-    return _told(predictions.explain, body.lights)
+    return _counted(predictions.explain, body.lights)
 
 
-def _told(
-    decide: Callable[[Version, list[float]], Prediction | Explanation], lights: Lights
-) -> Response:
+def _counted(decide: Callable[[Version, list[float]], ToldT], lights: Lights) -> ToldT:
     version = live_version(services().repository)
     began = perf_counter()
     told = decide(version, lights)
     computed(version.number, began, 1, int(told.decision == "walk"))
-    return answer(told)
+    return told

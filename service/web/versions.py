@@ -1,32 +1,49 @@
 """Versions: what there is, what is in each, and which one is live."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from flask import Blueprint, Response, send_file
 from pydantic import Field
 
+from model.promotions import Promotion
+from model.replay import Replay
+from model.repository import NothingToRollBackToError, VersionNotFoundError
+from model.version import VersionDamagedError
 from service import comparison, observations, versions
+from service.comparison import Difference, IncomparableError
+from service.verification import VerificationBusyError
 from service.verification import verify as verify_version
+from service.versions import Pressure, VersionDetails, VersionList
 from service.web.access import changes_nothing
-from service.web.exchange import Schema, answer, parse_body, parse_query, services
+from service.web.exchange import Schema, services
+from service.web.operation import Reply, operation
 
 blueprint = Blueprint("versions", __name__)
 
+UNUSABLE = [VersionNotFoundError, VersionDamagedError]
+
 
 @blueprint.get("/versions")
-def list_versions() -> Response:
+@operation(links={"versions_show": {"number": "$response.body#/live"}})
+def list_versions() -> VersionList:
     """List every version, newest first, and say which is live."""
     asked = observations.accuracy(services().engine)
-    return answer(versions.list_versions(services().repository, asked))
+    return versions.list_versions(services().repository, asked)
 
 
 @blueprint.get("/versions/<int:number>")
-def show(number: int) -> Response:
+@operation(raises=UNUSABLE, links={"versions_verify": {"number": "$response.body#/version"}})
+def show(number: int) -> VersionDetails:
     """Show one version in full."""
-    return answer(versions.describe_version(services().repository, number))
+    return versions.describe_version(services().repository, number)
 
 
 @blueprint.get("/versions/<int:number>/weights")
+@operation(
+    replies={200: Reply(also=["application/octet-stream"], headers=["Content-Disposition"])},
+    raises=UNUSABLE,
+)
 def download(number: int) -> Response:
     """Send the version's file."""
     path = services().repository.load(number).path
@@ -46,42 +63,56 @@ class Page(Schema):
 
 
 @blueprint.get("/versions/<int:number>/pressure")
-def pressure(number: int) -> Response:
+@operation(raises=UNUSABLE)
+def pressure(number: int, query: Page) -> Pressure:
     """Show how each training row pulls each weight, and the sums over all rows."""
-    page = parse_query(Page)
     version = services().repository.load(number)
-    return answer(versions.weight_pressure(version, page.offset, page.limit))
+    return versions.weight_pressure(version, query.offset, query.limit)
 
 
 @blueprint.get("/versions/<int:a>/diff/<int:b>")
-def difference(a: int, b: int) -> Response:
+@operation(raises=[*UNUSABLE, IncomparableError])
+def difference(a: int, b: int) -> Difference:
     """Show every light pattern on which version `b` decides otherwise than version `a`."""
     repository = services().repository
-    return answer(comparison.difference(repository.load(a), repository.load(b)))
+    return comparison.difference(repository.load(a), repository.load(b))
 
 
 class SwitchBody(Schema):
     """Why another version goes live; for the record."""
 
-    reason: Annotated[str, Field(max_length=200)] = "by request"
+    reason: Annotated[str, Field(max_length=200, examples=["it does better"])] = "by request"
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Which version is live now, and the promotion on record that made it so."""
+
+    live: int
+    promotion: Promotion | None
 
 
 @blueprint.post("/versions/<int:number>/promote")
-def promote(number: int) -> Response:
+@operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
+def promote(number: int, body: SwitchBody) -> Switched:
     """Let a version answer from now on; `promotion` is null where it did already."""
-    reason = parse_body(SwitchBody).reason
-    return answer({"live": number, "promotion": services().repository.promote(number, reason)})
+    return Switched(number, services().repository.promote(number, body.reason))
 
 
 @blueprint.post("/rollback")
-def rollback() -> Response:
+@operation(
+    raises=[*UNUSABLE, NothingToRollBackToError],
+    links={"versions_show": {"number": "$response.body#/live"}},
+)
+def rollback(body: SwitchBody) -> Switched:
     """Let the version that was live before answer again."""
-    promotion = services().repository.rollback(parse_body(SwitchBody).reason)
-    return answer({"live": promotion.version, "promotion": promotion})
+    promotion = services().repository.rollback(body.reason)
+    return Switched(promotion.version, promotion)
 
 
 @blueprint.post("/versions/<int:number>/verify")
 @changes_nothing
-def verify(number: int) -> Response:
+@operation(raises=[*UNUSABLE, VerificationBusyError])
+def verify(number: int) -> Replay:
     """Train a version again from its file alone and compare, bit for bit."""
-    return answer(verify_version(services().repository.load(number)))
+    return verify_version(services().repository.load(number))
