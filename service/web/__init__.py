@@ -8,6 +8,7 @@ from flask import Flask
 from service.bootstrap import Services
 from service.web import (
     access,
+    docs,
     errors,
     health,
     invocations,
@@ -15,6 +16,7 @@ from service.web import (
     measuring,
     metrics,
     observations,
+    openapi,
     predict,
     request_id,
     v1,
@@ -45,4 +47,6 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(v2.blueprint)
     app.register_blueprint(v2_repository.blueprint)
     invocations.init_app(app, services.settings)
+    app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(docs.blueprint)
     return app
