@@ -33,6 +33,7 @@ EXPECTED = {
     "list_type": "a list",
     "literal_error": "{expected}",
     "model_type": "a JSON object",
+    "string_pattern_mismatch": "text without NUL characters",
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "string_type": "text",

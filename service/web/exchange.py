@@ -6,10 +6,10 @@ form. Answers go from dataclasses to bytes by Pydantic's serialiser.
 
 import hashlib
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
@@ -21,6 +21,9 @@ from service.web.compression import decompress
 
 MOST_KEY = 200
 MOST_NUMBER = 10**18 - 1
+
+# What goes into the database: PostgreSQL has no place for a NUL.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 class Number(IntegerConverter):

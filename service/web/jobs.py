@@ -1,5 +1,6 @@
 """Jobs: ask for a retraining, follow it, cancel it."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from sqlalchemy import Engine
 
@@ -40,17 +41,25 @@ HEARTBEAT_SECONDS = 10.0
 _followers = threading.BoundedSemaphore(MOST_FOLLOWERS)
 
 
+def _whole(number: object) -> object:
+    # To JSON, 2.0 is the same whole number as 2.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class RetrainBody(Schema):
     """The recipe's fields that are to be other than usual; bounds are the recipe's own."""
 
-    hidden_sizes: Annotated[tuple[int, ...], Field(max_length=8)] = DEFAULT_RECIPE.hidden_sizes
+    hidden_sizes: Annotated[tuple[Whole, ...], Field(max_length=8)] = DEFAULT_RECIPE.hidden_sizes
     alpha: float = DEFAULT_RECIPE.alpha
-    iterations: int = DEFAULT_RECIPE.iterations
-    batch_size: int | None = DEFAULT_RECIPE.batch_size
-    seed: int = DEFAULT_RECIPE.seed
-    restarts: int = DEFAULT_RECIPE.restarts
+    iterations: Whole = DEFAULT_RECIPE.iterations
+    batch_size: Whole | None = DEFAULT_RECIPE.batch_size
+    seed: Whole = DEFAULT_RECIPE.seed
+    restarts: Whole = DEFAULT_RECIPE.restarts
     target_error: float | None = DEFAULT_RECIPE.target_error
-    patience: int | None = DEFAULT_RECIPE.patience
+    patience: Whole | None = DEFAULT_RECIPE.patience
     weight_decay: float = DEFAULT_RECIPE.weight_decay
     activation: Activation = DEFAULT_RECIPE.activation
     promote: Promote = "if_better"
@@ -164,7 +173,7 @@ def follow(number: int) -> Response:
         response = answer({"error": message}, 503)
         response.headers["Retry-After"] = "5"
         return response
-    events = _events(engine, number, int(seen) if seen.isdecimal() else -1)
+    events = _events(engine, number, int(seen) if re.fullmatch("[0-9]{1,18}", seen) else -1)
     response = Response(events, mimetype="text/event-stream")
     response.call_on_close(_followers.release)
     response.headers["Cache-Control"] = "no-store"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
-from pydantic import AwareDatetime, FailFast, Field, ValidationError
+from pydantic import AwareDatetime, BeforeValidator, FailFast, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from model.dataset import Outcome
 from service import observations, recording
@@ -22,6 +23,7 @@ from service.web.errors import Failure
 from service.web.exchange import (
     RequestError,
     Schema,
+    Text,
     answer,
     as_json,
     parse_json,
@@ -40,7 +42,7 @@ class ObservationBody(Schema):
 
     lights: Annotated[list[float], Field(min_length=1, examples=[[0, 1, 0]]), FailFast()]
     outcome: Annotated[Outcome, Field(examples=["stop"])]
-    id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
 
 
 class ObservationsBody(Schema):
@@ -116,15 +118,22 @@ def _told(verdicts: list[RowVerdict]) -> Response:
     return answer(told, 400 if none_kept else 207)
 
 
+def _no_number(text: str) -> str:
+    # Pydantic takes a number for seconds since 1970, or milliseconds if it is large.
+    if ":" not in text:
+        raise PydanticCustomError("no_time", "a time such as 2000-01-01T00:00:00Z")
+    return text
+
+
 class ObservationQuery(Schema):
     """Which observations to list, and how."""
 
     after: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     outcome: Outcome | None = None
-    since: AwareDatetime | None = None
+    since: Annotated[AwareDatetime, BeforeValidator(_no_number)] | None = None
     version: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-    source: Annotated[str, Field(max_length=100)] | None = None
+    source: Annotated[Text, Field(max_length=100)] | None = None
     format: Literal["json", "jsonl", "csv"] = "json"
 
 
@@ -143,7 +152,6 @@ class ObservationPage:
         200: Reply(
             ObservationPage,
             also=["application/x-ndjson", "text/csv"],
-            links={"observations_withdraw": {"number": "$response.body#/observations/0/id"}},
         )
     }
 )
