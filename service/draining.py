@@ -1,14 +1,14 @@
 """A gunicorn worker that leaves nobody waiting at its door when it is told to stop."""
 
 import socket
+from selectors import EVENT_READ, DefaultSelector
 
-from gunicorn.workers.gthread import ThreadWorker
-
+from service.collecting import CollectingWorker
 from service.stopping import stopping
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """gthread, which on SIGTERM first takes up whoever is connected already.
+class DrainingWorker(CollectingWorker):
+    """The collecting worker, which on SIGTERM first takes up whoever is connected already.
 
     With a socket for each worker, who is in its queue can be answered by no other. gthread itself
     leaves its sockets open and unattended until its last request is done, and then drops them.
@@ -24,9 +24,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
         stopping.set()
         for listener in self.sockets:
             listener.setblocking(False)
-            before = -1
-            while self.nr_conns != before:
-                before = self.nr_conns
-                self.accept(listener)
+            with DefaultSelector() as queue:
+                queue.register(listener, EVENT_READ)
+                while queue.select(0):
+                    self.accept(listener)
             listener.close()
         self.sockets = []

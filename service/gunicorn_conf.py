@@ -4,6 +4,7 @@
 `gunicorn -c python:service.gunicorn_conf service.wsgi:app`.
 """
 
+import resource
 import shutil
 import signal
 import tempfile
@@ -27,6 +28,10 @@ worker_class = "service.draining.DrainingWorker"
 # Half of them may be taken by those who follow jobs.
 threads = 12
 keepalive = 75
+# Each is a file, of which a process may open a limited number.
+worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
+# None that a client could set: they would change what its path is taken for.
+forwarder_headers = ""
 # A socket for each worker, so that the kernel spreads connections over them.
 reuse_port = True
 control_socket_disable = True
