@@ -30,6 +30,8 @@ threads = 12
 keepalive = 75
 # Each is a file, of which a process may open a limited number.
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
+# The one whose errors and limits the tests know, whatever else is installed.
+http_parser = "python"
 # None that a client could set: they would change what its path is taken for.
 forwarder_headers = ""
 # A socket for each worker, so that the kernel spreads connections over them.
