@@ -37,7 +37,10 @@ class Observed:
 
 @dataclass(frozen=True)
 class RowVerdict:
-    """What became of one row: its id in the ledger, or what is wrong with it."""
+    """What became of one row: its id in the ledger, or what is wrong with it.
+
+    Where that is an `id` of the caller's that another row has, `id` is that other row.
+    """
 
     verdict: Literal["accepted", "contradicts", "duplicate", "rejected"]
     id: Annotated[int | None, UNLESS_EMPTY] = None
@@ -187,4 +190,6 @@ def _again(before: tuple[int, str, int], lights: str, outcome: int) -> RowVerdic
     number, same_lights, same_outcome = before
     if (same_lights, same_outcome) == (lights, outcome):
         return RowVerdict("duplicate", number)
-    return RowVerdict("rejected", error=f"id: observation {number} has it, and is another one")
+    return RowVerdict(
+        "rejected", number, error=f"id: observation {number} has it, and is another one"
+    )

@@ -75,6 +75,7 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
         200: Reply(Recorded, links=WITHDRAWABLE),
         207: Reply(Recorded),
         400: Reply(Recorded | Failure),
+        409: Reply(Recorded | Failure),
     },
     raises=[KeyReusedError],
 )
@@ -115,7 +116,10 @@ def _told(verdicts: list[RowVerdict]) -> Response:
     )
     if not counts["rejected"]:
         return answer(told, 201 if recorded else 200)
-    return answer(told, 400 if none_kept else 207)
+    if not none_kept:
+        return answer(told, 207)
+    # Nothing is wrong with a row whose id another one has but that it came too late.
+    return answer(told, 409 if all(verdict.id for verdict in verdicts) else 400)
 
 
 def _no_number(text: str) -> str:

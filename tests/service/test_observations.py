@@ -43,7 +43,7 @@ def test_each_row_gets_a_verdict(server: Server) -> None:
         {"verdict": "accepted", "id": 5},
         {"verdict": "contradicts", "id": 6, "contradicts": [1]},
         {"verdict": "duplicate", "id": 6},
-        {"verdict": "rejected", "error": "id: observation 6 has it, and is another one"},
+        {"verdict": "rejected", "id": 6, "error": "id: observation 6 has it, and is another one"},
         {"verdict": "contradicts", "id": 7, "contradicts": [5]},
         {"verdict": "rejected", "error": "lights: the ledger is of 3 lights, got 2"},
         {
@@ -71,6 +71,8 @@ def test_the_status_says_what_happened(server: Server) -> None:
     told = server.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
     assert told["error"] == "outcome: required, but missing"
     assert told["rejected"] == 1
+    told = server.expect(409, "POST", "/observations", good | {"outcome": "walk"})
+    assert told["error"] == "id: observation 5 has it, and is another one"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,8 @@ def test_filters_choose(server: Server) -> None:
         ("outcome=run", "outcome: expected 'walk' or 'stop', got \"run\""),
         ("since=yesterday", "since: "),
         ("since=2000-01-01T00:00:00", "since: "),
+        ("since=0.5", "since: expected a time such as 2000-01-01T00:00:00Z, got "),
+        ("source=a%00b", "source: expected text without NUL characters, got "),
         ("format=xml", "format: expected 'json', 'jsonl' or 'csv'"),
     ],
 )

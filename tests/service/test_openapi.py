@@ -138,3 +138,19 @@ def test_the_page_needs_no_other_host(shared_server: Server) -> None:
 @pytest.mark.parametrize("name", ["oauth2-redirect.html", "docs.html", "%2e%2e%2fdocs.py", "x"])
 def test_the_page_has_no_other_files(shared_server: Server, name: str) -> None:
     assert shared_server.expect(404, "GET", f"/docs/{name}")["error"].startswith("there is no ")
+
+
+def test_no_number_is_too_large_to_be_answered(site: Server) -> None:
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    for digits in ("9" * 18, "9" * 19, "9" * 2000, "%D9%A1"):
+        for method, path, _ in described(site):
+            if "{" in path:
+                url = re.sub("{.*?}", digits, path)
+                assert site.request(method, url, {}, **bearer).status == 404, (method, url)
+    job = site.expect(202, "POST", "/retrain", {"iterations": 2.0}, **bearer)["id"]
+    site.expect(200, "DELETE", f"/jobs/{job}", **bearer)
+    events = site.request("GET", f"/jobs/{job}/events", **{"Last-Event-ID": "9" * 5000})
+    assert events.data.endswith(b"event: end\ndata: {}\n\n")
+    row = {"lights": [0, 1, 0], "outcome": "stop", "id": "\0"}
+    told = site.expect(400, "POST", "/observations", row, **bearer)
+    assert told["error"] == 'id: expected text without NUL characters, got "\\u0000"'
