@@ -39,6 +39,7 @@ RESPONSE_HEADERS = {
 }
 UNREADABLE = {400: "What came can't be understood; it says where."}
 TOO_LARGE = {413: "The body is larger than the settings allow."}
+TOO_LONG = {414: "The address is longer than the 4094 bytes that a request line may have."}
 REFUSED = {
     401: "It doesn't bear the API key, where the settings have one.",
     403: "A page of another origin may not change state.",
@@ -188,6 +189,7 @@ def _failures(operation: Operation, guarded: bool, schemas: Schemas) -> dict[int
     for possible, reasons in (
         (operation.body or operation.query, UNREADABLE),
         (operation.body, TOO_LARGE),
+        (operation.query, TOO_LONG),
         (guarded, REFUSED),
         (operation.stored, UNAVAILABLE),
         *((True, {STATUS[error]: getdoc(error) or ""}) for error in operation.raises),

@@ -109,6 +109,16 @@ def test_an_error_of_our_own_is_logged_and_says_nothing_more(server: Server) -> 
     assert (logged["level"], logged["request_id"]) == ("error", "the-bad-one")
 
 
+def test_what_gunicorn_refuses_is_told_alike(shared_server: Server) -> None:
+    response = shared_server.request("GET", "/predict?lights=" + "1," * 3000)
+
+    assert response.status == 414
+    assert response.headers["Content-Type"] == "application/json"
+    assert len(response.headers["X-Request-ID"]) == 32
+    assert response.json()["error"].startswith("Request Line is too large")
+    assert shared_server.request("GET", "/livez", **{"X-Y": "1" * 9000}).json()["error"]
+
+
 @pytest.mark.parametrize("given", ["abc-123", "~" * 128])
 def test_a_request_id_comes_back(shared_server: Server, given: str) -> None:
     response = shared_server.request("GET", "/livez", **{"X-Request-ID": given})
