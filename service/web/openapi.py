@@ -64,13 +64,13 @@ def describe(app: Flask) -> Json:
     paths: dict[str, Json] = {}
     tags: dict[str, Json] = {}
     for rule in rules:
-        view, tag = views[rule.endpoint], rule.endpoint.partition(".")[0]
+        view, (tag, _, name) = views[rule.endpoint], rule.endpoint.partition(".")
         title = (modules[view.__module__].__doc__ or "").partition("\n")[0]
         tags[tag] = {"name": tag, "description": title.partition(": ")[2]}
         path = re.sub("<int:(.*?)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             paths.setdefault(path, {})[method.lower()] = {
-                "operationId": rule.endpoint.replace(".", "_").removesuffix(f"_{tag}"),
+                "operationId": name if tag in name else f"{tag}_{name}",
                 "tags": [tag],
                 **_operation(view, method, path, schemas),
             }
