@@ -55,10 +55,9 @@ def ask(folder: Path, examples: int, seed: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_it_finds_nothing(tmp_path: Path) -> None:
-    ask(tmp_path, examples=8, seed=1)
+    ask(tmp_path, examples=6, seed=1)
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("seed", [2, 3, 4])
-def test_it_finds_nothing_for_long(tmp_path: Path, seed: int) -> None:
-    ask(tmp_path, int(os.environ.get("STORM_ROUNDS", "10")), seed)
+def test_it_finds_nothing_for_long(tmp_path: Path) -> None:
+    ask(tmp_path, int(os.environ.get("STORM_ROUNDS", "10")), seed=2)
