@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
-from pydantic_core import from_json
 
 from model.dataset import FloatArray
 from service import tensors
+from service.decoding import decode
 from service.tensors import DTYPES, TensorError
 from service.validation import FieldError, Problem, problems
 
@@ -108,11 +108,9 @@ def parse(body: bytes, header_length: str | None, light_count: int) -> InferRequ
     if length == 0 and header_length is not None:
         return _parse_raw(body, light_count)
     try:
-        request = InferBody.model_validate(from_json(body[:length], allow_inf_nan=False))
+        request = InferBody.model_validate(decode(body[:length]))
     except ValidationError as error:
         raise FieldError(Problem("", "; ".join(map(str, problems(error))))) from None
-    except ValueError as error:
-        raise FieldError(Problem("", f"malformed JSON: {error}")) from None
     for name in request.parameters.model_extra or {}:
         if name.startswith("triton_"):
             raise FieldError(Problem(f"parameters.{name}", "names in triton_ are reserved"))

@@ -64,4 +64,9 @@ def _is_from_another_origin() -> bool:
         # The browser has compared the origins itself, also where a proxy changed our Host.
         return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.host
+    except ValueError:
+        return True

@@ -35,6 +35,8 @@ from service.web.operation import Reply, operation
 blueprint = Blueprint("observations", __name__)
 
 MOST_ROWS = 10_000
+# Of one row: there is a complaint for each that is unknown.
+MOST_FIELDS = 20
 
 
 class ObservationBody(Schema):
@@ -95,6 +97,8 @@ def record() -> Response:
 
 
 def _parsed(row: Any) -> Observed | str:  # noqa: ANN401 - whatever came
+    if isinstance(row, dict) and len(row) > MOST_FIELDS:
+        return f"expected {', '.join(ObservationBody.model_fields)}, got {len(row)} fields"
     try:
         body = ObservationBody.model_validate(row)
     except ValidationError as error:

@@ -300,7 +300,7 @@ GZIP = {"length": "0", "Content-Encoding": "gzip"}
         (b"{}", {"length": "x"}, "expected the length of the JSON"),
         (b"{}", {"length": "1_0"}, "expected the length of the JSON"),
         (b"{", {"length": "1"}, "malformed JSON"),
-        (b'{"inputs": NaN}', {"length": "15"}, "malformed JSON"),
+        (b'{"inputs": NaN}', {"length": "15"}, "inputs: expected a list, got NaN"),
         (b"[1]", {"length": "3"}, "expected a JSON object, got [1]"),
         (b"1234567", {"length": "0"}, "lights: expected rows of 3 FP64, 24 bytes each, got 7"),
         (b"", {"length": "0"}, "lights: expected rows of 3 FP64"),
