@@ -209,11 +209,12 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(target: Server) -
 
 
 def test_curl_sends_large_bodies_both_ways(target: Server, tmp_path: Path) -> None:
-    (tmp_path / "body").write_bytes(b'{"lights": [1, 0, 1]' + b" " * 2_000_000 + b"}")
+    (tmp_path / "body").write_bytes(b'{"lights": [[1, 0, 1]]' + b" " * 2_000_000 + b"}")
     for more in ([], ["-H", "Transfer-Encoding: chunked"]):
         curl = ["curl", "-sS", "-m", "20", *more, "--data-binary", f"@{tmp_path / 'body'}"]
-        said = subprocess.run([*curl, f"{target.url}/predict"], capture_output=True, check=True)
-        assert json.loads(said.stdout)["decision"] == "walk"
+        command = [*curl, f"{target.url}/predict/batch"]
+        said = subprocess.run(command, capture_output=True, check=True)
+        assert json.loads(said.stdout)["decisions"] == ["walk"]
 
 
 def test_many_large_bodies_are_taken_in_turn(target: Server) -> None:

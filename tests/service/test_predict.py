@@ -132,8 +132,8 @@ def test_errors_of_a_batch_name_the_row(shared_server: Server, body: str, messag
     assert error(shared_server, body, "/predict/batch")["error"] == message
 
 
-def test_a_million_wrong_lights_are_answered_with_one(shared_server: Server) -> None:
-    body = {"lights": ["x"] * 1_000_000}
+def test_many_wrong_lights_are_answered_with_one(shared_server: Server) -> None:
+    body = {"lights": ["x"] * 200_000}
 
     assert error(shared_server, body)["error"] == 'lights[0]: expected a number, got "x"'
     assert len(error(shared_server, {"lights": "x" * 1_000_000})["error"]) < 200
