@@ -11,6 +11,7 @@ from service.web import (
     docs,
     errors,
     health,
+    home,
     invocations,
     jobs,
     measuring,
@@ -49,4 +50,5 @@ def create_app(services: Services) -> Flask:
     invocations.init_app(app, services.settings)
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(home.blueprint)
     return app

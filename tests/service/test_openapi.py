@@ -17,7 +17,7 @@ from tests.server import DEADLINE, Server, environment, streetlight
 
 KEY = "key"
 # The blueprints whose routes are described elsewhere, or nowhere.
-LEFT_OUT = {"docs", "invocations", "metrics", "openapi", "v1", "v2", "v2_repository"}
+LEFT_OUT = {"docs", "home", "invocations", "metrics", "openapi", "v1", "v2", "v2_repository"}
 
 
 @pytest.fixture(scope="module")

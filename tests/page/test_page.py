@@ -1,0 +1,186 @@
+"""The page: the corner, the network, the ledger, retraining and versions, by mouse and keyboard."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
+from tests.page.browser import CHROMIUM, chromium, opened
+from tests.server import Server
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium to look at the page with"),
+    # One worker of pytest for all: a browser is dear.
+    pytest.mark.xdist_group("page"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("page"), trainer=True) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, site: Server) -> Iterator[Page]:
+    """The page; nothing of it may complain, or come from another host."""
+    complaints: list[str] = []
+    with opened(browser, site.url) as page:
+
+        def listen(message: ConsoleMessage) -> None:
+            # The browser says of each 4xx that it was one; the page says what it means.
+            if message.type == "error" and "status of 4" not in message.text:
+                complaints.append(message.text)
+
+        def watch(request: Request) -> None:
+            if urlsplit(request.url).netloc != urlsplit(site.url).netloc:
+                complaints.append(f"asked {request.url}")
+
+        page.on("console", listen)
+        page.on("request", watch)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.reload()
+        page.locator("#unpulled", has_text="weights").wait_for()
+        yield page
+    assert complaints == []
+
+
+def lamp(page: Page, i: int) -> Any:
+    return page.get_by_role("button", name=f"light {i}", exact=True)
+
+
+def test_a_light_that_is_switched_is_decided_at_once(page: Page, site: Server) -> None:
+    expect(page.locator("#decision")).to_have_text("▶ Walk")
+    lamp(page, 0).click()
+    expect(page.locator("#decision")).to_have_text("■ Stop")
+    expect(page.locator("#score")).to_contain_text("version 1")
+    expect(page.locator("#figure")).to_have_class("stop")
+    expect(page).to_have_url(re.compile("#lights=0,0,1$"))
+    expect(page.locator('[data-curl="predict"] code')).to_have_text(
+        f"curl {site.url}/predict -d '{{\"lights\":[0,0,1]}}'"
+    )
+    # By keyboard too, and what had the focus keeps it.
+    lamp(page, 0).focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#decision")).to_have_text("▶ Walk")
+    expect(lamp(page, 0)).to_be_focused()
+    page.get_by_label("dim light 2").fill("0.5")
+    expect(page).to_have_url(re.compile("#lights=1,0,0.5$"))
+
+
+def test_a_link_shows_the_same_lights(browser: Browser, site: Server) -> None:
+    with opened(browser, f"{site.url}/#lights=0,1,1") as page:
+        expect(lamp(page, 1)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#pattern-table tr.now")).to_contain_text("0 1 1")
+        page.get_by_role("button", name="0 0 1", exact=True).click()
+        expect(page.locator("#decision")).to_have_text("■ Stop")
+
+
+def test_a_node_tells_its_arithmetic(page: Page, site: Server) -> None:
+    told = site.post("/explain", {"lights": [1, 0, 1]})
+    off = told["relu"]["layer_1"].count(False)
+
+    assert page.locator("#drawing g[role=button]").count() == 3 + 4 + 1
+    expect(page.locator("#drawing").get_by_text("off")).to_have_count(off)
+    page.locator("#drawing g").last.hover()
+    expect(page.locator("#arithmetic")).to_contain_text("layer_2[0] = ")
+    page.locator("#drawing g").nth(3).focus()
+    expect(page.locator("#arithmetic")).to_contain_text("layer_1[0] = relu(1 ")
+
+
+def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_path: Path) -> None:
+    page.get_by_role("button", name="0 1 0", exact=True).click()
+    expect(page.locator("#decision")).to_have_text("▶ Walk")
+    page.locator("#stopped").click()
+    expect(page.locator("#observed")).to_have_text("Recorded as 5.")
+    page.locator("#walked").click()
+    expect(page.locator("#observed")).to_have_text("Recorded as 6; it contradicts 5.")
+    expect(page.locator("#ledger tr", has_text="contradicted")).to_have_count(2)
+    page.get_by_role("button", name="withdraw observation 6").click()
+    expect(page.locator("#ledger tr.gone")).to_have_count(1)
+    (tmp_path / "more.csv").write_text("left,middle,right,outcome\n1,1,0,stop\n0,0,x,walk\n")
+    page.locator("#csv").set_input_files(tmp_path / "more.csv")
+    expect(page.locator("#observed")).to_contain_text("1 of 2 rows recorded; lights[2]: expected")
+
+    page.get_by_label("iterations").fill("0")
+    page.locator("#start").evaluate("button => button.form.noValidate = true")
+    page.locator("#start").click()
+    expect(page.get_by_role("alert")).to_contain_text("iterations: expected")
+    page.get_by_label("iterations").fill("500")
+    page.locator("#start").click()
+    expect(page.locator("#job")).to_contain_text("Job 1 succeeded", timeout=30_000)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#verdict")).to_contain_text("Version 2 is live now.")
+    expect(page.locator("#verdict")).to_contain_text("0 1 0: was walk, now stop")
+    assert page.locator("#curve path").count() == 2
+    expect(page.locator("#version-table tr.now")).to_contain_text("★ 2 (live)")
+    expect(page.locator("#decision")).to_have_text("■ Stop")
+    expect(page.locator("#pattern-table tr.now")).to_contain_text("≠")
+
+    page.get_by_role("button", name="verify version 2").click()
+    expect(page.locator("#switched")).to_contain_text("identical bit for bit")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.locator("#switched")).to_have_text("Version 1 is live.")
+    page.get_by_role("button", name="promote version 2").click()
+    expect(page.locator("#version-table tr.now")).to_contain_text("★ 2 (live)")
+    with page.expect_download() as download:
+        page.get_by_role("link", name=".npz").first.click()
+    assert download.value.path().read_bytes() == (site.data_dir / "models/2.npz").read_bytes()
+    site.post("/versions/1/promote")
+
+
+def test_a_job_can_be_cancelled(page: Page) -> None:
+    page.get_by_label("iterations").fill("100000")
+    page.get_by_label("alpha").fill("0.000001")
+    page.locator("#start").click()
+    page.locator("#cancel").click()
+    expect(page.locator("#job")).to_contain_text("cancelled", timeout=30_000)
+    expect(page.locator("#cancel")).to_be_hidden()
+
+
+def test_with_a_key_the_page_asks_for_it(browser: Browser, tmp_path: Path) -> None:
+    with Server(tmp_path, api_key="secret") as server, opened(browser, server.url) as page:
+        page.locator("#walked").click()
+        page.get_by_label("This server wants a key").fill("secret")
+        page.get_by_role("button", name="Use it in this tab").click()
+        expect(page.locator("#observed")).to_have_text("Recorded as 5.")
+        page.locator("#stopped").click()
+        expect(page.locator("#observed")).to_contain_text("it contradicts")
+        assert page.evaluate("localStorage.length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_there_are_no_barriers(browser: Browser, site: Server, scheme: Any) -> None:
+    with opened(browser, site.url, color_scheme=scheme) as page:
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_it_fits_a_phone_and_loads_little(browser: Browser, site: Server) -> None:
+    with opened(browser, site.url, viewport={"width": 360, "height": 740}) as page:
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(wide) == 0
+        sizes = page.evaluate(
+            "performance.getEntries().filter(e => 'transferSize' in e).map(e => e.transferSize)"
+        )
+        assert 10_000 < sum(sizes) < 150_000
+
+
+def test_its_files_are_served_with_care(site: Server) -> None:
+    response = site.request("GET", "/")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    again = site.request("GET", "/", **{"If-None-Match": response.headers["ETag"]})
+    assert again.status == 304
+    assert site.expect(404, "GET", "/page/other.js")["error"]
