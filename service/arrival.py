@@ -16,9 +16,7 @@ LARGE = 256 * 1024
 FREE_CHUNKS = 10_000
 LEAST_CHUNK = 64
 
-FRAMING = re.compile(
-    rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
-)
+FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)")
 CHUNK_SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(;[^\n]*)?\r\n", re.IGNORECASE)
 
 
@@ -39,7 +37,7 @@ class Arrival:
         # Of the body: bytes announced so far, and how many until there is something to look at.
         self.body = 0
         self._skip = 0
-        self.framed = self._chunked = False
+        self.framed = self.chunked = False
         self._chunks = 0
         self._trailers = False
         self._line = bytearray()
@@ -83,15 +81,14 @@ class Arrival:
 
     def _frame(self, head: bytes) -> None:
         fields: dict[bytes, bytes] = {}
-        for name, value in FRAMING.findall(head):
-            if name.lower() in fields:
-                self.over = True
-            fields[name.lower()] = value.strip(b" \t").lower()
+        for name, value in FRAMING.findall(head.lower()):
+            self.over |= name in fields
+            fields[name] = value.strip(b" \t")
         length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
         self.expects = fields.get(b"expect") == b"100-continue"
         self.framed = True
         if coding is not None:
-            self._chunked = True
+            self.chunked = True
             self.over |= coding != b"chunked" or length is not None
         elif length is not None:
             # What is no number is refused, and what has a hundred digits is too large in any case.
@@ -106,7 +103,7 @@ class Arrival:
             at, self._skip = at + step, self._skip - step
             if self._skip:
                 return
-            if not self._chunked:
+            if not self.chunked:
                 self.over = self.whole = True
                 break
             end = data.find(b"\n", at) + 1

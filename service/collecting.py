@@ -20,7 +20,7 @@ from gunicorn.http import Request, errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from service import refusals
-from service.arrival import MOST_HEAD, Arrival
+from service.arrival import MOST_HEAD, PIECE, Arrival
 from service.settings import load_settings
 
 # A request has so long to arrive, and a second more for so many bytes that have come; but never
@@ -117,8 +117,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         arrival: Arrival = conn.arrival
         if not arrival.whole:
             req.force_close()
-        names = [name for name, _ in req.headers]
-        if "TRANSFER-ENCODING" in names or not arrival.whole:
+        if arrival.chunked or not arrival.whole:
             self._unchunk(req, arrival)
         try:
             return bool(super().handle_request(req, conn))
@@ -152,8 +151,9 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         if not keep or conn.parser.unreader.take_buffered():
             self._leave(conn)
             return
-        # The old one may hold the body, and the connection may be idle for long.
-        conn.parser = http.get_parser(self.cfg, (), conn.client)
+        if conn.arrival.size > PIECE:
+            # The parser may hold the body still, and the connection be idle for long.
+            conn.parser = http.get_parser(self.cfg, (), conn.client)
         if conn.arrival.rest:
             self.enqueue_req(conn)
         else:

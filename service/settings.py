@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import FailFast, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.promotion_gate import MustHold
@@ -27,7 +27,8 @@ class SettingsError(ValueError):
     """A setting can't be used; the message names it."""
 
 
-MustHolds = Annotated[tuple[MustHold, ...], Field(max_length=1024)]
+# The first pattern at fault is enough to say: a request may bring hundreds of thousands.
+MustHolds = Annotated[tuple[MustHold, ...], Field(max_length=1024), FailFast()]
 
 
 class Settings(BaseSettings):

@@ -96,7 +96,7 @@ def _http_error(error: HTTPException) -> Response:
         allowed = ", ".join(sorted(error.valid_methods or []))
         sentence = f"{request.path} doesn't take {request.method}; it takes {allowed}"
     elif isinstance(error, RequestEntityTooLarge):
-        limit = request.max_content_length
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
         sentence = f"the body is larger than {limit} bytes, the most that is accepted"
     elif status == 500:
         sentence = "something went wrong here; the log says what"

@@ -6,7 +6,7 @@ form. Answers go from dataclasses to bytes by Pydantic's serialiser.
 
 import hashlib
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,7 +20,6 @@ from service.validation import Problem, problems
 from service.web.compression import decompress
 
 MOST_KEY = 200
-MOST_SMALL_BODY = 1024 * 1024
 # Of all objects together: each that is unknown is a complaint to build.
 MOST_FIELDS = 10_000
 MOST_NUMBER = 10**18 - 1
@@ -39,9 +38,6 @@ class Schema(BaseModel):
     """A request: exact types, finite numbers, and no field that it doesn't know."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    # In bytes, where the settings allow more; many rows need more than a few fields.
-    most: ClassVar[int] = MOST_SMALL_BODY
 
 
 class RequestError(ValueError):
@@ -65,9 +61,8 @@ def parse_body(schema: type[SchemaT]) -> SchemaT:
 
     Raises:
         RequestError, FieldError: it isn't one.
-        RequestEntityTooLarge: it is larger than the schema or the settings allow.
+        RequestEntityTooLarge: it is larger than the settings allow.
     """
-    request.max_content_length = min(schema.most, request.max_content_length or schema.most)
     body = bounded(read_body())
     if body.count(b":") > MOST_FIELDS:
         raise RequestError([Problem("", f"expected at most {MOST_FIELDS} fields in all")])

@@ -35,6 +35,7 @@ blueprint = Blueprint("jobs", __name__)
 
 # Each follower takes a thread, and predictions need some too.
 MOST_FOLLOWERS = 6
+MOST_MESSAGE = 200
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
 
@@ -110,7 +111,8 @@ def _recipe(body: RetrainBody) -> Recipe:
         return Recipe(**{field.name: getattr(body, field.name) for field in fields(Recipe)})
     except ValueError as error:
         field, _, message = str(error).partition(": ")
-        raise RequestError([Problem(field, message)]) from None
+        # It may quote a number of thousands of digits.
+        raise RequestError([Problem(field, message[:MOST_MESSAGE])]) from None
 
 
 class JobsQuery(Schema):

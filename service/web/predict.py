@@ -1,6 +1,5 @@
 """Predictions: one light state, many, and why."""
 
-import sys
 from collections.abc import Callable
 from time import perf_counter
 from typing import Annotated, TypeVar
@@ -63,8 +62,6 @@ def predict_from_query(query: PredictQuery) -> Prediction:
 
 class BatchBody(Schema):
     """Many light states."""
-
-    most = sys.maxsize
 
     lights: Annotated[
         list[Lights], Field(min_length=1, examples=[[[1, 0, 1], [0, 0, 1]]]), FailFast()

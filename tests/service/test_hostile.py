@@ -2,19 +2,24 @@
 
 import contextlib
 import json
+import os
+import re
 import resource
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import parse_headers
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from tests.server import DEADLINE, Server
-from tests.service.conftest import until
+from tests.service.conftest import STORM, until
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
@@ -212,8 +217,9 @@ def test_curl_sends_large_bodies_both_ways(target: Server, tmp_path: Path) -> No
     (tmp_path / "body").write_bytes(b'{"lights": [[1, 0, 1]]' + b" " * 2_000_000 + b"}")
     for more in ([], ["-H", "Transfer-Encoding: chunked"]):
         curl = ["curl", "-sS", "-m", "20", *more, "--data-binary", f"@{tmp_path / 'body'}"]
-        command = [*curl, f"{target.url}/predict/batch"]
-        said = subprocess.run(command, capture_output=True, check=True)
+        said = subprocess.run(
+            [*curl, f"{target.url}/predict/batch"], capture_output=True, check=True
+        )
         assert json.loads(said.stdout)["decisions"] == ["walk"]
 
 
@@ -324,3 +330,298 @@ def test_who_ends_before_the_request_does_is_told(target: Server, request_: byte
         client.shutdown(socket.SHUT_WR)
         status, told = answer_on(client)
     assert (status, told["error"]) == (400, "the connection ended before the request did")
+
+
+def as_body(path: str, body: bytes) -> bytes:
+    """A whole request."""
+    return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (
+        path.encode(),
+        len(body),
+        body,
+    )
+
+
+ROUTES = ("/predict", "/predict/batch", "/explain", "/observations", "/retrain")
+MIB = 1024 * 1024
+BAD_BODIES: dict[str, bytes] = {
+    "NaN": b'{"lights": [NaN, 0, 1], "alpha": NaN, "outcome": "walk"}',
+    "Infinity": b'{"lights": [1, -Infinity, 1], "outcome": "walk"}',
+    "NaN in a batch": b'{"lights": [[1, 0, 1], [1, NaN, 1]]}',
+    "1e400": b'{"lights": [1e400, 0, 1], "outcome": "walk"}',
+    "1e400 of a recipe": b'{"alpha": 1e400}',
+    "4,000 digits": b'{"lights": [%s, 0, 1], "outcome": "walk"}' % (b"9" * 4000),
+    "100,000 digits": b'{"lights": [%s, 0, 1], "outcome": "walk"}' % (b"9" * 100_000),
+    "100,000 digits of a seed": b'{"seed": %s}' % (b"9" * 100_000),
+    "4,000 digits of a seed": b'{"seed": %s}' % (b"9" * 4000),
+    "10,000 deep": b"[" * 10_000 + b"]" * 10_000,
+    "1,000,000 deep": b"[" * 1_000_000 + b"]" * 1_000_000,
+    "100 deep": b'{"lights": ' + b"[" * 100 + b"]" * 100 + b', "outcome": "walk"}',
+    "10,000 deep objects": b'{"lights":' * 10_000 + b"1" + b"}" * 10_000,
+    "UTF-16": '{"lights": [1, 0, 1]}'.encode("utf-16"),
+    "UTF-32": '{"lights": [1, 0, 1]}'.encode("utf-32"),
+    "Latin-1": '{"lights": [1, 0, 1], "outcome": "wälk"}'.encode("latin-1"),
+    "cut UTF-8": b'{"lights": [1, 0, 1], "outcome": "w\xe2\x82"}',
+    "BOM": b'\xef\xbb\xbf{"lights": [1, 0, 1]}',
+    "NUL in a text": b'{"lights": [1, 0, 1], "outcome": "walk", "id": "a\\u0000b"}',
+    "NUL byte": b'{"lights": [1, 0, 1], "outcome": "walk", "id": "a\0b"}',
+    "half a surrogate": b'{"lights": [1, 0, 1], "outcome": "walk", "id": "\\ud800"}',
+    "whitespace": b" \r\n\t ",
+    "text": b'"lights"',
+    "number": b"1",
+    "null": b"null",
+    "list": b"[]",
+    "form": b"lights=1,0,1",
+    "gzip": b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
+    "two of them": b'{"lights": [1, 0, 1]} {"lights": [1, 0, 1]}',
+    "16 MiB of [": b"[" * (16 * MIB),
+    "16 MiB of numbers": b'{"lights": [' + b"1," * (8 * MIB - 20) + b"1]}",
+    "a row of numbers": b'{"lights": [[' + b"1," * 3_900_000 + b"1]]}",
+    "16 MiB of rows": b'{"lights": [' + b"[1]," * (4 * MIB - 20) + b"[1]]}",
+    "a million rows": b'{"lights": [' + b"[1,0,2]," * 999_990 + b"[1]]}",
+    "16 MiB of objects": b'{"observations": [' + b"{}," * (5 * MIB) + b"{}]}",
+    "a million objects": b'{"observations": [' + b"{}," * 999_990 + b"{}]}",
+    "16 MiB of text": b'{"lights": "' + b"x" * (16 * MIB - 20) + b'"}',
+    "1,300,000 fields": b"{" + b",".join(b'"%d":1' % i for i in range(1_300_000)) + b"}",
+    "a recipe of lists": b'{"must_hold": [' + b"{}," * 300_000 + b'{}], "hidden_sizes": [[]]}',
+}
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_a_body_that_is_no_good_is_refused_in_a_sentence(target: Server, name: str) -> None:
+    took = {}
+    # From here on, what was the most before counts no more.
+    Path(f"/proc/{worker_of(target)}/clear_refs").write_text("5")
+    for path in ROUTES:
+        start = time.monotonic()
+        status, told = ask(target, as_body(path, BAD_BODIES[name]))
+        took[path] = round(time.monotonic() - start, 2)
+        assert status in {400, 413}, (path, told)
+        assert len(told["error"]) < 3000
+    assert max(took.values()) < 3 * SOON, took
+    others_are_served(target)
+    print(f"{name}: {took} s, peak {peak_mib(target):.0f} MiB")
+    assert peak_mib(target) < 1200
+
+
+def test_large_bodies_at_once_take_no_more_than_four_times_the_memory(target: Server) -> None:
+    """And others have their turn meanwhile."""
+    request = as_body("/predict/batch", BAD_BODIES["a million rows"])
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, target, request) for _ in range(8)]
+        others_are_served(target, within=DEADLINE)
+        assert {client.result()[0] for client in asked} == {400}
+    print(f"peak {peak_mib(target):.0f} MiB")
+    assert peak_mib(target) < 2500
+
+
+def test_of_a_field_that_comes_twice_the_last_one_counts(target: Server) -> None:
+    twice = b'{"lights": [0, 0, 1], "lights": [1, 0, 1]}'
+    assert ask(target, as_body("/predict", twice))[1]["decision"] == "walk"
+    batch = b'{"lights": [[0, 0, 1]], "lights": [[1, 0, 1]]}'
+    assert ask(target, as_body("/predict/batch", batch))[1]["decisions"] == ["walk"]
+    number = target.expect(202, "POST", "/retrain", b'{"seed": 1, "seed": 2}')["id"]
+    assert target.get(f"/jobs/{number}")["recipe"]["seed"] == 2
+    seen = b'{"lights": [9, 9, 9], "outcome": "walk", "outcome": "stop"}'
+    number = target.expect(201, "POST", "/observations", seen)["results"][0]["id"]
+    assert target.get(f"/observations?after={number - 1}")["observations"][0]["outcome"] == "stop"
+
+
+def test_numbers_may_have_many_digits_and_texts_any_script(target: Server) -> None:
+    precise = b'{"lights": [1, 0, 0.%s]}' % (b"9" * 100_000)
+    assert ask(target, as_body("/predict", precise))[1]["decision"] == "walk"
+    seen = {"lights": [1, 0, 1], "outcome": "walk", "id": "Ampel \U0001f6a6 am Straßeneck"}
+    assert target.expect(201, "POST", "/observations", seen)["recorded"] == 1
+    # No body is the empty object: every field of a recipe has a default.
+    assert ask(target, as_body("/retrain", b""))[0] == 202
+    assert ask(target, as_body("/predict", b""))[0] == 400
+
+
+JUNK = b"9" * 3900
+TARGETS = {
+    b"/versions/" + JUNK: 404,
+    b"/versions/" + JUNK + b"/weights": 404,
+    b"/versions/%d9%a1": 404,
+    b"/jobs/" + b"9" * 25: 404,
+    b"/jobs/" + b"9" * 25 + b"/events": 404,
+    b"/jobs/999999999": 404,
+    b"/%00": 404,
+    b"/%ff%fe": 404,
+    b"/%": 404,
+    b"/%2e%2e/%2e%2e/etc/passwd": 404,
+    b"/versions//1%0d%0aX:%20y": 404,
+    b"//": 404,
+    b"*": 400,
+    b"http://[/livez": 400,
+    b"/caf\xe9": 400,
+    b"/predict?lights=%00,%ff,1": 400,
+    b"/predict?lights=nan,0,1": 400,
+    b"/predict?lights=1e999,0,1": 400,
+    b"/predict?" + b"a=b&" * 900: 400,
+    b"/predict?lights=" + b"1," * 1900 + b"1": 400,
+    b"/predict?" + b"%" * 3000: 400,
+    b"/observations?source=%00": 400,
+    b"/observations?since=1e400": 400,
+    b"/observations?limit=" + JUNK: 400,
+    b"/livez?" + b"%" * 3000: 200,
+}
+
+
+@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path[:40].decode("latin-1"))
+def test_an_absurd_address_is_refused_in_a_sentence(target: Server, path: bytes) -> None:
+    assert ask(target, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)[0] == TARGETS[path]
+
+
+def test_an_absurd_header_changes_nothing_else(target: Server) -> None:
+    seen = as_body("/observations", b'{"lights": [1, 0, 0], "outcome": "walk"}')
+    for header, expected in (
+        (b"Origin: http://[", 403),
+        (b"Sec-Fetch-Site: \xff", 403),
+        (b"X-Request-ID: a\tb\xff", 201),
+        (b"Cookie: " + b"a=b;" * 2000, 201),
+        (b"Content-Type: multipart/form-data; boundary=\xff", 201),
+        (b"Idempotency-Key: \xff\xfe", 201),
+        (b"Idempotency-Key: " + b"k" * 500, 400),
+        (b"Authorization: Bearer \xff", 201),
+        (b"X-Request-ID: a\r\nSet-Cookie: b", 201),
+    ):
+        status, _ = ask(target, seen.replace(b"\r\n", b"\r\n%s\r\n" % header, 1))
+        assert status == expected, header
+    # A request id that would end its header is none: the line is a header of its own, or refused.
+    with connect(target) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\rSet-Cookie: b\r\n\r\n")
+        assert b"Set-Cookie: b\r\n" not in client.recv(65536)
+
+
+# Pieces of requests, good and bad, to be put together by chance.
+METHODS = [b"GET", b"POST", b"DELETE", b"PUT", b"HEAD", b"OPTIONS", b"get", b"", b"CONNECT", b"X\0"]
+PATHS = [b"/predict", b"/predict/batch", b"/explain", b"/observations", b"/retrain", b"/livez"]
+PATHS += [b"/versions/1", b"/versions/1/diff/1", b"/jobs/7", b"/rollback", b"/predict?lights=1,0,1"]
+FIELDS = [b"Host: x", b"Connection: close", b"Connection: keep-alive", b"Expect: 100-continue"]
+FIELDS += [b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Content-Length: 0"]
+FIELDS += [b"Content-Length: 21", b"Content-Length: 5", b"Content-Length: x", b"Origin: http://["]
+FIELDS += [b"Content-Encoding: gzip", b"Idempotency-Key: k", b"X-Request-ID: i", b"Host: y", b" z"]
+BODIES = [
+    BODY,
+    b"15\r\n" + BODY + b"\r\n0\r\n\r\n",
+    b"0\r\n\r\n",
+    b"ffffffffff\r\n",
+    b"\x1f\x8b\x08",
+]
+
+bytes_of_a_line = st.binary(max_size=20)
+raw_requests = st.one_of(
+    st.binary(min_size=1, max_size=300),
+    st.builds(
+        lambda method, path, version, fields, end, body, more: (
+            b" ".join([method, path, version]) + b"\r\n" + b"\r\n".join(fields) + end + body + more
+        ),
+        st.sampled_from(METHODS) | bytes_of_a_line,
+        st.sampled_from(PATHS) | st.binary(max_size=60).map(lambda path: b"/" + path),
+        st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0"]),
+        st.lists(st.sampled_from(FIELDS) | bytes_of_a_line, min_size=1, max_size=6),
+        st.sampled_from([b"\r\n\r\n", b"\r\n\r\n", b"\r\n\r\n", b"\n\n", b"\r\n"]),
+        st.sampled_from(BODIES) | st.binary(max_size=60),
+        st.sampled_from([b"", b"", b"GET /livez HTTP/1.1\r\n\r\n"]),
+    ),
+)
+
+NAMES = ["lights", "outcome", "id", "observations", "seed", "alpha", "hidden_sizes", "must_hold"]
+NAMES += ["iterations", "batch_size", "restarts", "target_error", "promote", "activation"]
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["walk", "stop", "relu", "never", 0, 1, 2**31, 2**63, 2**64, 10**400, 1e308])
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner, max_size=4)
+        | st.just([1, 0, 1])
+    ),
+    max_leaves=12,
+)
+as_sent = st.one_of(
+    values.map(lambda value: json.dumps(value).encode()),
+    st.dictionaries(st.sampled_from(NAMES), values, max_size=4).map(
+        lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ),
+    # One byte of it wrong.
+    st.builds(
+        lambda value, at, byte: (text := json.dumps(value).encode())[: at % len(text)] + byte,
+        values,
+        st.integers(0, 1000),
+        st.binary(max_size=3),
+    ),
+)
+
+
+def answers_to(server: Server, request: bytes, *, paused_at: int = 0) -> list[tuple[int, bytes]]:
+    """Send bytes, and nothing after them; return every answer, which must be well formed."""
+    with connect(server) as client, client.makefile("rb") as file:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(request[:paused_at])
+            client.sendall(request[paused_at:])
+            client.shutdown(socket.SHUT_WR)
+        found = []
+        while line := file.readline():
+            told = re.fullmatch(rb"HTTP/1\.[01] ([1-5]\d\d) [^\r]+\r\n", line)
+            assert told, (request, line)
+            headers, status = parse_headers(file), int(told[1])
+            assert status < 500, (request, headers)
+            if status == 100:
+                continue
+            if request.lstrip(b"\r\n").startswith(b"HEAD "):
+                file.read()
+            body = file.read(int(headers["Content-Length"]))
+            if status >= 400 and body:
+                assert json.loads(body)["error"].strip()
+            found.append((status, body))
+        return found
+
+
+def try_out(test: Callable[..., None], rounds: int) -> None:
+    """Run a test of hypothesis: on the same inputs each time, but in a storm on new ones."""
+    hypothesis.settings(
+        max_examples=rounds,
+        derandomize=not STORM,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )(test)()
+
+
+ROUNDS = [1, pytest.param(int(os.environ.get("STORM_ROUNDS", "10")), marks=pytest.mark.storm)]
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_any_bytes_are_answered(target: Server, rounds: int) -> None:
+    tried = 0
+
+    @hypothesis.given(request_=raw_requests, paused_at=st.integers(0, 300))
+    def any_bytes(request_: bytes, paused_at: int) -> None:
+        nonlocal tried
+        tried += 1
+        assert answers_to(target, request_, paused_at=paused_at), request_
+
+    try_out(any_bytes, 500 * rounds)
+    others_are_served(target)
+    print(f"{tried} requests of any bytes, {peak_mib(target):.0f} MiB")
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_any_body_is_answered(target: Server, rounds: int) -> None:
+    tried = 0
+
+    @hypothesis.given(path=st.sampled_from(ROUTES), body=as_sent)
+    def any_body(path: str, body: bytes) -> None:
+        nonlocal tried
+        tried += 1
+        ((status, _),) = answers_to(target, as_body(path, body))
+        assert status in {200, 201, 202, 207, 400}
+
+    try_out(any_body, 500 * rounds)
+    assert target.get("/readyz")["status"] == "ok"
+    print(f"{tried} bodies, {peak_mib(target):.0f} MiB")
