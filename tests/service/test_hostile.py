@@ -403,6 +403,7 @@ def test_a_body_that_is_no_good_is_refused_in_a_sentence(target: Server, name: s
     assert peak_mib(target) < 1200
 
 
+@pytest.mark.storm
 def test_large_bodies_at_once_take_no_more_than_four_times_the_memory(target: Server) -> None:
     """And others have their turn meanwhile."""
     request = as_body("/predict/batch", BAD_BODIES["a million rows"])
@@ -449,7 +450,7 @@ TARGETS = {
     b"/%": 404,
     b"/%2e%2e/%2e%2e/etc/passwd": 404,
     b"/versions//1%0d%0aX:%20y": 404,
-    b"//": 404,
+    b"//x": 404,
     b"*": 400,
     b"http://[/livez": 400,
     b"/caf\xe9": 400,
