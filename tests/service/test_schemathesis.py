@@ -53,11 +53,7 @@ def ask(folder: Path, examples: int, seed: int) -> None:
         assert "{" in name or sum(rates["accepted"] for rates in phases.values()), name
 
 
-@pytest.mark.timeout(300)
-def test_it_finds_nothing(tmp_path: Path) -> None:
-    ask(tmp_path, examples=6, seed=1)
-
-
 @pytest.mark.storm
-def test_it_finds_nothing_for_long(tmp_path: Path) -> None:
-    ask(tmp_path, int(os.environ.get("STORM_ROUNDS", "10")), seed=2)
+def test_it_finds_nothing(tmp_path: Path) -> None:
+    # With fewer, it doesn't get to accept what each operation asks for.
+    ask(tmp_path, max(8, int(os.environ.get("STORM_ROUNDS", "8"))), seed=1)
