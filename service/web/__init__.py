@@ -20,6 +20,7 @@ from service.web import (
     openapi,
     predict,
     request_id,
+    step,
     v1,
     v2,
     v2_repository,
@@ -41,6 +42,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(predict.blueprint)
+    app.register_blueprint(step.blueprint)
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)

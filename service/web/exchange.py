@@ -9,7 +9,7 @@ from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
@@ -26,6 +26,14 @@ MOST_NUMBER = 10**18 - 1
 
 # What goes into the database: PostgreSQL has no place for a NUL.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+
+def _whole(number: object) -> object:
+    # To JSON, 2.0 is the same whole number as 2.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Number(IntegerConverter):

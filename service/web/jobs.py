@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from sqlalchemy import Engine
 
@@ -24,6 +24,7 @@ from service.validation import Problem
 from service.web.exchange import (
     RequestError,
     Schema,
+    Whole,
     answer,
     as_json,
     replayed,
@@ -40,14 +41,6 @@ POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
 
 _followers = threading.BoundedSemaphore(MOST_FOLLOWERS)
-
-
-def _whole(number: object) -> object:
-    # To JSON, 2.0 is the same whole number as 2.
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class RetrainBody(Schema):

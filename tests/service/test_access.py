@@ -15,6 +15,7 @@ CHANGES_NOTHING = {
     "/predict",
     "/predict/batch",
     "/explain",
+    "/step",
     "/invocations",
     "/v2/models/<model>/infer",
     "/v2/models/<model>/versions/<version>/infer",
