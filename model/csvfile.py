@@ -5,7 +5,7 @@ What they mean once they are read is in `dataset`.
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,29 +37,37 @@ def read_rows(path: Path) -> Iterator[tuple[list[float], float]]:
         csv.Error, UnicodeDecodeError, OSError: the file is no CSV, no UTF-8, or can't be read.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        if len(header) < 2 or header[-1].lower() != "outcome":
-            raise DatasetError(
-                f"line 1: expected a header of light names and then outcome, got {header}"
-            )
-        found = False
-        for row in reader:
-            place = f"line {reader.line_num}"
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DatasetError(f"{place}: expected {len(header)} columns, got {len(row)}")
-            outcome = OUTCOMES.get(row[-1].strip().lower())
-            if outcome is None:
-                raise DatasetError(
-                    f'{place}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"'
-                )
-            cells = zip(header[:-1], row[:-1], strict=True)
-            yield [_light(cell, f"{place}: {name}") for name, cell in cells], outcome
-            found = True
-        if not found:
-            raise DatasetError("expected at least one observation, got none")
+        yield from parse(file)
+
+
+def parse(lines: Iterable[str]) -> Iterator[tuple[list[float], float]]:
+    """Do what `read_rows` does with lines that are at hand; they keep their ends.
+
+    Raises:
+        DatasetError: names the line and what was expected there.
+        csv.Error: it is no CSV.
+    """
+    reader = csv.reader(lines, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    if len(header) < 2 or header[-1].lower() != "outcome":
+        raise DatasetError(
+            f"line 1: expected a header of light names and then outcome, got {header}"
+        )
+    found = False
+    for row in reader:
+        place = f"line {reader.line_num}"
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DatasetError(f"{place}: expected {len(header)} columns, got {len(row)}")
+        outcome = OUTCOMES.get(row[-1].strip().lower())
+        if outcome is None:
+            raise DatasetError(f'{place}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"')
+        cells = zip(header[:-1], row[:-1], strict=True)
+        yield [_light(cell, f"{place}: {name}") for name, cell in cells], outcome
+        found = True
+    if not found:
+        raise DatasetError("expected at least one observation, got none")
 
 
 def _light(cell: str, place: str) -> float:

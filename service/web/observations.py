@@ -1,14 +1,11 @@
 """Observations: hand them in, list and export them, take one back."""
 
-import csv
-import io
 import operator
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import AwareDatetime, BeforeValidator, FailFast, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -19,6 +16,7 @@ from service.observations import Filter, Observation, ObservationNotFoundError
 from service.predictions import live_version_if_any
 from service.recording import Observed, RowVerdict
 from service.validation import Problem, problems
+from service.web import observations_csv
 from service.web.errors import Failure
 from service.web.exchange import (
     RequestError,
@@ -30,11 +28,11 @@ from service.web.exchange import (
     replayed,
     services,
 )
+from service.web.observations_csv import MOST_ROWS
 from service.web.operation import Reply, operation
 
 blueprint = Blueprint("observations", __name__)
 
-MOST_ROWS = 10_000
 # Of one row: there is a complaint for each that is unknown.
 MOST_FIELDS = 20
 
@@ -71,6 +69,7 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
 @blueprint.post("/observations")
 @operation(
     body=ObservationBody | ObservationsBody,
+    body_also=["text/csv"],
     headers=["Idempotency-Key"],
     replies={
         201: Reply(Recorded, links=WITHDRAWABLE),
@@ -82,7 +81,18 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
     raises=[KeyReusedError],
 )
 def record() -> Response:
-    """Add one observation, or `{"observations": […]}`; the answer has a verdict for each."""
+    """Add one observation, or `{"observations": […]}`; the answer has a verdict for each.
+
+    Or a table as `text/csv`: a column for each light, then `outcome`. A table with a line at fault
+    adds nothing.
+    """
+    rows = observations_csv.parse() if request.mimetype == "text/csv" else _from_json()
+    live = live_version_if_any(services().repository)
+    replay = replayed("observations")
+    return _told(recording.record(services().engine, rows, live, "api", replay))
+
+
+def _from_json() -> list[Observed | str]:
     body = parse_json()
     rows = [body]
     if isinstance(body, dict) and "observations" in body:
@@ -90,10 +100,7 @@ def record() -> Response:
         if not (isinstance(rows, list) and 0 < len(rows) <= MOST_ROWS and len(body) == 1):
             message = f"expected a list of 1 to {MOST_ROWS} observations, and no other field"
             raise RequestError([Problem("observations", message)])
-    live = live_version_if_any(services().repository)
-    parsed = [_parsed(row) for row in rows]
-    replay = replayed("observations")
-    return _told(recording.record(services().engine, parsed, live, "api", replay))
+    return [_parsed(row) for row in rows]
 
 
 def _parsed(row: Any) -> Observed | str:  # noqa: ANN401 - whatever came
@@ -169,7 +176,9 @@ def list_observations(query: ObservationQuery) -> Response:
     wanted = Filter(query.outcome, since, query.version, query.source)
     engine = services().engine
     if query.format == "csv":
-        return Response(_as_csv(observations.stream(engine, wanted)), mimetype="text/csv")
+        return Response(
+            observations_csv.write(observations.stream(engine, wanted)), mimetype="text/csv"
+        )
     if query.format == "jsonl":
         lines = (
             b"".join(as_json(row) + b"\n" for row in rows)
@@ -191,19 +200,3 @@ def list_observations(query: ObservationQuery) -> Response:
 def withdraw(number: int) -> Observation:
     """Take an observation back; it stays on record as withdrawn."""
     return observations.withdraw(services().engine, number)
-
-
-def _as_csv(pages: Iterator[list[Observation]]) -> Iterator[str]:
-    """What `streetlight import` reads: no row that was withdrawn."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    header = False
-    for rows in pages:
-        kept = [row for row in rows if not row.withdrawn]
-        if kept and not header:
-            writer.writerow([*(f"light_{i}" for i in range(len(kept[0].lights))), "outcome"])
-            header = True
-        writer.writerows([*row.lights, row.outcome] for row in kept)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()

@@ -137,7 +137,11 @@ def _operation(view: Any, method: str, path: str, schemas: Schemas) -> Json:  # 
         content = {"schema": schemas[operation.body, "validation"]}
         content["example"] = examples.example(operation.body)
         required = "required" in examples.fields_of(operation.body)
-        told["requestBody"] = {"required": required, "content": {"application/json": content}}
+        also = {media: {"schema": {"type": "string"}} for media in operation.body_also}
+        told["requestBody"] = {
+            "required": required,
+            "content": {"application/json": content} | also,
+        }
     responses = _failures(operation, guarded, schemas) | {
         status: _success(status, reply, schemas) for status, reply in operation.replies.items()
     }

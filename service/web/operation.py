@@ -37,6 +37,7 @@ class Operation:
     """What is to be known of a view."""
 
     body: Any
+    body_also: Sequence[str]
     query: type[Schema] | None
     headers: Sequence[str]
     replies: Mapping[int, Reply]
@@ -50,6 +51,7 @@ operations: dict[object, Operation] = {}
 def operation(
     *,
     body: Any = None,  # noqa: ANN401 - a type
+    body_also: Sequence[str] = (),
     headers: Sequence[str] = (),
     replies: Mapping[int, Reply] | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
@@ -63,6 +65,7 @@ def operation(
 
     Args:
         body: the type of a body that the view parses itself.
+        body_also: the media types that it may come as besides JSON.
         headers: those of the request that it reads.
         replies: how it may succeed, by status; a 200 of what it returns where nothing is said.
         links: of that 200.
@@ -86,7 +89,7 @@ def operation(
 
         usual = {200: Reply(hints["return"], links=links or {}, example=example)}
         operations[parsed] = Operation(
-            wanted_body or body, wanted_query, headers, replies or usual, raises, stored
+            wanted_body or body, body_also, wanted_query, headers, replies or usual, raises, stored
         )
         return parsed
 

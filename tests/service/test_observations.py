@@ -231,3 +231,32 @@ def test_a_file_that_is_no_csv_adds_nothing(server: Server, tmp_path: Path) -> N
     assert run.returncode == 1
     assert "lights: the ledger is of 3 lights, got 2" in run.stderr
     assert server.get("/observations")["total"] == 4
+
+
+def test_a_table_may_be_posted_as_it_is(server: Server) -> None:
+    csv_type = {"Content-Type": "text/csv"}
+    table = b'\xef\xbb\xbf"left, or so",middle,right,outcome\r\n0,1,0,stop\r\n\r\n1,0,1,Stop\r\n'
+
+    told = server.expect(201, "POST", "/observations", table, **csv_type)
+
+    assert (told["recorded"], told["contradicting"]) == (2, 1)
+    assert told["results"][1] == {"verdict": "contradicts", "id": 6, "contradicts": [1]}
+    assert server.get("/observations?after=4")["observations"][0]["lights"] == [0, 1, 0]
+
+    for bad, says in (
+        (b"", "line 1: expected a header of light names and then outcome, got []"),
+        (
+            b"a,b,c,outcome\n1,0,1,walk\n1,x,1,stop\n",
+            'line 3: b: expected a finite number, got "x"',
+        ),
+        (b"a,b,c,outcome\n1,0,1\n", "line 2: expected 4 columns, got 3"),
+        (b"a,b,c,outcome\n", "expected at least one observation, got none"),
+        (b"a,b,c,outcome\n1,0,1,\xff\n", "'utf-8' codec can't decode byte 0xff"),
+        (b"a," * 10_000 + b"outcome\n", "line 1: expected at most 10000 characters"),
+        (b'a,b,c,outcome\n1,0,1,"walk\n', "unexpected end of data"),
+        (b"a,b,c,outcome\n" + b"1,0,1,walk\n" * 10_001, "expected at most 10000 rows; "),
+    ):
+        error = server.expect(400, "POST", "/observations", bad, **csv_type)["error"]
+        assert error.startswith(says)
+        assert len(error) < 300
+    assert server.get("/observations")["total"] == 6
