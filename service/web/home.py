@@ -11,15 +11,20 @@ blueprint = Blueprint("home", __name__)
 _page = Path(__file__).with_name("page")
 
 FILES = {
+    "address.js",
     "api.js",
     "corner.js",
+    "curves.js",
     "dom.js",
     "icon.svg",
     "ledger.js",
     "main.js",
     "network.js",
     "page.css",
+    "patterns.js",
+    "pressure.js",
     "retraining.js",
+    "step.js",
     "versions.js",
 }
 

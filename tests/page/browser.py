@@ -1,7 +1,7 @@
 """The system's Chromium, driven by Playwright; it also draws pictures for the documentation."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,11 +21,24 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """Open a page in a profile of its own, and wait until all of it is there."""
+def opened(
+    browser: Browser,
+    url: str,
+    watch: Callable[[Page], None] = lambda _page: None,
+    **options: Any,
+) -> Iterator[Page]:
+    """Open a page in a profile of its own, and wait until all of it is there.
+
+    Args:
+        browser: which has no other use for that profile.
+        url: of the page.
+        watch: called with the page before it is asked for.
+        options: of the profile.
+    """
     context = browser.new_context(**options)
     page = context.new_page()
     page.set_default_timeout(20_000)
+    watch(page)
     page.goto(url)
     page.locator("#pattern-table tbody tr").first.wait_for()
     page.locator("#version-table tbody tr").first.wait_for()

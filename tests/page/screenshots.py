@@ -28,7 +28,7 @@ def main() -> None:
         server.expect(200, "DELETE", "/observations/7")
         for name, look in LOOKS.items():
             with opened(browser, f"{server.url}/#lights=0,1,0", **look) as page:
-                page.get_by_label("seed").fill(str(len(name)))
+                page.locator("#recipe [name=seed]").fill(str(len(name)))
                 page.locator("#start").click()
                 page.locator("#job", has_text="succeeded").wait_for()
                 page.locator("#verdict li").first.wait_for()

@@ -1,7 +1,9 @@
 """The page: the corner, the network, the ledger, retraining and versions, by mouse and keyboard."""
 
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,22 +38,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def page(browser: Browser, site: Server) -> Iterator[Page]:
     """The page; nothing of it may complain, or come from another host."""
     complaints: list[str] = []
-    with opened(browser, site.url) as page:
 
-        def listen(message: ConsoleMessage) -> None:
-            # The browser says of each 4xx that it was one; the page says what it means.
-            if message.type == "error" and "status of 4" not in message.text:
-                complaints.append(message.text)
+    def hear(message: ConsoleMessage) -> None:
+        # The browser says of each 4xx that it was one; the page says what it means.
+        if message.type == "error" and "status of 4" not in message.text:
+            complaints.append(message.text)
 
-        def watch(request: Request) -> None:
-            if urlsplit(request.url).netloc != urlsplit(site.url).netloc:
-                complaints.append(f"asked {request.url}")
+    def see(request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(site.url).netloc:
+            complaints.append(f"asked {request.url}")
 
-        page.on("console", listen)
-        page.on("request", watch)
+    def watch(page: Page) -> None:
+        page.on("console", hear)
+        page.on("request", see)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.reload()
-        page.locator("#unpulled", has_text="weights").wait_for()
+
+    with opened(browser, site.url, watch) as page:
         yield page
     assert complaints == []
 
@@ -109,9 +111,15 @@ def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_
     expect(page.locator("#ledger tr", has_text="contradicted")).to_have_count(2)
     page.get_by_role("button", name="withdraw observation 6").click()
     expect(page.locator("#ledger tr.gone")).to_have_count(1)
-    (tmp_path / "more.csv").write_text("left,middle,right,outcome\n1,1,0,stop\n0,0,x,walk\n")
+    (tmp_path / "more.csv").write_text('"left, low",middle,right,outcome\n1,1,0,stop\n0,0,x,walk\n')
     page.locator("#csv").set_input_files(tmp_path / "more.csv")
-    expect(page.locator("#observed")).to_contain_text("1 of 2 rows recorded; lights[2]: expected")
+    expect(page.get_by_role("alert")).to_contain_text("line 3: right: expected a finite number")
+    (tmp_path / "more.csv").write_text('"left, low",middle,right,outcome\n1,1,0,stop\n')
+    page.locator("#csv").set_input_files(tmp_path / "more.csv")
+    expect(page.locator("#observed")).to_have_text(
+        "1 rows of more.csv recorded; 0 contradict others."
+    )
+    expect(page.get_by_role("alert")).to_be_hidden()
 
     page.get_by_label("iterations").fill("0")
     page.locator("#start").evaluate("button => button.form.noValidate = true")
@@ -128,6 +136,11 @@ def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_
     expect(page.locator("#decision")).to_have_text("■ Stop")
     expect(page.locator("#pattern-table tr.now")).to_contain_text("≠")
 
+    for version in (1, 2):
+        page.get_by_label(f"show the curve of version {version}").check()
+    expect(page.locator("#version-curves text", has_text="version")).to_have_count(2)
+    expect(page).to_have_url(re.compile("curves=1,2"))
+
     page.get_by_role("button", name="verify version 2").click()
     expect(page.locator("#switched")).to_contain_text("identical bit for bit")
     page.get_by_role("button", name="Roll back").click()
@@ -140,9 +153,67 @@ def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_
     site.post("/versions/1/promote")
 
 
+def test_a_scratch_network_is_stepped_through(page: Page, site: Server) -> None:
+    versions = site.get("/versions")
+    rows = [row for row in site.get("/observations")["observations"] if not row["withdrawn"]]
+    expect(page.locator("#step-next")).to_contain_text(f"Next: example 1 of {len(rows)}, 1 0 1")
+    page.locator("#step-one").click()
+    expect(page.locator("#stepped")).to_contain_text("Step 1: 1 0 1, walk. The score was 1, now")
+    expect(page.locator("#step-table tbody tr")).to_have_count(3 * 4 + 4)
+
+    page.get_by_label("begin with").select_option("seed")
+    expect(page.locator("#step-table tbody tr")).to_have_count(0)
+    page.locator("#step-one").click()
+    lab = site.post("/step", {"lights": [1, 0, 1], "outcome": "walk", "seed": 1})
+    expect(page.locator("#stepped")).to_contain_text(f"The score was {lab['score']:.4g}")
+    moved = sum(delta != 0 for m in lab["weight_deltas"].values() for row in m for delta in row)
+    assert 0 < moved < 16
+    expect(page.locator("#step-table tr.now")).to_have_count(moved)
+    page.locator("#step-drawing g").last.hover()
+    expect(page.locator("#step-arithmetic")).to_contain_text("; its delta is ")
+    expect(page.locator('[data-curl="step"] code')).to_contain_text('"seed":1')
+    page.locator("#step-pass").click()
+    expect(page.locator("#stepped")).to_contain_text(f"Step {len(rows)}:")
+    page.locator("#step-pass").click()
+    expect(page.locator("#step-curve text", has_text="error of a pass")).to_be_visible()
+    page.locator("#step-again").click()
+    expect(page.locator("#stepped")).to_have_text("Begun again.")
+    expect(page).to_have_url(re.compile("scratch.start=seed"))
+    assert site.get("/versions") == versions
+
+
+def test_the_pressure_of_a_row_is_told(page: Page, site: Server) -> None:
+    live = site.get("/versions")["live"]
+    expect(page.locator("#pressure-table th")).to_have_count(4)
+    page.locator("#pressure-row").select_option("1")
+    expect(page.locator("#pressure-table th")).to_have_count(5)
+    told = site.get(f"/versions/{live}/pressure?limit=2")
+    arrows = page.locator("#pressure-table td:nth-child(2)", has_text=re.compile("[↑↓]"))
+    pulled = sum(bool(p) for m in told["rows"][1]["pressure"].values() for row in m for p in row)
+    assert pulled > 0
+    expect(arrows).to_have_count(pulled)
+    expect(page).to_have_url(re.compile("row=1"))
+
+
+def test_a_link_shows_all_of_the_same_thing(browser: Browser, site: Server) -> None:
+    state = "#lights=0,0.5,1&row=2&curves=1&recipe.alpha=0.1&scratch.start=seed&scratch.seed=7"
+    with opened(browser, site.url + "/" + state) as page:
+        expect(page.get_by_label("dim light 1")).to_have_value("0.5")
+        expect(page.locator("#pressure-row")).to_have_value("2")
+        expect(page.get_by_label("show the curve of version 1")).to_be_checked()
+        expect(page.locator("#version-curves text", has_text="version 1")).to_be_visible()
+        expect(page.locator("#recipe [name=alpha]")).to_have_value("0.1")
+        expect(page.locator("#scratch [name=seed]")).to_have_value("7")
+        page.locator("#recipe [name=alpha]").fill("0.3")
+        page.locator("#recipe [name=seed]").focus()
+        expect(page).to_have_url(
+            f"{site.url}/{state.replace('recipe.alpha=0.1', 'recipe.alpha=0.3')}"
+        )
+
+
 def test_a_job_can_be_cancelled(page: Page) -> None:
     page.get_by_label("iterations").fill("100000")
-    page.get_by_label("alpha").fill("0.000001")
+    page.locator("#recipe [name=alpha]").fill("0.000001")
     page.locator("#start").click()
     page.locator("#cancel").click()
     expect(page.locator("#job")).to_contain_text("cancelled", timeout=30_000)
@@ -175,6 +246,54 @@ def test_it_fits_a_phone_and_loads_little(browser: Browser, site: Server) -> Non
             "performance.getEntries().filter(e => 'transferSize' in e).map(e => e.transferSize)"
         )
         assert 10_000 < sum(sizes) < 150_000
+
+
+class Prefixed(BaseHTTPRequestHandler):
+    """What a proxy does that has the service under a path of another site."""
+
+    site: Server
+    protocol_version = "HTTP/1.1"
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.removeprefix("/crossing")
+        ours = path != self.path
+        answer = self.site.request(self.command, path, body or None) if ours else None
+        self.send_response(answer.status if answer else 404)
+        for name in ("Content-Type", "Content-Security-Policy"):
+            if answer and name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        data = answer.data if answer else b""
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = forward  # noqa: N815 - http.server's names
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep quiet."""
+
+
+def test_it_works_under_a_path_of_another_site(browser: Browser, site: Server) -> None:
+    kind = type("Here", (Prefixed,), {"site": site})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as proxy:
+        threading.Thread(target=proxy.serve_forever).start()
+        url = f"http://127.0.0.1:{proxy.server_port}/crossing/"
+        refused: list[str] = []
+
+        def watch(page: Page) -> None:
+            page.on("response", lambda r: refused.append(r.url) if r.status >= 400 else None)
+
+        try:
+            with opened(browser, url, watch) as page:
+                lamp(page, 0).click()
+                expect(page.locator("#decision")).to_have_text("■ Stop")
+                expect(page.locator('[data-curl="predict"] code')).to_contain_text(
+                    f"curl {url}predict "
+                )
+        finally:
+            proxy.shutdown()
+        assert refused == []
 
 
 def test_its_files_are_served_with_care(site: Server) -> None:

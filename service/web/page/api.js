@@ -7,12 +7,12 @@ const KEY = "streetlight-key";
 export class ApiError extends Error {}
 
 export async function ask(method, path, { body, curl, type } = {}) {
-  if (curl) showCurl(curl, method, path, body);
+  if (curl) showCurl(curl, method, path, body, type);
   const headers = {};
   const key = sessionStorage.getItem(KEY);
   if (key && method !== "GET") headers.Authorization = `Bearer ${key}`;
   if (type) headers["Content-Type"] = type;
-  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const sent = body === undefined || type ? body : JSON.stringify(body);
   const response = await fetch(path, { method, headers, body: sent });
   if (response.status === 401 && (await askForKey())) {
     return ask(method, path, { body, curl, type });

@@ -2,17 +2,17 @@
 
 import { byId, element, number, shape } from "./dom.js";
 
-export function showLamps(lights, changed) {
+export function showLamps(lights, [off, on], changed) {
   const lamps = lights.map((light, i) => {
     const name = `light ${i}`;
     const button = element("button", {
       type: "button",
-      "aria-pressed": String(light > 0),
+      "aria-pressed": String(light > off),
       "aria-label": name,
-      onclick: () => changed(i, light > 0 ? 0 : 1),
+      onclick: () => changed(i, light > off ? off : on),
     }, number(light));
     const slider = element("input", {
-      type: "range", min: 0, max: 1, step: 0.05, value: light, "aria-label": `dim ${name}`,
+      type: "range", min: off, max: on, step: (on - off) / 20, value: light, "aria-label": `dim ${name}`,
       onchange: (event) => changed(i, Number(event.target.value)),
     });
     return element("div", { class: "lamp" }, button, slider);

@@ -39,14 +39,21 @@ export function number(value) {
   return small ? value.toExponential(1) : Number(value.toPrecision(4)).toString();
 }
 
+export const arrow = (value) => `${value > 0 ? "↑" : value < 0 ? "↓" : "·"} ${number(Math.abs(value))}`;
+
+// Every weight by its name, and how to find it in whatever has the same shape.
+export const weightsOf = (matrices) => Object.entries(matrices).flatMap(([name, matrix]) =>
+  matrix.flatMap((row, i) => row.map((_, j) => ({ name: `${name}[${i}][${j}]`, at: (other) => other[name][i][j] }))));
+
 export const spelled = (lights) => lights.map(number).join(" ");
 
-export function showCurl(name, method, path, body) {
+export function showCurl(name, method, path, body, type) {
   const url = new URL(path, document.baseURI).href;
   const parts = ["curl"];
   if (method !== "GET" && !(method === "POST" && body)) parts.push("-X", method);
   parts.push(/[?&]/.test(url) ? `'${url}'` : url);
-  if (body) parts.push("-d", `'${JSON.stringify(body)}'`);
+  if (type) parts.push("-H", `'Content-Type: ${type}'`, "--data-binary", "@corner.csv");
+  else if (body) parts.push("-d", `'${JSON.stringify(body)}'`);
   const code = element("code", { tabindex: 0 }, parts.join(" "));
   const copy = element("button", {
     type: "button",

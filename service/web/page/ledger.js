@@ -27,7 +27,8 @@ export async function showLedger(changed) {
         }, "withdraw")),
     ],
   })));
-  if (total > SHOWN) byId("observed").textContent = `The first ${SHOWN} of ${total} rows.`;
+  byId("ledger-part").textContent = total > SHOWN ? `The first ${SHOWN} of ${total} rows.` : "";
+  return observations;
 }
 
 export function listenToObservers(currentLights, changed) {
@@ -42,7 +43,10 @@ export function listenToObservers(currentLights, changed) {
   });
   byId("walked").addEventListener("click", () => record("walk"));
   byId("stopped").addEventListener("click", () => record("stop"));
-  byId("csv").addEventListener("change", (event) => readFile(event.target.files[0], changed));
+  byId("csv").addEventListener("change", async ({ target }) => {
+    await readFile(target.files[0], changed);
+    target.value = ""; // the same file may be chosen again
+  });
   byId("observe").addEventListener("dragover", (event) => event.preventDefault());
   byId("observe").addEventListener("drop", (event) => {
     event.preventDefault();
@@ -51,13 +55,8 @@ export function listenToObservers(currentLights, changed) {
 }
 
 const readFile = (file, changed) => file && attempt(async () => {
-  const [, ...lines] = (await file.text()).trim().split(/\r?\n/);
-  const observations = lines.map((line) => {
-    const cells = line.split(",");
-    return { lights: cells.slice(0, -1).map(Number), outcome: cells.at(-1).trim() };
-  });
-  const told = await ask("POST", "observations", { body: { observations } });
-  const bad = told.results.find((row) => row.verdict === "rejected");
-  byId("observed").textContent = `${told.recorded} of ${observations.length} rows recorded${bad ? `; ${bad.error}` : ""}.`;
+  const told = await ask("POST", "observations", { body: file, type: "text/csv", curl: "observe" });
+  byId("observed").textContent =
+    `${told.recorded} rows of ${file.name} recorded; ${told.contradicting} contradict others.`;
   await changed();
 });

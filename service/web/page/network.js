@@ -5,10 +5,13 @@ import { byId, number, shape } from "./dom.js";
 const WIDTH = 640;
 const HEIGHT = 360;
 
-export function drawNetwork(told) {
+// `told` is what /explain says, or /step: then what isn't moved is faint.
+export function drawNetwork(told, drawing = "drawing", arithmetic = "arithmetic") {
+  const tell = (sentence) => { byId(arithmetic).textContent = sentence; };
   const layers = Object.values(told.layers);
   const weights = Object.values(told.weights);
-  const places = layers.map((layer, d) => layer.map((_, i) => ({
+  const places = layers.map((layer, d) => layer.map((value, i) => ({
+    value,
     x: 90 + (d * (WIDTH - 180)) / (layers.length - 1),
     y: 40 + ((i + 0.5) * (HEIGHT - 60)) / layer.length,
   })));
@@ -19,18 +22,18 @@ export function drawNetwork(told) {
       stroke: weight < 0 ? "var(--stop)" : "var(--walk)",
       "stroke-dasharray": weight < 0 ? "6 4" : null,
       "stroke-width": 0.5 + (5 * Math.abs(weight)) / most,
-      "stroke-opacity": told.layers[`layer_${d}`][i] === 0 ? 0.2 : 0.85,
+      "stroke-opacity": (told.weight_deltas?.[`weights_${d}_${d + 1}`][i][j] ?? places[d][i].value) === 0 ? 0.2 : 0.85,
     }))));
   const names = layers.map((_, d) =>
     shape("text", { x: places[d][0].x, y: 20, "text-anchor": "middle", class: "soft" }, `layer_${d}`));
-  const nodes = layers.flatMap((layer, d) => layer.map((value, i) => node(told, d, i, value, places[d][i])));
-  byId("drawing").replaceChildren(...lines, ...names, ...nodes);
+  const nodes = layers.flatMap((layer, d) => layer.map((value, i) => node(told, d, i, places[d][i], tell)));
+  byId(drawing).replaceChildren(...lines, ...names, ...nodes);
 }
 
-function node(told, d, i, value, { x, y }) {
+function node(told, d, i, { value, x, y }, show) {
   const mask = told.relu[`layer_${d}`];
   const off = mask && !mask[i];
-  const tell = () => { byId("arithmetic").textContent = arithmetic(told, d, i); };
+  const tell = () => show(arithmeticOf(told, d, i));
   return shape("g", {
     tabindex: 0, role: "button", "aria-label": `layer_${d}, node ${i}: ${number(value)}${off ? ", turned off by relu" : ""}`,
     onmouseenter: tell, onfocus: tell, onclick: tell,
@@ -43,7 +46,7 @@ function node(told, d, i, value, { x, y }) {
   shape("text", { x, y: y + 5, "text-anchor": "middle", class: Math.abs(value) > 0.4 ? "lit" : null }, off ? "off" : number(Number(value.toFixed(2)))));
 }
 
-function arithmetic(told, d, i) {
+function arithmeticOf(told, d, i) {
   const value = told.layers[`layer_${d}`][i];
   if (d === 0) return `layer_0[${i}] = ${number(value)}: what light ${i} shows, divided by the scale.`;
   const before = told.layers[`layer_${d - 1}`];
@@ -51,5 +54,6 @@ function arithmetic(told, d, i) {
   const terms = before.map((left, j) => `${number(left)} × ${number(matrix[j][i])}`);
   const sum = terms.join(" + ");
   const relu = told.relu[`layer_${d}`];
-  return relu ? `layer_${d}[${i}] = relu(${sum}) = ${number(value)}` : `layer_${d}[${i}] = ${sum} = ${number(value)}`;
+  const blame = told.deltas ? `; its delta is ${number(told.deltas[`layer_${d}`][i])}` : "";
+  return `layer_${d}[${i}] = ${relu ? `relu(${sum})` : sum} = ${number(value)}${blame}`;
 }

@@ -1,11 +1,14 @@
 // Retraining: the recipe, the error as it falls, and what the gate says.
 
 import { ask, attempt } from "./api.js";
-import { byId, element, number, shape, spelled } from "./dom.js";
+import { keepForm } from "./address.js";
+import { drawCurves } from "./curves.js";
+import { byId, element, number, spelled } from "./dom.js";
 
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 export function listenToTeachers(changed) {
+  keepForm(byId("recipe"));
   byId("recipe").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
@@ -40,24 +43,7 @@ function showJob(job) {
   const at = job.progress;
   const how = at ? `: seed ${at.seed}, iteration ${at.iteration}, error ${number(at.error)}` : "";
   byId("job").textContent = `Job ${job.id} ${job.state}${how}`;
-  if (at) drawCurve(at.curve);
-}
-
-// The error on a logarithmic scale, since it falls by powers of ten.
-export function drawCurve(points) {
-  const logs = points.map(([, error]) => Math.log10(Math.max(error, 1e-12)));
-  const top = Math.ceil(Math.max(...logs)), bottom = Math.min(Math.floor(Math.min(...logs)), top - 1);
-  const last = Math.max(points.at(-1)[0], 1);
-  const x = (iteration) => 60 + (560 * iteration) / last;
-  const y = (log) => 20 + (160 * (top - log)) / (top - bottom);
-  const path = points.map(([iteration], i) => `${i ? "L" : "M"}${x(iteration).toFixed(1)} ${y(logs[i]).toFixed(1)}`).join(" ");
-  byId("curve").replaceChildren(
-    shape("path", { d: "M60 20 V180 H620", stroke: "var(--soft)", fill: "none" }),
-    shape("text", { x: 52, y: 26, "text-anchor": "end" }, `1e${top}`),
-    shape("text", { x: 52, y: 184, "text-anchor": "end" }, `1e${bottom}`),
-    shape("text", { x: 620, y: 204, "text-anchor": "end" }, `${last} iterations`),
-    shape("path", { d: path, stroke: "var(--walk)", "stroke-width": 3, fill: "none" }),
-  );
+  if (at) drawCurves(byId("curve"), [{ points: at.curve }]);
 }
 
 function showVerdict(job) {
