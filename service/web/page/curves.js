@@ -22,6 +22,8 @@ export function drawCurves(svg, curves) {
   const y = (error) => 20 + (160 * (top - log(error))) / (top - bottom);
   const line = ({ points }) => points
     .map(([iteration, error], i) => `${i ? "L" : "M"}${x(iteration).toFixed(1)} ${y(error).toFixed(1)}`).join(" ");
+  const named = drawn.filter(({ name }) => name);
+  svg.setAttribute("viewBox", `0 0 640 ${214 + 22 * Math.ceil(named.length / 3)}`);
   svg.replaceChildren(
     shape("path", { d: "M60 20 V180 H620", stroke: "var(--soft)", fill: "none" }),
     shape("text", { x: 52, y: 26, "text-anchor": "end" }, `1e${top}`),
@@ -29,9 +31,12 @@ export function drawCurves(svg, curves) {
     shape("text", { x: 620, y: 204, "text-anchor": "end" }, `${last} iterations`),
     ...drawn.map((curve, i) =>
       shape("path", { d: line(curve), "stroke-width": 3, fill: "none", ...LOOKS[i % LOOKS.length] })),
-    ...drawn.filter(({ name }) => name).flatMap(({ name, points }, i) => [
-      shape("path", { d: `M400 ${31 + 20 * i} H440`, "stroke-width": 3, ...LOOKS[i % LOOKS.length] }),
-      shape("text", { x: 450, y: 36 + 20 * i }, `${name}: ${number(points.at(-1)[1])}`),
-    ]),
+    ...named.flatMap(({ name, points }, i) => {
+      const [left, base] = [60 + 190 * (i % 3), 230 + 22 * Math.floor(i / 3)];
+      return [
+        shape("path", { d: `M${left} ${base - 5} h30`, "stroke-width": 3, ...LOOKS[i % LOOKS.length] }),
+        shape("text", { x: left + 38, y: base }, `${name}: ${number(points.at(-1)[1])}`),
+      ];
+    }),
   );
 }

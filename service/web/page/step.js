@@ -9,6 +9,10 @@ import { drawNetwork } from "./network.js";
 
 let examples = [];
 let scratch = {};
+let lastTurn = Promise.resolve();
+
+// One step after the other, however fast the buttons are pressed.
+const inTurn = (action) => attempt(() => (lastTurn = lastTurn.catch(() => {}).then(action)));
 
 export function learnFrom(rows, count) {
   examples = rows.filter((row) => !row.withdrawn && row.lights.length === count);
@@ -37,12 +41,15 @@ function begin(form) {
   return start === "seed" ? { seed: Number(seed), hidden_sizes: [Number(hidden)] } : {};
 }
 
+// Take a step; false where all was begun again meanwhile.
 async function step() {
+  const mine = scratch;
   const form = byId("scratch");
   const { lights, outcome } = next();
   const from = scratch.network ? { network: scratch.network } : begin(form);
   const body = { lights, outcome, alpha: Number(form.elements.alpha.value), ...from };
   const told = await ask("POST", "step", { body, curl: "step" });
+  if (scratch !== mine) return false;
   scratch.network = told.network;
   scratch.taken += 1;
   scratch.error += told.error;
@@ -59,6 +66,7 @@ async function step() {
     cells: [name, number(at(told.weights)), arrow(at(told.network.weights) - at(told.weights)), number(at(told.network.weights))],
   })));
   showNext();
+  return true;
 }
 
 export function listenToSteps() {
@@ -67,10 +75,10 @@ export function listenToSteps() {
   form.addEventListener("change", ({ target }) => target.name === "alpha" || beginAgain());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(step);
+    inTurn(step);
   });
-  byId("step-pass").addEventListener("click", () => attempt(async () => {
-    do await step(); while (scratch.taken % examples.length);
+  byId("step-pass").addEventListener("click", () => inTurn(async () => {
+    while (await step() && scratch.taken % examples.length);
   }));
   byId("step-again").addEventListener("click", () => {
     beginAgain();
