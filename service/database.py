@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -84,11 +85,14 @@ jobs = Table(
     Column("verdict", Text),
     Column("error", Text),
 )
-Index(
-    "ix_jobs_unfinished",
-    jobs.c.id,
-    postgresql_where=jobs.c.state.in_(["queued", "running"]),
-    sqlite_where=jobs.c.state.in_(["queued", "running"]),
+# As SQL that both databases take: to name an option of PostgreSQL's here would import all of its
+# dialect, a tenth of what a start costs.
+event.listen(
+    jobs,
+    "after_create",
+    DDL(  # type: ignore[no-untyped-call]
+        "CREATE INDEX ix_jobs_unfinished ON jobs (id) WHERE state IN ('queued', 'running')"
+    ),
 )
 
 idempotency = Table(

@@ -80,7 +80,7 @@ def fresh_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> N
     Raises:
         ValueError: a recipe can't have these.
     """
-    recipe = Recipe(hidden_sizes=tuple(hidden_sizes))
+    recipe = Recipe(hidden_sizes=tuple(hidden_sizes), seed=seed)
     return initial_network(version.dataset(), recipe, seed)
 
 

@@ -14,7 +14,7 @@ from service.predictions import NoLiveVersionError, live_version
 from service.stepping import ScratchNetwork, StepTaken
 from service.validation import FieldError, Problem
 from service.web.access import changes_nothing
-from service.web.exchange import Schema, Whole, services
+from service.web.exchange import WHOLE, Schema, services
 from service.web.operation import operation
 
 blueprint = Blueprint("step", __name__)
@@ -46,9 +46,9 @@ class StepBody(Schema):
     alpha: Annotated[float, _bounded("alpha")] = Recipe.alpha
     weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
     network: NetworkBody | None = None
-    seed: Annotated[Whole, _bounded("seed")] | None = None
+    seed: Annotated[int, _bounded("seed"), WHOLE] | None = None
     hidden_sizes: Annotated[
-        tuple[Annotated[Whole, _bounded("hidden_sizes")], ...], Field(max_length=8)
+        tuple[Annotated[int, _bounded("hidden_sizes"), WHOLE], ...], Field(max_length=8)
     ] = Recipe.hidden_sizes
 
 

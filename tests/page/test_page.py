@@ -15,11 +15,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from tests.page.browser import CHROMIUM, chromium, opened
 from tests.server import Server
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium to look at the page with"),
-    # One worker of pytest for all: a browser is dear.
-    pytest.mark.xdist_group("page"),
-]
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="there is no chromium to look at the page with"
+)
 
 
 @pytest.fixture(scope="module")
