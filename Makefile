@@ -9,7 +9,7 @@ DEVELOPED := $(VENV)/developed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test coverage storm lint format lock bench clean
+.PHONY: help install serve test coverage storm lint format docs lock bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -53,6 +53,11 @@ lint: $(DEVELOPED) ## Check style, types and the direction of imports
 format: $(DEVELOPED) ## Put the code into its one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DEVELOPED) ## Write the reference and draw the pictures anew
+	$(BIN)/python -m tests.reference
+	$(BIN)/python -m tests.architecture
+	$(BIN)/python -m tests.page.pictures
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -20,6 +20,7 @@ import pytest
 from service.bootstrap import bootstrap
 from service.settings import PREFIX, Settings
 from service.web import create_app
+from tests import architecture, reference
 from tests.server import DEADLINE, environment, free_port
 
 ROOT = Path(__file__).parent.parent
@@ -157,10 +158,30 @@ def test_every_module_is_on_the_map() -> None:
 def test_every_make_target_is_in_the_readme_and_in_the_help() -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(targets) == 11
+    assert len(targets) == 12
     for target in targets:
         assert re.search(rf"^{target} ", told.stdout, re.MULTILINE)
         assert f"`{target}`" in README or f"make {target}" in README
+
+
+def test_what_is_generated_is_as_the_code_is() -> None:
+    for file, generated in (
+        (architecture.PICTURE, architecture.picture()),
+        (reference.PAGE, reference.reference()),
+    ):
+        assert file.read_text(encoding="utf-8") == generated, "run make docs"
+
+
+def test_the_picture_has_an_arrow_for_every_import_and_no_other() -> None:
+    arrows = architecture.imports()
+    drawn = architecture.drawn(arrows)
+    for above, below in arrows:
+        assert below in architecture.below(above, drawn)
+    for above, below in drawn:
+        assert (above, below) in arrows
+        assert (below, above) not in arrows
+    with pytest.raises(LookupError):
+        architecture.box_of("service.new")
 
 
 def test_every_test_that_is_named_exists() -> None:
