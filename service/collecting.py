@@ -183,12 +183,11 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         self,
         req: Request,
         client: socket.socket,
-        addr: tuple[str, int],
+        _addr: tuple[str, int],
         exc: Exception,
     ) -> None:
         """Answer what never reached the application, in the shape of all errors."""
         if (status := refusals.status(exc)) < 500:
-            self.log.warning("Invalid request from ip=%s: %.300s", addr[0], exc)
             refusals.tell(client, status, str(exc)[:300])
         else:
             self.log.error("Error handling %.300s", getattr(req, "uri", "?"), exc_info=exc)

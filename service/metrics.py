@@ -16,6 +16,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# Whatever a caller makes up must not become a label, or there would be no end of them.
+OTHER = "other"
 
 # Whose files this process counts into. By place and not by process: a worker goes on where the one
 # that it replaces ended, so a sum loses nothing, and files don't add up however often one dies.
@@ -78,6 +80,11 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     """Count an answer."""
     _answers(route, method, status).inc()
     _durations_of(route).observe(seconds)
+
+
+def count_refusal(status: int) -> None:
+    """Count a request that was refused before it was known what it asks for."""
+    _answers(OTHER, OTHER, status).inc()
 
 
 def count_inference(

@@ -1,12 +1,21 @@
-"""Refusals: what is answered to a request that never reaches the application, and how."""
+"""Refusals: what is answered to a request that never reaches the application, and how.
+
+They are counted and logged like all others, as far as it is known what they were.
+"""
 
 import json
+import logging
 import socket
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
 
 from gunicorn.http import errors
+
+from service import metrics
+from service.logs import about
+
+logger = logging.getLogger(__name__)
 
 STATUS: dict[type[Exception], int] = {
     errors.LimitRequestLine: 414,
@@ -34,12 +43,21 @@ def status(error: Exception) -> int:
 
 def tell(client: socket.socket, status: int, sentence: str) -> None:
     """Send an error in the shape of all errors, as far as that goes without waiting."""
+    request_id = uuid.uuid4().hex
     body = json.dumps({"error": sentence}, ensure_ascii=False).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-ID: {uuid.uuid4().hex}\r\n\r\n"
+        f"X-Request-ID: {request_id}\r\n\r\n"
     )
     with suppress(OSError):
         client.setblocking(False)
         client.send(head.encode() + body)
+    logger.warning(
+        "refused: %d %s", status, sentence, extra=about(request_id=request_id, status=status)
+    )
+    try:
+        metrics.count_refusal(status)
+    except Exception:
+        # Such as a full disk: it is refused all the same.
+        logger.exception("a refusal was not counted")

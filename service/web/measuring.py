@@ -15,9 +15,7 @@ from service import metrics
 from service.logs import LOGGED
 from service.web.exchange import services
 
-# Whatever a caller makes up must not become a label, or there would be no end of them.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-OTHER = "other"
 
 # In the WSGI environment: when it began.
 BEGAN = "streetlight.began"
@@ -65,7 +63,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     environ, rule = request.environ, request.url_rule  # each look at `request` takes its time
-    route = rule.rule if rule else OTHER
+    route = rule.rule if rule else metrics.OTHER
     done: _Computed | None = g.get("computed")
     environ[LOGGED] = {
         "request_id": g.get("request_id"),
@@ -76,7 +74,7 @@ def _end(response: Response) -> Response:
     try:
         _count(
             route,
-            method if method in METHODS else OTHER,
+            method if method in METHODS else metrics.OTHER,
             response.status_code,
             environ[BEGAN],
             done,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import socket
 import subprocess
@@ -59,6 +60,20 @@ def test_each_request_is_a_line(shared_server: Server) -> None:
     log = shared_server.log.read_text()
     assert "0.123456789" not in log
     assert "0.987654321" not in log
+
+
+def test_what_never_reached_the_application_is_counted_and_logged(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+        client.sendall(b"GET /predict HTTP/1.1\r\nNo colon\r\n\r\n")
+        head = client.makefile("rb").read().decode()
+    assert head.startswith("HTTP/1.1 400 Bad Request")
+    (request_id,) = re.findall("X-Request-ID: (.*)\r", head)
+
+    line = line_of(server, request_id)
+    assert (line["level"], line["status"]) == ("warning", 400)
+    assert line["message"].startswith("refused: 400 ")
+    counted = server.request("GET", "/metrics").data.decode()
+    assert 'streetlight_requests_total{method="other",route="other",status="400"} 1.0' in counted
 
 
 @pytest.mark.parametrize("path", ["/a%0a%7b%7d", "/\x1b[31m\x7f\x85", "/" + '\\"' * 1500])
