@@ -4,6 +4,7 @@ It goes to standard output. gunicorn's own lines go to standard error, in the sa
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -33,24 +34,48 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         environ: dict[str, Any],
         request_time: timedelta,
     ) -> None:
-        """Log a request."""
-        # Without the query, which may hold light states. It is as it was sent, still quoted.
-        path = environ["RAW_URI"].partition("?")[0]
-        if len(path) > LONGEST_PATH:
-            path = path[:LONGEST_PATH] + "…"
+        """Log a request that gunicorn has answered."""
         method = environ["REQUEST_METHOD"]
-        known = environ.get(LOGGED, {})
         # What the kernel sends by itself, a file, gunicorn doesn't count.
         sent = resp.sent or (method != "HEAD" and resp.response_length) or 0
+        took = request_time / timedelta(milliseconds=1)
+        known = environ.get(LOGGED, {})
+        uri = environ["RAW_URI"]
+        self.record(known, method=method, uri=uri, status=resp.status_code, sent=sent, took=took)
+
+    def record(
+        self,
+        known: Mapping[str, Any],
+        *,
+        method: str,
+        uri: str,
+        status: int,
+        sent: int,
+        took: float,
+    ) -> None:
+        """Log a request.
+
+        Args:
+            known: what the application knows of it.
+            method: its method.
+            uri: as it was sent, still quoted.
+            status: of the answer.
+            sent: bytes of the answer's body.
+            took: milliseconds.
+        """
+        # Without the query, which may hold light states.
+        path = uri.partition("?")[0]
+        if len(path) > LONGEST_PATH:
+            path = path[:LONGEST_PATH] + "…"
         fields: dict[str, object] = {
             "request_id": known.get("request_id"),
             "method": method,
             "route": known.get("route"),
             "path": path,
-            "status": resp.status_code,
-            "duration_ms": round(request_time / timedelta(milliseconds=1), 3),
+            "status": status,
+            "duration_ms": round(took, 3),
             "bytes": sent,
         }
         if known.get("version"):
             fields["version"] = known["version"]
-        self.access_log.info("%s %s %s", method, path, resp.status_code, extra=about(**fields))
+        self.access_log.info("%s %s %s", method, path, status, extra=about(**fields))

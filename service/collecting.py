@@ -88,6 +88,8 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
                 if not data:
                     self._refuse(conn, 400, "the connection ended before the request did")
                     return
+                if not arrival.size and self.answer_at_once(conn, data):
+                    return
                 arrival.feed(data)
                 now = time.monotonic()
                 conn.deadline = min(now + PATIENCE, conn.deadline + len(data) / PACE)
@@ -101,6 +103,10 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         conn.data_ready = True
         conn.parser = http.get_parser(self.cfg, arrival.taken(), conn.client)
         super().enqueue_req(conn)
+
+    def answer_at_once(self, _conn: TConn, _data: bytes) -> bool:
+        """Answer what needs no thread, if `data` is such a request; see `quickly`."""
+        return False
 
     def _has_turn(self, conn: TConn) -> bool:
         if len(self.large) < MOST_LARGE:

@@ -3,12 +3,12 @@
 import socket
 from selectors import EVENT_READ, DefaultSelector
 
-from service.collecting import CollectingWorker
+from service.quickly import QuickWorker
 from service.stopping import stopping
 
 
-class DrainingWorker(CollectingWorker):
-    """The collecting worker, which on SIGTERM first takes up whoever is connected already.
+class DrainingWorker(QuickWorker):
+    """The quick worker, which on SIGTERM first takes up whoever is connected already.
 
     With a socket for each worker, who is in its queue can be answered by no other. gthread itself
     leaves its sockets open and unattended until its last request is done, and then drops them.

@@ -32,7 +32,7 @@ class Box:
 BOXES = {
     "the command line": Box(1, "service", "cli"),
     "the worker of gunicorn": Box(
-        2, "service", "gunicorn_conf wsgi draining collecting arrival refusals access_log"
+        2, "service", "gunicorn_conf wsgi draining quickly collecting arrival refusals access_log"
     ),
     "the training job": Box(0, "model", "__main__"),
     "HTTP": Box(2, "service", "web"),

@@ -19,6 +19,7 @@ from service.web import (
     observations,
     openapi,
     predict,
+    quick,
     request_id,
     step,
     v1,
@@ -35,6 +36,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.converters["int"] = Number
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["streetlight"] = services
+    app.extensions["quick"] = quick.quick_door(services)
     measuring.init_app(app)
     request_id.init_app(app)
     errors.init_app(app)
