@@ -19,6 +19,8 @@ from service.collecting import SEND_SECONDS, CollectingWorker
 # How often the parent is shown a sign of life, which is a system call; it waits for 30 s.
 SIGN_SECONDS = 1.0
 
+KEEP, CLOSE = b"Connection: keep-alive\r\n", b"Connection: close\r\n"
+
 
 class QuickWorker(CollectingWorker):
     """The collecting worker, which asks the application for quick answers."""
@@ -49,7 +51,7 @@ class QuickWorker(CollectingWorker):
         began = time.perf_counter()
         if (told := self.quick(data)) is None:
             return False
-        answer = self._head() + told.headers + told.body
+        answer = self._head() + (KEEP if told.keep else CLOSE) + told.headers + told.body
         try:
             gone = conn.sock.send(answer)
         except BlockingIOError:
@@ -57,9 +59,9 @@ class QuickWorker(CollectingWorker):
         if gone < len(answer):
             self._forget(conn)
             future = self.tpool.submit(self._send, conn, answer[gone:])
-            future.add_done_callback(partial(self.method_queue.defer, self._sent, conn))
+            future.add_done_callback(partial(self.method_queue.defer, self._sent, conn, told.keep))
         else:
-            self._await_next(conn)
+            self._go_on(conn, told.keep)
         took = (time.perf_counter() - began) * 1000
         sent = len(told.body)
         self.log.record(told.known, method="POST", uri="/predict", status=200, sent=sent, took=took)
@@ -71,12 +73,14 @@ class QuickWorker(CollectingWorker):
         if now >= self.head_until:
             self.head_until = int(now) + 1
             self.head = (
-                b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: %s\r\nConnection: keep-alive\r\n"
-                % http_date(now).encode()
+                b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: %s\r\n" % http_date(now).encode()
             )
         return self.head
 
-    def _await_next(self, conn: TConn) -> None:
+    def _go_on(self, conn: TConn, keep: bool) -> None:
+        if not keep:
+            self._leave(conn)
+            return
         # To the end of the line: who is first in it leaves first where there are too many.
         self.arriving[conn] = self.arriving.pop(conn, None)
         linger = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
@@ -88,8 +92,8 @@ class QuickWorker(CollectingWorker):
         conn.sock.sendall(rest)
         conn.sock.setblocking(False)
 
-    def _sent(self, conn: TConn, future: Future[None]) -> None:
+    def _sent(self, conn: TConn, keep: bool, future: Future[None]) -> None:
         if future.exception():
             self._close(conn)
         else:
-            self._await_next(conn)
+            self._go_on(conn, keep)

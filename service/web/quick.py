@@ -42,11 +42,12 @@ FIT = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class Answered(NamedTuple):
-    """The headers that are the application's, the body, and what the log is to say."""
+    """The application's headers, the body, what the log is to say; is the connection kept?"""
 
     headers: bytes
     body: bytes
     known: dict[str, Any]
+    keep: bool
 
 
 Quick = Callable[[bytes], Answered | None]
@@ -61,7 +62,7 @@ def quick_door(services: Services) -> Quick:
         began = perf_counter()
         if len(data) > most or not (taken := _taken(data)):
             return None
-        request_id, body = taken
+        request_id, body, keep = taken
         try:
             version = live_version(repository)
             lights = PredictBody.model_validate_json(body).lights
@@ -85,13 +86,13 @@ def quick_door(services: Services) -> Quick:
             # Such as a full disk: the answer is good all the same.
             logger.exception("an answer was not counted")
         known = {"request_id": request_id.decode(), "route": ROUTE, "version": told.version}
-        return Answered(headers, said, known)
+        return Answered(headers, said, known, keep)
 
     return answer
 
 
-def _taken(data: bytes) -> tuple[bytes, bytes] | None:
-    """Return the request id and the body, where `data` is a whole request and a plain one."""
+def _taken(data: bytes) -> tuple[bytes, bytes, bool] | None:
+    """Take a whole request that is plain apart: its id, its body, and is the connection kept?"""
     if not (head := HEAD.match(data)):
         return None
     telling = TELLING.findall(head[0])
@@ -99,9 +100,11 @@ def _taken(data: bytes) -> tuple[bytes, bytes] | None:
     once = len(telling) == len(fields)
     length, host = fields.pop(b"content-length", b""), fields.pop(b"host", b"")
     request_id = fields.pop(b"x-request-id", b"") or uuid.uuid4().hex.encode()
-    keep = fields.pop(b"connection", b"keep-alive").lower() == b"keep-alive"
+    connection = fields.pop(b"connection", b"keep-alive").lower()
     plain = LENGTH.fullmatch(length) and HOST.fullmatch(host) and FIT.fullmatch(request_id)
-    if fields or not (once and keep and plain):
+    if fields or not (once and plain and connection in (b"keep-alive", b"close")):
         return None
     body = data[head.end() :]
-    return (request_id, body) if body and len(body) == int(length) else None
+    if len(body) != int(length) or not body:
+        return None
+    return request_id, body, connection == b"keep-alive"

@@ -77,7 +77,6 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
         *(
             request(more=more)
             for more in (
-                "Connection: close\r\n",
                 "connection: upgrade\r\nUpgrade: h2c\r\n",
                 "Content-Length: 21\r\n",
                 "Content-Encoding: gzip\r\n",
@@ -120,6 +119,17 @@ bodies = st.one_of(
     st.binary(max_size=60),
     st.sampled_from([BODY, b'{"lights":[0.5,-0.0,1]}', b'{"lights":[1e308,1e308,1e308]}']),
 )
+
+
+def test_who_wants_the_connection_closed_gets_the_same_too(shared_server: Server) -> None:
+    said = []
+    for more in ("", THE_USUAL_WAY):
+        with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
+            client.sendall(request(more=f"Connection: close\r\nX-Request-ID: the-same\r\n{more}"))
+            with client.makefile("rb") as file:
+                said.append(re.sub(rb"Date: .*", b"Date", file.read()))
+    assert said[0] == said[1]
+    assert b"\nConnection: close\r\n" in said[0]
 
 
 @settings(max_examples=150, deadline=None)
