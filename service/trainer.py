@@ -24,6 +24,8 @@ from service.retraining import DEFAULT_RECIPE, work_on
 
 POLL_SECONDS = 0.25
 LONGEST_PAUSE = 30.0
+# A prediction doesn't wait for a training to make room: docs/decisions/0015.
+NICE = 10
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ def work(services: Services, parent: int) -> None:
     The job under way goes back into the queue then.
     """
     end = ending()
+    os.nice(NICE)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
 
