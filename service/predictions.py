@@ -131,15 +131,17 @@ def predict(version: Version, lights: Sequence[float]) -> Prediction:
     return Prediction(outcome_name(score), score, version.number)
 
 
-def predict_batch(version: Version, rows: Sequence[Sequence[float]]) -> BatchPrediction:
-    """Answer many light states at once, each to the bit as `predict` would.
+def score_batch(version: Version, rows: Sequence[Sequence[float]] | FloatArray) -> FloatArray:
+    """Score many light states at once, each to the bit as `predict` would.
 
     Raises:
         LightsError: names the first row at fault.
     """
-    check_counts(version, rows, "lights")
-    scores = score_rows(version, np.array(rows, dtype=np.float64), "lights")
-    return BatchPrediction(_decisions(scores), scores.tolist(), version.number)
+    if isinstance(rows, np.ndarray):
+        _check_count(version, rows.shape[1], "lights[0]")
+    else:
+        check_counts(version, rows, "lights")
+    return score_rows(version, np.asarray(rows, dtype=np.float64), "lights")
 
 
 def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) -> None:
@@ -192,11 +194,6 @@ def _turning(flip: Flip | None) -> TurningFlip | None:
     if flip is None:
         return None
     return TurningFlip(flip.light, flip.was, flip.now, outcome_name(flip.score), flip.score)
-
-
-def _decisions(scores: FloatArray) -> list[Outcome]:
-    decisions: list[Outcome] = np.where(scores >= 0.5, "walk", "stop").tolist()
-    return decisions
 
 
 def _check_count(version: Version, count: int, field: str) -> None:

@@ -68,8 +68,14 @@ class QuickWorker(CollectingWorker):
         else:
             self._go_on(conn, told.keep)
         took = (time.perf_counter() - began) * 1000
-        sent = len(told.body)
-        self.log.record(told.known, method="POST", uri="/predict", status=200, sent=sent, took=took)
+        self.log.record(
+            told.known,
+            method="POST",
+            uri=told.known["route"],
+            status=200,
+            sent=len(told.body),
+            took=took,
+        )
         return True
 
     def _head(self) -> bytes:

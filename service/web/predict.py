@@ -4,11 +4,12 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Annotated, TypeVar
 
-from flask import Blueprint
+from flask import Blueprint, Response
 from pydantic import BeforeValidator, FailFast, Field
 
 from model.version import Version
-from service import predictions
+from service import batch_json, predictions
+from service.decoding import bounded
 from service.predictions import (
     BatchPrediction,
     Explanation,
@@ -17,9 +18,9 @@ from service.predictions import (
     live_version,
 )
 from service.web.access import changes_nothing
-from service.web.exchange import Schema, services
+from service.web.exchange import Schema, parse_body, read_body, services
 from service.web.measuring import computed, predicts
-from service.web.operation import operation
+from service.web.operation import Reply, operation
 
 blueprint = Blueprint("predict", __name__)
 
@@ -71,14 +72,16 @@ class BatchBody(Schema):
 @blueprint.post("/predict/batch")
 @changes_nothing
 @predicts
-@operation(raises=[NoLiveVersionError])
-def predict_batch(body: BatchBody) -> BatchPrediction:
+@operation(body=BatchBody, replies={200: Reply(BatchPrediction)}, raises=[NoLiveVersionError])
+def predict_batch() -> Response:
     """Decide for many light states; the answer's columns are in their order."""
+    plain = batch_json.plain_rows(bounded(read_body()))
+    rows = parse_body(BatchBody).lights if plain is None else plain
     version = live_version(services().repository)
     began = perf_counter()
-    told = predictions.predict_batch(version, body.lights)
-    computed(version.number, began, len(body.lights), told.decisions.count("walk"))
-    return told
+    scores = predictions.score_batch(version, rows)
+    computed(version.number, began, len(scores), batch_json.walking(scores))
+    return Response(batch_json.told(scores, version.number), mimetype="application/json")
 
 
 @blueprint.post("/explain")

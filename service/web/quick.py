@@ -1,4 +1,4 @@
-"""The quick door: `POST /predict` answered from the bytes of its request.
+"""The quick door: `POST /predict` and small batches, answered from the bytes of their requests.
 
 Only what is plainly such a request and gets a prediction is answered here, by the same functions
 as in `predict`. Everything else, errors above all, goes the usual way, through gunicorn's parser
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from service import metrics, predictions
+from model.version import Version
+from service import batch_json, metrics, predictions
 from service.bootstrap import Services
 from service.predictions import live_version
 from service.web.exchange import as_json
@@ -21,13 +22,12 @@ from service.web.predict import PredictBody
 
 logger = logging.getLogger(__name__)
 
-ROUTE = "/predict"
-MOST_BYTES = 8192
+MOST_BYTES = 16 * 1024
 
 # A head that can be taken in one way only: plain names, printable values, no line folded.
 HEAD = re.compile(
-    rb"POST /predict HTTP/1\.1\r\n"
-    rb"(?:[A-Za-z0-9-]{1,100}: ?[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\r\n){1,40}\r\n"
+    rb"POST (/predict(?:/batch)?) HTTP/1\.1\r\n"
+    rb"(?:[A-Za-z0-9-]{1,100}:[\x20-\x7e]*\r\n){1,40}\r\n"
 )
 # Those fields that have a say in how a request is framed, decoded or called.
 TELLING = re.compile(
@@ -36,7 +36,7 @@ TELLING = re.compile(
     rb" ?([^\r]*)",
     re.IGNORECASE,
 )
-LENGTH = re.compile(rb"[0-9]{1,4}")
+LENGTH = re.compile(rb"[0-9]{1,5}")
 HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
 FIT = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -62,37 +62,80 @@ def quick_door(services: Services) -> Quick:
         began = perf_counter()
         if len(data) > most or not (taken := _taken(data)):
             return None
-        request_id, body, keep = taken
         try:
             version = live_version(repository)
-            lights = PredictBody.model_validate_json(body).lights
-            asked = perf_counter()
-            told = predictions.predict(version, lights)
+            inferred = (_one if taken.route == "/predict" else _many)(version, taken.body)
         except Exception:  # noqa: BLE001 - it is found, told and logged again on the usual way
             return None
-        computed = perf_counter()
-        said = as_json(told) + b"\n"
+        if inferred is None:
+            return None
         headers = (
             b"Content-Type: application/json\r\nContent-Length: %d\r\nX-Request-ID: %s\r\n\r\n"
-            % (len(said), request_id)
+            % (len(inferred.said), taken.request_id)
         )
         ended = perf_counter()
-        walking = int(told.decision == "walk")
+        phases = (inferred.asked - began, inferred.answered - inferred.asked)
         try:
-            metrics.count_request(ROUTE, "POST", 200, ended - began)
-            phases = (asked - began, computed - asked, ended - computed)
-            metrics.count_inference(told.version, walking, 1 - walking, phases, time.time())
+            metrics.count_request(taken.route, "POST", 200, ended - began)
+            metrics.count_inference(
+                version.number,
+                inferred.walking,
+                inferred.rows - inferred.walking,
+                (*phases, ended - inferred.answered),
+                time.time(),
+            )
         except Exception:
             # Such as a full disk: the answer is good all the same.
             logger.exception("an answer was not counted")
-        known = {"request_id": request_id.decode(), "route": ROUTE, "version": told.version}
-        return Answered(headers, said, known, keep)
+        known = {
+            "request_id": taken.request_id.decode(),
+            "route": taken.route,
+            "version": version.number,
+        }
+        return Answered(headers, inferred.said, known, taken.keep)
 
     return answer
 
 
-def _taken(data: bytes) -> tuple[bytes, bytes, bool] | None:
-    """Take a whole request that is plain apart: its id, its body, and is the connection kept?"""
+class Inferred(NamedTuple):
+    """What the network said, and when it was asked and had answered."""
+
+    said: bytes
+    rows: int
+    walking: int
+    asked: float
+    answered: float
+
+
+def _one(version: Version, body: bytes) -> Inferred:
+    lights = PredictBody.model_validate_json(body).lights
+    asked = perf_counter()
+    told = predictions.predict(version, lights)
+    answered = perf_counter()
+    return Inferred(as_json(told) + b"\n", 1, int(told.decision == "walk"), asked, answered)
+
+
+def _many(version: Version, body: bytes) -> Inferred | None:
+    if (rows := batch_json.plain_rows(body)) is None:
+        return None
+    asked = perf_counter()
+    scores = predictions.score_batch(version, rows)
+    answered = perf_counter()
+    said, walking = batch_json.told(scores, version.number), batch_json.walking(scores)
+    return Inferred(said, len(scores), walking, asked, answered)
+
+
+class Taken(NamedTuple):
+    """What there is in a request; is its connection kept?"""
+
+    route: str
+    request_id: bytes
+    body: bytes
+    keep: bool
+
+
+def _taken(data: bytes) -> Taken | None:
+    """Take a whole request that is plain apart."""
     if not (head := HEAD.match(data)):
         return None
     telling = TELLING.findall(head[0])
@@ -107,4 +150,4 @@ def _taken(data: bytes) -> tuple[bytes, bytes, bool] | None:
     body = data[head.end() :]
     if len(body) != int(length) or not body:
         return None
-    return request_id, body, connection == b"keep-alive"
+    return Taken(head[1].decode(), request_id, body, connection == b"keep-alive")

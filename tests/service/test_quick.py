@@ -19,14 +19,17 @@ from service.web.quick import Answered, quick_door
 from tests.server import DEADLINE, Server, streetlight
 
 BODY = b'{"lights": [1, 0, 1]}'
+ASKED = {"/predict": BODY, "/predict/batch": b'{"lights": [[1, 0, 1], [0, 0, 1], [0, 1, 1]]}'}
 # It changes nothing, but is no field of a plain request.
 THE_USUAL_WAY = "TE: trailers\r\n"
 
 
-def request(body: bytes = BODY, more: str = "", length: int | None = None) -> bytes:
+def request(
+    body: bytes = BODY, more: str = "", length: int | None = None, path: str = "/predict"
+) -> bytes:
     """The bytes of a request, as curl sends it."""
     head = (
-        "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/8.5.0\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/8.5.0\r\n"
         f"{more}Content-Length: {len(body) if length is None else length}\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
     )
@@ -48,7 +51,9 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
         f"Content-Length: {len(told.body)}\r\nX-Request-ID: mine\r\n\r\n".encode() in told.headers
     )
     assert told.known == {"request_id": "mine", "route": "/predict", "version": 1}
-    proxied = "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nCookie: a=b; c\r\n"
+    proxied = (
+        "X-Empty:\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nCookie: a=b; c\r\n"
+    )
     assert re.search(rb"X-Request-ID: [0-9a-f]{32}\r\n", quick(request(more=proxied)).headers)
 
 
@@ -60,8 +65,11 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
         request() + b"P",
         request() + request(),
         request(b""),
-        request(BODY + b" " * 8192),
+        request(BODY + b" " * 16384),
         request(b'{"lights": [1, 0]}'),
+        request(b'{"lights": [[1, 0]]}', path="/predict/batch"),
+        request(b'{"lights": [[1, 0, "1"]]}', path="/predict/batch"),
+        request(path="/predict/"),
         request(b'{"lights": [1, 0, 1], "light": 1}'),
         request(b'{"lights": [1e999, 0, 1]}'),
         request(length=0),
@@ -84,6 +92,10 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
                 "Host: other\r\n",
                 "Transfer-Encoding: chunked\r\n",
                 "X-Request-ID: two words\r\n",
+                "X-Request-ID:  two-spaces\r\n",
+                "X-Request-ID: space-behind \r\n",
+                "Connection: close \r\n",
+                "Connection:\r\n",
                 "X-Request-ID: one\r\nX-Request-ID: two\r\n",
                 THE_USUAL_WAY,
             )
@@ -117,7 +129,9 @@ bodies = st.one_of(
         st.one_of(st.floats(), st.integers(), st.booleans(), st.text(max_size=3)), max_size=4
     ).map(lambda lights: json.dumps({"lights": lights}).encode()),
     st.binary(max_size=60),
-    st.sampled_from([BODY, b'{"lights":[0.5,-0.0,1]}', b'{"lights":[1e308,1e308,1e308]}']),
+    st.sampled_from(
+        [*ASKED.values(), b'{"lights":[0.5,-0.0,1]}', b'{"lights":[1e308,1e308,1e308]}']
+    ),
 )
 
 
@@ -133,16 +147,19 @@ def test_who_wants_the_connection_closed_gets_the_same_too(shared_server: Server
 
 
 @settings(max_examples=150, deadline=None)
-@given(body=bodies)
-def test_both_doors_say_the_same_byte_for_byte(connected: socket.socket, body: bytes) -> None:
+@given(body=bodies, path=st.sampled_from(list(ASKED)))
+def test_both_doors_say_the_same_byte_for_byte(
+    connected: socket.socket, body: bytes, path: str
+) -> None:
     said = []
     for more in ("", THE_USUAL_WAY):
-        connected.sendall(request(body, f"X-Request-ID: the-same\r\n{more}"))
+        connected.sendall(request(body, f"X-Request-ID: the-same\r\n{more}", path=path))
         said += answers(connected, 1)
     assert said[0] == said[1]
 
 
-def test_both_doors_count_and_log_the_same(server: Server) -> None:
+@pytest.mark.parametrize("path", ASKED)
+def test_both_doors_count_and_log_the_same(server: Server, path: str) -> None:
     def counted() -> dict[str, str]:
         lines = server.request("GET", "/metrics").data.decode().splitlines()
         told = dict(line.rsplit(" ", 1) for line in lines if line.startswith("streetlight_"))
@@ -153,7 +170,8 @@ def test_both_doors_count_and_log_the_same(server: Server) -> None:
     logged = []
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         for more in ("", THE_USUAL_WAY):
-            client.sendall(request(more=f"X-Request-ID: door{len(seen)}\r\n{more}"))
+            named = f"{more}X-Request-ID: door{len(seen)}\r\n"
+            client.sendall(request(ASKED[path], named, path=path))
             answers(client, 1)
             text = server.said(f'"door{len(seen)}"')
             line = json.loads(next(li for li in text.splitlines() if f"door{len(seen)}" in li))
@@ -166,7 +184,8 @@ def test_both_doors_count_and_log_the_same(server: Server) -> None:
         for before, after in pairwise(seen)
     )
     assert first == second
-    assert first['streetlight_predictions_total{decision="walk",version="1"}'] == 1
+    walking = first['streetlight_predictions_total{decision="walk",version="1"}']
+    assert walking == {"/predict": 1, "/predict/batch": 2}[path]
 
 
 def test_who_asks_often_and_reads_nothing_gets_every_answer_in_the_end(server: Server) -> None:
