@@ -8,6 +8,8 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
+import numpy as np
+
 MOST_HEAD = 64 * 1024
 PIECE = 64 * 1024
 # From here on a request is large: few may arrive at once, or their bytes would fill the memory.
@@ -33,6 +35,8 @@ class Arrival:
         self.size = 0
         self.over = self.whole = False
         self.rest = b""
+        # A large body whose length is announced, and the buffer it lies in from its first byte on.
+        self.lump: memoryview | None = None
         self.expects = False
         # Of the body: bytes announced so far, and how many until there is something to look at.
         self.body = 0
@@ -73,6 +77,32 @@ class Arrival:
             self.over = True
         elif head.count(b"\n") != head.count(b"\r\n"):
             self.over = True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what comes belongs into `room`, and need not be fed."""
+        return self.body > LARGE and not (self.chunked or self.over)
+
+    def room(self) -> memoryview:
+        """Return where the bytes that come next belong.
+
+        The kernel writes them where they are read in the end: in pieces, they would be copied when
+        they come, when the parser takes them, and when it puts them together.
+        """
+        if self.lump is None:
+            # numpy's memory is not filled with zeros first, and of huge pages where there are any.
+            self.lump = np.empty(self.body, np.uint8).data
+            [head] = self.pieces
+            end = head.find(b"\r\n\r\n") + 4
+            self.lump[: len(head) - end] = head[end:]
+            del head[end:]
+        return self.lump[self.body - self._skip :]
+
+    def fill(self, size: int) -> None:
+        """Take note of what came into `room`."""
+        self.size += size
+        self._skip -= size
+        self.over = self.whole = not self._skip
 
     def taken(self) -> Iterator[bytes]:
         """Give the bytes away, piece by piece."""

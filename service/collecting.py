@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from io import BytesIO
 from itertools import chain
 from selectors import EVENT_READ
 
@@ -21,6 +20,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from service import refusals
 from service.arrival import MOST_HEAD, PIECE, Arrival
+from service.body import Body
 from service.settings import load_settings
 
 # A request has so long to arrive, and a second more for so many bytes that have come; but never
@@ -84,15 +84,20 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
                 if arrival.expects:
                     arrival.expects = False
                     conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-                data = conn.sock.recv(arrival.wanted)
-                if not data:
+                if arrival.has_room:
+                    size = conn.sock.recv_into(arrival.room())
+                    arrival.fill(size)
+                else:
+                    data = conn.sock.recv(arrival.wanted)
+                    if data and not arrival.size and self.answer_at_once(conn, data):
+                        return
+                    size = len(data)
+                    arrival.feed(data)
+                if not size:
                     self._refuse(conn, 400, "the connection ended before the request did")
                     return
-                if not arrival.size and self.answer_at_once(conn, data):
-                    return
-                arrival.feed(data)
                 now = time.monotonic()
-                conn.deadline = min(now + PATIENCE, conn.deadline + len(data) / PACE)
+                conn.deadline = min(now + PATIENCE, conn.deadline + size / PACE)
         except BlockingIOError:
             self._poll(conn, self._collect)
             return
@@ -123,12 +128,18 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         arrival: Arrival = conn.arrival
         if not arrival.whole:
             req.force_close()
-        if arrival.chunked or not arrival.whole:
+        if arrival.lump is not None:
+            req.body, arrival.lump = Body(arrival.lump), None
+        elif arrival.chunked or not arrival.whole:
             self._unchunk(req, arrival)
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError as error:
             raise BrokenPipeError(errno.EPIPE, "the client doesn't read") from error
+        finally:
+            # Werkzeug's request and its environment hold each other, and so would they the body.
+            if isinstance(req.body, Body):
+                req.body.forget()
 
     def _unchunk(self, req: Request, arrival: Arrival) -> None:
         """Let the application see a body of known length, or only that it is too large."""
@@ -144,7 +155,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
             if not arrival.whole:
                 raise refusals.UnfitCodingError
             length = len(body)
-        req.body = BytesIO(body)
+        req.body = Body(body)
         framing = ("TRANSFER-ENCODING", "CONTENT-LENGTH")
         kept = [header for header in req.headers if header[0] not in framing]
         req.headers = [*kept, ("CONTENT-LENGTH", str(length))]
@@ -211,6 +222,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         self._forget(conn)
         self.large.discard(conn)
         conn.arrival.pieces.clear()
+        conn.arrival.lump = None
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)

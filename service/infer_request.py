@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from model.dataset import FloatArray
 from service import tensors
+from service.body import Buffer
 from service.decoding import decode
 from service.tensors import DTYPES, TensorError
 from service.validation import FieldError, Problem, problems
@@ -92,7 +93,7 @@ class InferRequest:
     binary: bool = False
 
 
-def parse(body: bytes, header_length: str | None, light_count: int) -> InferRequest:
+def parse(body: Buffer, header_length: str | None, light_count: int) -> InferRequest:
     """Understand a request.
 
     Args:
@@ -108,7 +109,7 @@ def parse(body: bytes, header_length: str | None, light_count: int) -> InferRequ
     if length == 0 and header_length is not None:
         return _parse_raw(body, light_count)
     try:
-        request = InferBody.model_validate(decode(body[:length]))
+        request = InferBody.model_validate(decode(bytes(body[:length])))
     except ValidationError as error:
         raise FieldError(Problem("", "; ".join(map(str, problems(error))))) from None
     for name in request.parameters.model_extra or {}:
@@ -131,7 +132,7 @@ def _header_length(header: str | None, size: int) -> int:
     return int(header)
 
 
-def _parse_raw(body: bytes, light_count: int) -> InferRequest:
+def _parse_raw(body: Buffer, light_count: int) -> InferRequest:
     row = light_count * 8
     if not body or len(body) % row:
         message = f"expected rows of {light_count} FP64, {row} bytes each, got {len(body)} bytes"

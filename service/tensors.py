@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.dataset import FloatArray
-
-Buffer = bytes | memoryview
+from service.body import Buffer
 
 DTYPES = {
     "BOOL": "?",

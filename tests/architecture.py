@@ -44,7 +44,7 @@ BOXES = {
         2,
         "service",
         "predictions versions comparison promotion_gate verification stepping "
-        "infer_request infer_answer tensors decoding batch_json",
+        "infer_request infer_answer tensors decoding batch_json body",
     ),
     "the ledger": Box(2, "service", "observations recording idempotency"),
     "validation": Box(3, "service", "validation"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from service.body import Buffer
 from service.validation import FieldError, Problem
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class UnknownEncodingError(UnsupportedMediaType):
         return [*super().get_headers(environ, scope), accepted]
 
 
-def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+def decompress(body: Buffer, encoding: str, limit: int) -> Buffer:
     """Return `body` as it was before `encoding`; what would exceed `limit` is never made.
 
     Raises:

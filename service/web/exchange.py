@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
+from service.body import Body, Buffer
 from service.bootstrap import Services
 from service.decoding import bounded, decode
 from service.idempotency import Replayed
@@ -97,13 +98,23 @@ def read_body() -> bytes:
 
 
 def read_bytes() -> bytes:
-    """Return the request's body, decompressed.
+    """Return the request's body, decompressed; raises as `read_buffer`."""
+    return bytes(read_buffer())
+
+
+def read_buffer() -> Buffer:
+    """Return the request's body, decompressed, without a copy where it came whole.
 
     Raises:
         RequestEntityTooLarge: it is larger than the settings allow, before or after.
         FieldError, UnsupportedMediaType: it can't be decompressed.
     """
-    body, limit = request.get_data(), request.max_content_length or 0
+    stream, limit = request.environ["wsgi.input"], request.max_content_length or 0
+    body: Buffer
+    if isinstance(stream, Body) and request.content_length == len(stream.data) <= limit:
+        body = stream.data
+    else:
+        body = request.get_data()
     if request.content_length is None and len(body) >= limit:
         # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
         raise RequestEntityTooLarge

@@ -14,7 +14,7 @@ from service import infer_answer, infer_request
 from service.predictions import live_version
 from service.web.access import changes_nothing
 from service.web.compression import compressed
-from service.web.exchange import answer, read_bytes, services
+from service.web.exchange import answer, read_buffer, services
 from service.web.measuring import predicts
 from service.web.protocols import scored, version_of
 
@@ -119,7 +119,7 @@ def infer(model: str, version: str | None = None) -> Response:
     """Decide for the light states in the tensor `lights`."""
     found = version_of(model, version)
     header, lights = request.headers.get(HEADER_LENGTH), found.network.light_count
-    asked = infer_request.parse(read_bytes(), header, lights)
+    asked = infer_request.parse(read_buffer(), header, lights)
     scores = scored(found, asked.lights, infer_request.INPUT)
     told = infer_answer.render(asked, scores, model, found.number)
     if told.binary is None:

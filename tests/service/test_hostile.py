@@ -203,6 +203,23 @@ def test_a_request_may_come_byte_by_byte_and_several_at_once(target: Server) -> 
                 assert answer_from(file)[1]["decision"] == "walk"
 
 
+def test_a_large_body_may_come_in_pieces_with_the_next_request_behind_it(target: Server) -> None:
+    rows = [[1, 0, 1]] * 59_999 + [[0, 0, 1]]
+    large = as_body("/predict/batch", json.dumps({"lights": rows}).encode())
+    with connect(target) as client, client.makefile("rb") as file:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for begin in (1, 60, len(large) - 10):
+            client.sendall(large[:begin])
+            time.sleep(0.05)
+            client.sendall(large[begin:] + WHOLE)
+            assert answer_from(file)[1]["decisions"] == ["walk"] * 59_999 + ["stop"]
+            assert answer_from(file)[1]["decision"] == "walk"
+        # Not read by who answers it, and still not taken for what comes next.
+        client.sendall(large.replace(b"/predict/batch", b"/no-such-route") + WHOLE)
+        assert answer_from(file)[0] == 404
+        assert answer_from(file)[1]["decision"] == "walk"
+
+
 def test_a_client_that_waits_for_100_continue_is_told_to_go_on(target: Server) -> None:
     with connect(target) as client:
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
