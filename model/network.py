@@ -24,8 +24,8 @@ Columns = list[list[float]]
 
 # Rows worked on at a time: their layers stay in the processor's cache, and memory stays bounded.
 BLOCK = 2048
-# Layers up to this width are scored node by node, so that numpy runs along the rows, which are
-# many, and not along the nodes, which are few: docs/decisions/0016.
+# Networks with layers up to this width are narrow. They are scored node by node, so that numpy runs
+# along the rows, which are many, and not along the nodes, which are few: docs/decisions/0016.
 NARROW = 16
 
 
@@ -90,6 +90,11 @@ def forward_of_row(weights: Sequence[Columns], layer_0: Row, activation: Activat
 def weight_names(matrices: int) -> list[str]:
     """Return the lab's names of that many weight matrices: `weights_0_1`, `weights_1_2` and on."""
     return [f"weights_{d}_{d + 1}" for d in range(matrices)]
+
+
+def is_wide(weights: Sequence[FloatArray]) -> bool:
+    """Say whether any layer has more nodes than are best worked on one by one."""
+    return max(map(len, weights)) > NARROW
 
 
 def blocks(rows: int, most: int = BLOCK) -> Iterator[slice]:
@@ -167,9 +172,9 @@ class Network:
         A light so large that the arithmetic overflows gives inf or NaN, not an exception.
         """
         scores = np.empty(len(lights))
-        narrow = max(map(len, self.weights)) <= NARROW
-        order: Order = "F" if narrow else "C"
-        most = 4 * BLOCK if narrow else BLOCK
+        wide = is_wide(self.weights)
+        order: Order = "C" if wide else "F"
+        most = BLOCK if wide else 4 * BLOCK
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(lights), most):
                 layer_0 = lights[block] / self.scale

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.dataset import FloatArray
-from model.descent import backpropagate, pass_by_rows
+from model.descent import backpropagate, pass_by_batches
 from model.network import Network
 
 
@@ -53,16 +53,15 @@ def step(
     Raises:
         ValueError: the weights would no longer be finite.
     """
-    columns = [list(matrix) for matrix in network.columns]
-    layer_0 = [light / network.scale for light in lights]
+    weights = [matrix.copy() for matrix in network.weights]
+    layer_0, outcome = np.array([lights]) / network.scale, np.array([walk_vs_stop])
     with np.errstate(over="ignore", invalid="ignore"):
-        layers, deltas = backpropagate(
-            network.weights, np.array([layer_0]), np.array([walk_vs_stop]), network.activation
-        )
-        error = pass_by_rows(
-            columns,
-            [layer_0],
-            [walk_vs_stop],
+        layers, deltas = backpropagate(network.weights, layer_0, outcome, network.activation)
+        error = pass_by_batches(
+            weights,
+            layer_0,
+            outcome,
+            batch_size=1,
             alpha=alpha,
             weight_decay=weight_decay,
             activation=network.activation,
@@ -76,5 +75,5 @@ def step(
         [delta[0].tolist() for delta in deltas],
         weight_deltas,
         error,
-        Network(tuple(np.array(m).T for m in columns), network.activation, network.scale),
+        Network(tuple(weights), network.activation, network.scale),
     )

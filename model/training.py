@@ -12,9 +12,10 @@ from typing import TypedDict
 import numpy as np
 
 from model.dataset import Dataset, FloatArray
-from model.descent import pass_by_batches, pass_by_rows
-from model.network import Activation, Network
+from model.descent import pass_by_batches
+from model.network import Activation, Network, is_wide
 from model.recipe import Recipe
+from model.unrolled import pass_by_rows
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -132,7 +133,7 @@ def _prepare(
     step = _Step(
         alpha=recipe.alpha, weight_decay=recipe.weight_decay, activation=network.activation
     )
-    if recipe.batch_size == 1:
+    if recipe.batch_size == 1 and not is_wide(network.weights):
         columns = [list(matrix) for matrix in network.columns]
         rows, outcomes = layer_0.tolist(), dataset.walk_vs_stop.tolist()
         return (

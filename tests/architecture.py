@@ -52,7 +52,7 @@ BOXES = {
     "the model repository": Box(
         0, "model", "repository version manifest live_link promotions replay"
     ),
-    "learning": Box(0, "model", "training descent step recipe explanation report"),
+    "learning": Box(0, "model", "training descent wide unrolled step recipe explanation report"),
     "the network": Box(0, "model", "network dataset csvfile"),
 }
 
