@@ -10,9 +10,10 @@ rows, plain floats and arrays, this machine and the next give the same score bit
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from model.dataset import FloatArray
 
@@ -166,8 +167,8 @@ class Network:
         """
         return forward(self.weights, lights / self.scale, self.activation)
 
-    def scores(self, lights: FloatArray) -> FloatArray:
-        """Return the scores, shape (rows,), of `lights`, shape (rows, lights).
+    def scores(self, lights: npt.NDArray[Any]) -> FloatArray:
+        """Return the scores, shape (rows,), of `lights`, shape (rows, lights), of any real type.
 
         A light so large that the arithmetic overflows gives inf or NaN, not an exception.
         """
@@ -177,7 +178,8 @@ class Network:
         most = BLOCK if wide else 4 * BLOCK
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(lights), most):
-                layer_0 = lights[block] / self.scale
+                # Whatever numbers they are, they become doubles here, few at a time.
+                layer_0 = np.divide(lights[block], self.scale, dtype=np.float64)
                 layers = forward(self.weights, layer_0, self.activation, order)
                 scores[block] = layers[-1][:, 0]
         return scores

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from model.dataset import FloatArray
 from service import tensors
 from service.body import Buffer
 from service.decoding import decode
@@ -87,7 +87,7 @@ class InferBody(Part):
 class InferRequest:
     """A request that has been understood: light states, and the outputs that are wanted of them."""
 
-    lights: FloatArray
+    lights: npt.NDArray[Any]
     outputs: list[Wanted]
     id: str | None = None
     binary: bool = False
@@ -144,7 +144,7 @@ def _parse_raw(body: Buffer, light_count: int) -> InferRequest:
 
 def _lights(
     inputs: list[Input], binary: memoryview, has_header: bool, light_count: int
-) -> FloatArray:
+) -> npt.NDArray[Any]:
     names = [tensor.name for tensor in inputs]
     if names != [INPUT]:
         raise FieldError(Problem("inputs", f"expected one, named {INPUT!r}, got {str(names)[:80]}"))
@@ -175,7 +175,7 @@ def _lights(
         raise FieldError(Problem(INPUT, str(error))) from None
 
 
-def _finite(lights: FloatArray) -> FloatArray:
+def _finite(lights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     finite = np.isfinite(lights)
     if not finite.all():
         at = int(finite.argmin())

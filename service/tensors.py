@@ -91,8 +91,10 @@ def _leaves(data: object, rank: int) -> list[Any]:
     return leaves
 
 
-def from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> FloatArray:
-    """Return packed numbers as an array of that shape; FP64 as they lie, without copying.
+def from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Return packed numbers as an array of that shape and type, as they lie, without copying.
+
+    BF16 becomes FP32, and BOOL UINT8.
 
     Raises:
         TensorError: not as many bytes as datatype and shape say, or a BOOL that is neither 0 nor 1.
@@ -106,7 +108,7 @@ def from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> FloatArray:
         raise TensorError("data: expected bytes of 0 or 1 for BOOL")
     if datatype == "BF16":
         packed = (packed.astype("<u4") << 16).view("<f4")
-    return packed.astype(np.float64, copy=False).reshape(shape)
+    return packed.reshape(shape)
 
 
 def texts_to_bytes(texts: Sequence[str]) -> bytes:
