@@ -52,6 +52,11 @@ class Arrival:
         return max(self.size, self.body) > LARGE
 
     @property
+    def small(self) -> bool:
+        """Whether it is whole, in one piece, and nothing came behind it."""
+        return self.whole and len(self.pieces) == 1 and not self.rest
+
+    @property
     def wanted(self) -> int:
         """How many bytes to read at once: what is missing, and of what may follow a little."""
         return max(PIECE, min(self._skip, 16 * PIECE))

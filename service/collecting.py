@@ -84,15 +84,8 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
                 if arrival.expects:
                     arrival.expects = False
                     conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-                if arrival.has_room:
-                    size = conn.sock.recv_into(arrival.room())
-                    arrival.fill(size)
-                else:
-                    data = conn.sock.recv(arrival.wanted)
-                    if data and not arrival.size and self.answer_at_once(conn, data):
-                        return
-                    size = len(data)
-                    arrival.feed(data)
+                if (size := self._receive(conn)) is None:
+                    return
                 if not size:
                     self._refuse(conn, 400, "the connection ended before the request did")
                     return
@@ -108,6 +101,24 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no ty
         conn.data_ready = True
         conn.parser = http.get_parser(self.cfg, arrival.taken(), conn.client)
         super().enqueue_req(conn)
+
+    def _receive(self, conn: TConn) -> int | None:
+        """Take what came, and return how many bytes; or `None`, if the request is answered."""
+        arrival: Arrival = conn.arrival
+        if arrival.has_room:
+            size: int = conn.sock.recv_into(arrival.room())
+            arrival.fill(size)
+            return size
+        data = conn.sock.recv(arrival.wanted)
+        if data and not arrival.size and self.answer_at_once(conn, data):
+            return None
+        arrival.feed(data)
+        # Many clients send a head and its body apart.
+        apart = arrival.small and arrival.size > len(data)
+        if apart and self.answer_at_once(conn, bytes(arrival.pieces[0])):
+            conn.arrival = Arrival(self.most_body)
+            return None
+        return len(data)
 
     def answer_at_once(self, _conn: TConn, _data: bytes) -> bool:
         """Answer what needs no thread, if `data` is such a request; see `quickly`."""

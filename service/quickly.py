@@ -71,7 +71,7 @@ class QuickWorker(CollectingWorker):
         self.log.record(
             told.known,
             method="POST",
-            uri=told.known["route"],
+            uri=told.uri,
             status=200,
             sent=len(told.body),
             took=took,

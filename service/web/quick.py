@@ -1,8 +1,8 @@
-"""The quick door: `POST /predict` and small batches, answered from the bytes of their requests.
+"""The quick door: predictions for a few light states, answered from the bytes of their requests.
 
 Only what is plainly such a request and gets a prediction is answered here, by the same functions
-as in `predict`. Everything else, errors above all, goes the usual way, through gunicorn's parser
-and Flask; what is said there is what is said here, byte for byte.
+as in `predict` and `v2`. Everything else, errors above all, goes the usual way, through gunicorn's
+parser and Flask; what is said there is what is said here, byte for byte.
 """
 
 import logging
@@ -10,11 +10,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from model.version import Version
-from service import batch_json, metrics, predictions
+from service import batch_json, infer_answer, infer_request, metrics, predictions
 from service.bootstrap import Services
 from service.predictions import live_version
 from service.web.exchange import as_json
@@ -23,21 +24,25 @@ from service.web.predict import PredictBody
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 16 * 1024
+# Packed numbers take no time to read.
+MOST_PACKED = 64 * 1024
 
 # A head that can be taken in one way only: plain names, printable values, no line folded.
 HEAD = re.compile(
-    rb"POST (/predict(?:/batch)?) HTTP/1\.1\r\n"
+    rb"POST (/[A-Za-z0-9/_.-]{1,200}) HTTP/1\.1\r\n"
     rb"(?:[A-Za-z0-9-]{1,100}:[\x20-\x7e]*\r\n){1,40}\r\n"
 )
 # Those fields that have a say in how a request is framed, decoded or called.
 TELLING = re.compile(
     rb"\n(content-length|content-encoding|transfer-encoding|te|trailer|connection|keep-alive|expect|"
-    rb"proxy-connection|upgrade|http2-settings|host|x-request-id|x-forwarded-(?:protocol|ssl)):"
+    rb"proxy-connection|upgrade|http2-settings|host|x-request-id|x-forwarded-(?:protocol|ssl)|"
+    rb"accept-encoding|inference-header-content-length):"
     rb" ?([^\r]*)",
     re.IGNORECASE,
 )
 LENGTH = re.compile(rb"[0-9]{1,5}")
 HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
+VARY = b"Vary: Accept-Encoding\r\n"
 FIT = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -46,6 +51,7 @@ class Answered(NamedTuple):
 
     headers: bytes
     body: bytes
+    uri: str
     known: dict[str, Any]
     keep: bool
 
@@ -53,30 +59,54 @@ class Answered(NamedTuple):
 Quick = Callable[[bytes], Answered | None]
 
 
+class Inferred(NamedTuple):
+    """What is said of the network's answer, how it is counted, and when it was asked and had."""
+
+    headers: bytes
+    said: bytes
+    rows: int
+    walking: int
+    asked: float
+    answered: float
+
+
+class Taken(NamedTuple):
+    """What there is in a request; is its connection kept?"""
+
+    path: str
+    request_id: bytes
+    body: bytes
+    header_length: str | None
+    keep: bool
+
+
 def quick_door(services: Services) -> Quick:
     """Return what answers a request, or `None` for what is to go the usual way."""
-    repository = services.repository
-    most = min(MOST_BYTES, services.settings.max_body_bytes)
+    repository, model = services.repository, services.settings.model_name
+    most = min(MOST_PACKED, services.settings.max_body_bytes)
+    doors: dict[str, tuple[str, Callable[[Version, Taken], Inferred | None]]] = {
+        "/predict": ("/predict", _one),
+        "/predict/batch": ("/predict/batch", _many),
+        f"/v2/models/{model}/infer": ("/v2/models/<model>/infer", partial(_tensors, model)),
+    }
 
     def answer(data: bytes) -> Answered | None:
         began = perf_counter()
-        if len(data) > most or not (taken := _taken(data)):
+        if len(data) > most or not (taken := _taken(data)) or taken.path not in doors:
             return None
+        route, infer = doors[taken.path]
         try:
             version = live_version(repository)
-            inferred = (_one if taken.route == "/predict" else _many)(version, taken.body)
+            inferred = infer(version, taken)
         except Exception:  # noqa: BLE001 - it is found, told and logged again on the usual way
             return None
         if inferred is None:
             return None
-        headers = (
-            b"Content-Type: application/json\r\nContent-Length: %d\r\nX-Request-ID: %s\r\n\r\n"
-            % (len(inferred.said), taken.request_id)
-        )
+        headers = b"%sX-Request-ID: %s\r\n\r\n" % (inferred.headers, taken.request_id)
         ended = perf_counter()
         phases = (inferred.asked - began, inferred.answered - inferred.asked)
         try:
-            metrics.count_request(taken.route, "POST", 200, ended - began)
+            metrics.count_request(route, "POST", 200, ended - began)
             metrics.count_inference(
                 version.number,
                 inferred.walking,
@@ -89,49 +119,54 @@ def quick_door(services: Services) -> Quick:
             logger.exception("an answer was not counted")
         known = {
             "request_id": taken.request_id.decode(),
-            "route": taken.route,
+            "route": route,
             "version": version.number,
         }
-        return Answered(headers, inferred.said, known, taken.keep)
+        return Answered(headers, inferred.said, taken.path, known, taken.keep)
 
     return answer
 
 
-class Inferred(NamedTuple):
-    """What the network said, and when it was asked and had answered."""
-
-    said: bytes
-    rows: int
-    walking: int
-    asked: float
-    answered: float
+def _headers(kind: bytes, size: int, more: bytes = b"") -> bytes:
+    return b"Content-Type: application/%s\r\nContent-Length: %d\r\n%s" % (kind, size, more)
 
 
-def _one(version: Version, body: bytes) -> Inferred:
-    lights = PredictBody.model_validate_json(body).lights
+def _one(version: Version, taken: Taken) -> Inferred | None:
+    if len(taken.body) > MOST_BYTES:
+        return None
+    lights = PredictBody.model_validate_json(taken.body).lights
     asked = perf_counter()
     told = predictions.predict(version, lights)
     answered = perf_counter()
-    return Inferred(as_json(told) + b"\n", 1, int(told.decision == "walk"), asked, answered)
+    said, walking = as_json(told) + b"\n", int(told.decision == "walk")
+    return Inferred(_headers(b"json", len(said)), said, 1, walking, asked, answered)
 
 
-def _many(version: Version, body: bytes) -> Inferred | None:
-    if (rows := batch_json.plain_rows(body)) is None:
+def _many(version: Version, taken: Taken) -> Inferred | None:
+    if len(taken.body) > MOST_BYTES or (rows := batch_json.plain_rows(taken.body)) is None:
         return None
     asked = perf_counter()
     scores = predictions.score_batch(version, rows)
     answered = perf_counter()
     said, walking = batch_json.told(scores, version.number), batch_json.walking(scores)
-    return Inferred(said, len(scores), walking, asked, answered)
+    return Inferred(_headers(b"json", len(said)), said, len(scores), walking, asked, answered)
 
 
-class Taken(NamedTuple):
-    """What there is in a request; is its connection kept?"""
-
-    route: str
-    request_id: bytes
-    body: bytes
-    keep: bool
+def _tensors(model: str, version: Version, taken: Taken) -> Inferred | None:
+    if taken.header_length is None and len(taken.body) > MOST_BYTES:
+        return None
+    request = infer_request.parse(taken.body, taken.header_length, version.network.light_count)
+    asked = perf_counter()
+    scores = predictions.score_rows(version, request.lights, infer_request.INPUT)
+    answered = perf_counter()
+    told = infer_answer.render(request, scores, model, version.number)
+    said = b"".join([told.header, *(told.binary or ())])
+    if told.binary is None:
+        headers = _headers(b"json", len(said), VARY)
+    else:
+        length = b"Inference-Header-Content-Length: %d\r\n" % len(told.header)
+        headers = _headers(b"octet-stream", len(said), length + VARY)
+    return Inferred(headers, said, len(scores), batch_json.walking(scores), asked, answered)
 
 
 def _taken(data: bytes) -> Taken | None:
@@ -144,10 +179,14 @@ def _taken(data: bytes) -> Taken | None:
     length, host = fields.pop(b"content-length", b""), fields.pop(b"host", b"")
     request_id = fields.pop(b"x-request-id", b"") or uuid.uuid4().hex.encode()
     connection = fields.pop(b"connection", b"keep-alive").lower()
+    header_length, path = fields.pop(b"inference-header-content-length", None), head[1].decode()
+    if path.startswith("/predict"):
+        fields.pop(b"accept-encoding", None)  # their answers are never compressed
     plain = LENGTH.fullmatch(length) and HOST.fullmatch(host) and FIT.fullmatch(request_id)
     if fields or not (once and plain and connection in (b"keep-alive", b"close")):
         return None
     body = data[head.end() :]
     if len(body) != int(length) or not body:
         return None
-    return Taken(head[1].decode(), request_id, body, connection == b"keep-alive")
+    told = None if header_length is None else header_length.decode("latin-1")
+    return Taken(path, request_id, body, told, connection == b"keep-alive")

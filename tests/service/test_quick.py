@@ -9,17 +9,25 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.bootstrap import bootstrap
 from service.settings import Settings
+from service.tensors import DTYPES
 from service.web.quick import Answered, quick_door
 from tests.server import DEADLINE, Server, streetlight
 
 BODY = b'{"lights": [1, 0, 1]}'
-ASKED = {"/predict": BODY, "/predict/batch": b'{"lights": [[1, 0, 1], [0, 0, 1], [0, 1, 1]]}'}
+INFER = "/v2/models/streetlight/infer"
+ASKED = {
+    "/predict": BODY,
+    "/predict/batch": b'{"lights": [[1, 0, 1], [0, 0, 1], [0, 1, 1]]}',
+    INFER: b'{"inputs": [{"name": "lights", "shape": [2, 3], "datatype": "FP64",'
+    b' "data": [1, 0, 1, 0, 0, 1]}]}',
+}
 # It changes nothing, but is no field of a plain request.
 THE_USUAL_WAY = "TE: trailers\r\n"
 
@@ -34,6 +42,16 @@ def request(
         "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
     )
     return head.encode("latin-1") + body
+
+
+def packed(datatype: str = "FP64") -> tuple[bytes, str]:
+    """The body that asks for two rows in binary, and the header that says where they begin."""
+    numbers = np.array([1, 0, 1, 0, 0, 1]).astype(DTYPES[datatype]).tobytes()
+    tensor: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
+    tensor["parameters"] = {"binary_data_size": len(numbers)}
+    outputs = [{"name": "score", "parameters": {"binary_data": True}}, {"name": "decision"}]
+    head = json.dumps({"inputs": [tensor], "outputs": outputs}).encode()
+    return head + numbers, f"Inference-Header-Content-Length: {len(head)}\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +88,13 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
         request(b'{"lights": [[1, 0]]}', path="/predict/batch"),
         request(b'{"lights": [[1, 0, "1"]]}', path="/predict/batch"),
         request(path="/predict/"),
+        request(ASKED[INFER], path="/v2/models/other/infer"),
+        request(ASKED[INFER], path="/v2/models/streetlight/versions/1/infer"),
+        request(ASKED[INFER], "Accept-Encoding: gzip\r\n", path=INFER),
+        request(ASKED[INFER] + b" " * 16384, path=INFER),
+        request(packed()[0], path=INFER),
+        request(packed()[0], "Inference-Header-Content-Length: 9\r\n", path=INFER),
+        request(*packed(), path="/predict"),
         request(b'{"lights": [1, 0, 1], "light": 1}'),
         request(b'{"lights": [1e999, 0, 1]}'),
         request(length=0),
@@ -146,6 +171,34 @@ def test_who_wants_the_connection_closed_gets_the_same_too(shared_server: Server
     assert b"\nConnection: close\r\n" in said[0]
 
 
+@pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT8", "BOOL", "BF16"])
+def test_both_doors_say_the_same_of_packed_numbers(
+    connected: socket.socket, quick: Any, datatype: str
+) -> None:
+    body, length = packed(datatype)
+    assert quick(request(body, length, path=INFER)).known["route"] == "/v2/models/<model>/infer"
+    said = []
+    for more in ("", THE_USUAL_WAY):
+        connected.sendall(request(body, f"X-Request-ID: the-same\r\n{length}{more}", path=INFER))
+        said += answers(connected, 1)
+    assert said[0] == said[1]
+    assert b"octet-stream" in said[0]
+
+
+def test_a_head_and_its_body_may_come_apart(
+    connected: socket.socket, shared_server: Server
+) -> None:
+    whole = request(more="X-Request-ID: the-same\r\n")
+    connected.sendall(whole)
+    [at_once] = answers(connected, 1)
+    for cut in (whole.index(b"\r\n\r\n") + 4, 10, len(whole) - 1):
+        connected.sendall(whole[:cut])
+        # It has come when somebody else, who came later, is answered.
+        shared_server.get("/livez")
+        connected.sendall(whole[cut:])
+        assert answers(connected, 1) == [at_once]
+
+
 @settings(max_examples=150, deadline=None)
 @given(body=bodies, path=st.sampled_from(list(ASKED)))
 def test_both_doors_say_the_same_byte_for_byte(
@@ -185,7 +238,7 @@ def test_both_doors_count_and_log_the_same(server: Server, path: str) -> None:
     )
     assert first == second
     walking = first['streetlight_predictions_total{decision="walk",version="1"}']
-    assert walking == {"/predict": 1, "/predict/batch": 2}[path]
+    assert walking == {"/predict": 1, "/predict/batch": 2, INFER: 1}[path]
 
 
 def test_who_asks_often_and_reads_nothing_gets_every_answer_in_the_end(server: Server) -> None:
