@@ -68,9 +68,9 @@ lock: $(DEVELOPED) ## Write the lock files anew, with the newest versions
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
 	$(COMPILE) --group build --output-file requirements-build.lock
 
-bench: $(DEVELOPED) ## Measure, side by side, what the documentation claims
-	$(BIN)/python -m benchmarks
+bench: $(DEVELOPED) ## Measure ourselves and others, side by side; ONLY=serving names some
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
 
 clean: ## Remove the environment and everything generated; data/ stays
-	rm -rf $(VENV) build *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench build *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

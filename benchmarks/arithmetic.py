@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import results
+from benchmarks.results import Table
 from model.dataset import LAB
-from model.descent import pass_by_batches, pass_by_rows
+from model.descent import pass_by_batches
 from model.manifest import Origin
 from model.network import forward
 from model.recipe import Recipe
 from model.repository import ModelRepository
 from model.training import fit, initial_network
+from model.unrolled import pass_by_rows
 
 ROWS = 1_000_000
 
@@ -24,12 +27,15 @@ def seconds(work: Callable[[], object], repeat: int = 5) -> float:
     return min(timer.repeat(repeat, number)) / number
 
 
+rows: list[list[str]] = []
+
+
 def compare(
     what: str, ours: Callable[[], object], other: str, theirs: Callable[[], object]
 ) -> None:
-    """Print both times, and the ratio of the other to ours."""
+    """Add both times to the table, and the ratio of the other to ours."""
     a, b = seconds(ours), seconds(theirs)
-    print(f"{what:<44} {a * 1e6:>12.1f} us   {other}: {b * 1e6:>12.1f} us   ratio {b / a:.2f}")
+    rows.append([what, f"{a * 1e6:,.1f}", other, f"{b * 1e6:,.1f}", f"{b / a:.2f}"])
 
 
 def main(folder: Path) -> None:
@@ -37,11 +43,11 @@ def main(folder: Path) -> None:
     network = fit(LAB, Recipe()).network
     step = {"alpha": 0.2, "weight_decay": 0.0}
     columns = [list(matrix) for matrix in network.columns]
-    rows, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
+    states, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
     arrays = [matrix.copy() for matrix in initial_network(LAB, Recipe(), 1).weights]
     compare(
         "stochastic pass over the lab, plain floats",
-        lambda: pass_by_rows(columns, rows, outcomes, activation="relu", **step),
+        lambda: pass_by_rows(columns, states, outcomes, activation="relu", **step),
         "numpy",
         lambda: pass_by_batches(
             arrays, LAB.lights, LAB.walk_vs_stop, batch_size=1, activation="relu", **step
@@ -79,3 +85,6 @@ def main(folder: Path) -> None:
         "at once",
         lambda: forward(network.weights, lights, "relu"),
     )
+    header = ["", "us", "the alternative", "us", "ratio"]
+    said = "Choices that were made for speed, or in spite of it; the least of five repeats each."
+    results.write("arithmetic", "Arithmetic", said, [Table("Alternatives", header, rows)])

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import urllib3
 
+from benchmarks import results
+from benchmarks.process_tree import peak
+from benchmarks.results import Table
 from tests.server import STREETLIGHT, Server, environment
 
 ROWS = 1_000_000
@@ -20,16 +23,12 @@ LINES = [
 ]
 
 
+told: list[list[str]] = []
+
+
 def tell(what: str, seconds: float, more: str = "") -> None:
-    """Print a line."""
-    print(f"{what:<40} {seconds:>9.3f} s   {more}".rstrip(), flush=True)
-
-
-def peak(pid: int) -> float:
-    """Return the most memory that a process ever had, in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    lines = dict(line.split(":", 1) for line in status.splitlines())
-    return int(lines["VmHWM"].split()[0]) / 1024
+    """Add a line to the table."""
+    told.append([what, f"{seconds:,.3f}", more])
 
 
 def worker_of(server: Server) -> int:
@@ -123,7 +122,7 @@ def retrain(server: Server) -> None:
 
 
 def main(folder: Path, rows: int = ROWS) -> None:
-    """Import `rows` observations, start a server on them, ask it, and print."""
+    """Import `rows` observations, start a server on them, ask it, write `results/ledger.md`."""
     import_rows(folder, rows)
     with Server(folder, trainer=True) as server:
         get_page(server, "GET /observations, the first page", "/observations")
@@ -132,3 +131,5 @@ def main(folder: Path, rows: int = ROWS) -> None:
         export(server, "jsonl", rows)
         add_one_by_one(server)
         retrain(server)
+    said = f"A ledger of {rows:,} observations, on SQLite, over HTTP and the command line."
+    results.write("ledger", "The ledger", said, [Table("Steps", ["", "s", ""], told)])

@@ -1,61 +1,209 @@
-"""The server: cold start, memory, and what a request costs."""
+"""Predictions, side by side: the same network behind every contender, asked turn by turn."""
 
-import json
+import statistics
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import urllib3
+from benchmarks import bodies, load, process_tree, results
+from benchmarks.contenders import (
+    CONTENDERS,
+    FASTAPI,
+    FLOOR,
+    OUR,
+    Contender,
+    NotInstalledError,
+    Running,
+    running,
+)
+from benchmarks.load import Cost, Load
+from benchmarks.results import Plot, Table
+from tests.server import DEADLINE, Server, streetlight
 
-from tests.server import Server
-
-REQUESTS = 2000
-
-
-def resident(pid: int) -> float:
-    """Return the memory of a process that it shares with nobody, in MiB."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
-    return sum(int(fields[f"Private_{kind}"].split()[0]) for kind in ("Clean", "Dirty")) / 1024
+ROUNDS = 7
+STARTS = 3
+WORKERS = 4
+ROW = [1, 0, 1]
+ONE, MANY, BINARY = "one", "many", "binary"
 
 
-def requests_a_second(server: Server, method: str, path: str, body: bytes | None) -> float:
-    """Return how many requests one after the other get an answer on one connection."""
-    with urllib3.PoolManager(maxsize=1) as pool:
-        start = time.perf_counter()
-        for _ in range(REQUESTS):
-            pool.request(method, server.url + path, body=body).read()
-        return REQUESTS / (time.perf_counter() - start)
+@dataclass(frozen=True)
+class Workload:
+    """What everyone is asked for, and how; `path` is the attribute of a contender that names it."""
+
+    title: str
+    path: str = ONE
+    rows: int = 1
+    connections: int = 1
+    headers: Mapping[str, str] = field(default_factory=dict)
+    changing: bool = False
+    seconds: int = 1
+
+
+KEPT = "One row, one connection kept"
+THOUSAND = "1,000 rows, JSON"
+WORKLOADS = [
+    Workload(KEPT),
+    Workload("One row, 8 connections kept", connections=8),
+    Workload("One row, one connection kept, headers that change", changing=True),
+    Workload("One row, a connection for each", headers={"Connection": "close"}),
+    Workload(THOUSAND, MANY, 1_000),
+    Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
+    Workload("1,000 rows, V2 binary", BINARY, 1_000),
+    Workload("1,000,000 rows, V2 binary", BINARY, 1_000_000, seconds=2),
+]
+
+
+def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | None:
+    """Return how a contender is asked; `None` where it doesn't offer that."""
+    path: str | None = getattr(contender, workload.path)
+    if path is None:
+        return None
+    headers = dict(workload.headers)
+    rows = [ROW] * workload.rows
+    if workload.path == BINARY:
+        body, more = bodies.binary_rows(rows)
+        headers |= more
+    elif workload.path == MANY:
+        body = bodies.many_rows(contender.v2, rows)
+    else:
+        body = bodies.one_row(contender.v2)
+    file = folder / f"{workload.path}-{workload.rows}-{contender.v2}"
+    if not file.exists():
+        file.write_bytes(body)
+    return Load(path, file, workload.connections, headers, workload.changing)
+
+
+def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> dict[str, list[Cost]]:
+    """Put a workload on all servers turn by turn, and return what each turn cost."""
+    loads = {s.contender.name: load_of(s.contender, workload, folder) for s in servers}
+    costs: dict[str, list[Cost]] = {}
+    for turn in range(ROUNDS + 1):
+        for server in servers:
+            asked = loads[server.contender.name]
+            if asked is None:
+                continue
+            cost = load.put(server, asked, workload.seconds)
+            if turn:  # the first warms up
+                costs.setdefault(server.contender.name, []).append(cost)
+    return costs
+
+
+def table(workload: Workload, costs: Mapping[str, list[Cost]]) -> Table:
+    """Return a table, the cheapest first, and those who fail last."""
+    medians = {name: load.median(turns) for name, turns in costs.items()}
+    ours = medians[OUR].cpu
+    rows = []
+    for name, cost in sorted(medians.items(), key=lambda item: (item[1].errors, item[1].cpu)):
+        if cost.errors:
+            rows.append([name, f"{cost.errors} errors", *[""] * (5 if workload.rows > 1 else 4)])
+            continue
+        rows.append(
+            [
+                name,
+                f"{cost.cpu:,.0f}",
+                f"{cost.cpu / ours:.2f}",
+                f"{cost.rate:,.1f}",
+                *([f"{cost.rate * workload.rows:,.0f}"] if workload.rows > 1 else []),
+                f"{cost.p50:.2f}",
+                f"{cost.p99:.2f}",
+            ]
+        )
+    header = ["", "CPU us a request", "against ours", "requests/s"]
+    header += [*(["rows/s"] if workload.rows > 1 else []), "p50 ms", "p99 ms"]
+    return Table(workload.title, header, rows)
+
+
+def goals(costs: Mapping[str, Mapping[str, list[Cost]]]) -> Table:
+    """Return how we stand, as the median over the rounds of the ratio within a round."""
+
+    def ratio(title: str, figure: str, other: str) -> str:
+        turns = zip(costs[title].get(OUR, []), costs[title].get(other, []), strict=False)
+        ratios = [getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in turns]
+        return f"{statistics.median(ratios):.2f}" if ratios else "not measured"
+
+    rows = [
+        ["CPU, against the floor", ratio(KEPT, "cpu", FLOOR), "at most 1.1"],
+        [f"CPU, against {FASTAPI}", ratio(KEPT, "cpu", FASTAPI), "at most 0.7"],
+        ["requests/s, against the same", ratio(KEPT, "rate", FASTAPI), "at least 1.5"],
+        ["p99, against the same", ratio(KEPT, "p99", FASTAPI), "at most 1.0"],
+        ["1,000 rows: rows/s, against the same", ratio(THOUSAND, "rate", FASTAPI), "at least 2.0"],
+    ]
+    return Table("Ratios", ["one row, one connection kept", "ratio", "aim"], rows)
+
+
+def held_by(workers: int, folder: Path) -> float:
+    """Return the memory of our server with that many workers, in MiB, when all are there."""
+    with Server(folder, workers=workers) as server:
+        deadline = time.monotonic() + DEADLINE
+        while server.log.read_text().count("Booting worker") < workers:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"there are no {workers} workers")
+            time.sleep(0.05)
+        for _ in range(100):
+            server.post("/predict", {"lights": ROW})
+        return process_tree.pss(server.process.pid)
+
+
+def starts(usable: Sequence[Contender], after: Mapping[str, float], folder: Path) -> Table:
+    """Start everyone some times, alone, and look how long it takes and what it holds."""
+    rows = []
+    for contender in usable:
+        took, held = [], []
+        for _ in range(STARTS):
+            with running(contender, folder, folder / "start.log") as server:
+                took.append(server.cold_start)
+                held.append(process_tree.pss(server.pid))
+        figures = (statistics.median(took), statistics.median(held), after[contender.name])
+        rows.append([contender.name, f"{figures[0]:.2f}", *(f"{mib:.0f}" for mib in figures[1:])])
+    further = (held_by(WORKERS, folder) - held_by(1, folder)) / (WORKERS - 1)
+    said = (
+        f"Starts: the median of {STARTS}. A further worker of ours holds {further:.1f} MiB "
+        "of its own; the aim is at most 25, and at most 1 s for our start."
+    )
+    header = ["", "start to the first answer, s", "PSS MiB after it", "PSS MiB after all loads"]
+    return Table("Start and memory", header, rows, said)
 
 
 def main(folder: Path) -> None:
-    """Start a server, ask it, and print."""
-    start = time.perf_counter()
-    with Server(folder, workers=2) as server:
-        print(
-            f"cold start, training included, to the first 200   {time.perf_counter() - start:.2f} s"
+    """Measure, and write `results/serving.md`."""
+    if (trained := streetlight("train", data_dir=folder)).returncode:
+        raise RuntimeError(trained.stderr)
+    absent: list[list[str]] = []
+    with ExitStack() as stack:
+        servers = []
+        for contender in CONTENDERS:
+            log = folder / f"{contender.name.replace(' ', '-')}.log"
+            try:
+                servers.append(stack.enter_context(running(contender, folder, log)))
+            except (NotInstalledError, RuntimeError) as error:
+                absent.append([contender.name, str(error)])
+        costs = {}
+        for workload in WORKLOADS:
+            costs[workload.title] = measured(workload, servers, folder)
+            print(table(workload, costs[workload.title]), flush=True)
+        after = {server.contender.name: process_tree.pss(server.pid) for server in servers}
+    usable = [server.contender for server in servers]
+    tables = [goals(costs), *(table(workload, costs[workload.title]) for workload in WORKLOADS)]
+    tables.append(starts(usable, after, folder))
+    if absent:
+        tables.append(Table("Not measured", ["", "why"], absent))
+    plots = [
+        Plot(
+            title,
+            "CPU microseconds a request",
+            bars={n: c.cpu for n, c in medians.items() if not c.errors},
+            marked=OUR,
         )
-    start = time.perf_counter()
-    with Server(folder, workers=2) as server:
-        print(
-            f"start with a version, to the first 200            {time.perf_counter() - start:.2f} s"
-        )
-        body = json.dumps({"lights": [1, 0, 1]}).encode()
-        rates = {
-            "GET /livez": requests_a_second(server, "GET", "/livez", None),
-            "POST /predict": requests_a_second(server, "POST", "/predict", body),
-            "POST /explain": requests_a_second(server, "POST", "/explain", body),
-        }
-        for route, rate in rates.items():
-            ratio = rate / rates["GET /livez"]
-            print(f"{route:<20} {rate:>8.0f} requests/s on one connection   ratio {ratio:.2f}")
-        rows = json.dumps({"lights": [[1, 0, 1]] * 100_000}).encode()
-        start = time.perf_counter()
-        server.post("/predict/batch", rows)
-        rate = 100_000 / (time.perf_counter() - start)
-        print(f"POST /predict/batch  {rate:>8.0f} rows/s, JSON both ways")
-        parent = server.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-        workers = [f"{resident(int(pid)):.0f}" for pid in children.split()]
-        print(
-            f"memory: parent {resident(parent):.0f} MiB, workers {', '.join(workers)} MiB (private)"
-        )
+        for title in (KEPT, "One row, a connection for each", THOUSAND)
+        for medians in [{name: load.median(turns) for name, turns in costs[title].items()}]
+    ]
+    packages = sorted({c.packages for c in CONTENDERS if c.packages})
+    said = (
+        "The same network behind everyone, one worker each, all started at once and asked turn by "
+        f"turn by wrk over loopback; medians of {ROUNDS} rounds. CPU is that of all processes of "
+        f"a server together. {results.peers(*packages)}"
+    )
+    results.write("serving", "Serving, side by side", said, tables, plots)
