@@ -1,22 +1,55 @@
-"""Gradient descent: one pass over the data, in batches.
+"""Gradient descent: one pass over the data, in batches, and which way is taken.
 
-Pure arithmetic on weights that the caller owns and that are changed in place. When to stop, which
-seed to take and what counts as success is in `training`; single rows, in `unrolled`.
+Pure arithmetic. When to stop, which seed to take and what counts as success is in `training`;
+single rows, in `unrolled`; wide networks, in `wide`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
 from model.dataset import FloatArray
-from model.network import (
-    Activation,
-    blocks,
-    forward,
-    is_wide,
-    weighted_sum,
-)
+from model.network import Activation, blocks, forward, is_wide, weighted_sum
+from model.unrolled import MOST_UNROLLED, pass_by_rows
 from model.wide import weight_deltas_of_wide
+
+
+def start(
+    weights: Sequence[FloatArray],
+    layer_0: FloatArray,
+    walk_vs_stop: FloatArray,
+    *,
+    batch_size: int,
+    alpha: float,
+    weight_decay: float,
+    activation: Activation,
+) -> tuple[Callable[[], float], Callable[[], tuple[FloatArray, ...]]]:
+    """Return a function that makes one pass over the data, and one that tells the weights.
+
+    Args as in `pass_by_batches`, but `weights` isn't changed. Single rows go the way that is the
+    quicker for so many weights; on narrow networks both agree to the bit.
+    """
+    step: _Step = {"alpha": alpha, "weight_decay": weight_decay, "activation": activation}
+    few = not is_wide(weights) or sum(matrix.size for matrix in weights) <= MOST_UNROLLED
+    if batch_size == 1 and few:
+        columns = [matrix.T.tolist() for matrix in weights]
+        rows, outcomes = layer_0.tolist(), walk_vs_stop.tolist()
+        return (
+            lambda: pass_by_rows(columns, rows, outcomes, **step),
+            lambda: tuple(np.array(matrix).T for matrix in columns),
+        )
+    arrays = [matrix.copy() for matrix in weights]
+    return (
+        lambda: pass_by_batches(arrays, layer_0, walk_vs_stop, batch_size=batch_size, **step),
+        lambda: tuple(arrays),
+    )
+
+
+class _Step(TypedDict):
+    alpha: float
+    weight_decay: float
+    activation: Activation
 
 
 def pass_by_batches(
@@ -29,7 +62,7 @@ def pass_by_batches(
     weight_decay: float,
     activation: Activation,
 ) -> float:
-    """Batch gradient descent: update the weights by the average over each `batch_size` rows.
+    """Batch gradient descent: update `weights`, in place, by the average over `batch_size` rows.
 
     Args and what is returned as in `unrolled.pass_by_rows`, as arrays: `layer_0` of shape
     (rows, lights), `walk_vs_stop` of shape (rows,). A batch is worked on block by block, so memory

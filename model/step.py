@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.dataset import FloatArray
-from model.descent import backpropagate, pass_by_batches
+from model.descent import backpropagate, start
 from model.network import Network
 
 
@@ -53,12 +53,11 @@ def step(
     Raises:
         ValueError: the weights would no longer be finite.
     """
-    weights = [matrix.copy() for matrix in network.weights]
     layer_0, outcome = np.array([lights]) / network.scale, np.array([walk_vs_stop])
     with np.errstate(over="ignore", invalid="ignore"):
         layers, deltas = backpropagate(network.weights, layer_0, outcome, network.activation)
-        error = pass_by_batches(
-            weights,
+        one_pass, weights = start(
+            network.weights,
             layer_0,
             outcome,
             batch_size=1,
@@ -66,6 +65,7 @@ def step(
             weight_decay=weight_decay,
             activation=network.activation,
         )
+        error = one_pass()
         weight_deltas = [
             layer.T * delta + 0.0  # no -0.0 for a reader
             for layer, delta in zip(layers[:-1], deltas, strict=True)
@@ -75,5 +75,5 @@ def step(
         [delta[0].tolist() for delta in deltas],
         weight_deltas,
         error,
-        Network(tuple(weights), network.activation, network.scale),
+        Network(weights(), network.activation, network.scale),
     )

@@ -7,15 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypedDict
 
 import numpy as np
 
 from model.dataset import Dataset, FloatArray
-from model.descent import pass_by_batches
-from model.network import Activation, Network, is_wide
+from model.descent import start
+from model.network import Network
 from model.recipe import Recipe
-from model.unrolled import pass_by_rows
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -96,7 +94,15 @@ def gradient_descent(
     Raises:
         TrainingDivergedError: the error is no longer a finite number.
     """
-    one_pass, weights = _prepare(network, dataset, recipe)
+    one_pass, weights = start(
+        network.weights,
+        dataset.lights / network.scale,
+        dataset.walk_vs_stop,
+        batch_size=recipe.batch_size or len(dataset),
+        alpha=recipe.alpha,
+        weight_decay=recipe.weight_decay,
+        activation=network.activation,
+    )
     # Without a target, one that no error is low enough for: it ends nothing early.
     target = -1.0 if recipe.target_error is None else recipe.target_error
     errors: list[float] = []
@@ -123,37 +129,6 @@ def gradient_descent(
         if not all(np.isfinite(matrix).all() for matrix in weights()):
             raise _diverged(recipe, "the weights overflowed")
     return current(), np.array(errors)
-
-
-def _prepare(
-    network: Network, dataset: Dataset, recipe: Recipe
-) -> tuple[Callable[[], float], Callable[[], tuple[FloatArray, ...]]]:
-    """Return a function that makes one pass over the data, and one that tells its weights."""
-    layer_0 = dataset.lights / network.scale
-    step = _Step(
-        alpha=recipe.alpha, weight_decay=recipe.weight_decay, activation=network.activation
-    )
-    if recipe.batch_size == 1 and not is_wide(network.weights):
-        columns = [list(matrix) for matrix in network.columns]
-        rows, outcomes = layer_0.tolist(), dataset.walk_vs_stop.tolist()
-        return (
-            lambda: pass_by_rows(columns, rows, outcomes, **step),
-            lambda: tuple(np.array(matrix).T for matrix in columns),
-        )
-    arrays = [matrix.copy() for matrix in network.weights]
-    batch_size = recipe.batch_size or len(dataset)
-    return (
-        lambda: pass_by_batches(
-            arrays, layer_0, dataset.walk_vs_stop, batch_size=batch_size, **step
-        ),
-        lambda: tuple(arrays),
-    )
-
-
-class _Step(TypedDict):
-    alpha: float
-    weight_decay: float
-    activation: Activation
 
 
 def _diverged(recipe: Recipe, what: str) -> TrainingDivergedError:

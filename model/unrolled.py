@@ -1,4 +1,4 @@
-"""Stochastic descent for narrow networks: one pass over single rows, in plain floats.
+"""Stochastic descent for small networks: one pass over single rows, in plain floats.
 
 numpy costs more a call than such a row's arithmetic, and lists and loops cost more than the sums in
 them. So for each shape of network its sums are written out once, as Python, with a local variable
@@ -12,6 +12,9 @@ from itertools import chain, pairwise
 from typing import Any
 
 from model.network import Activation, Columns, Row
+
+# Wide networks with more weights than this are quicker row by row in `wide`.
+MOST_UNROLLED = 1000
 
 
 def pass_by_rows(
