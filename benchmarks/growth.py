@@ -77,15 +77,16 @@ JOBS: dict[str, Sequence[int]] = {
 def measured(job: str, size: int, folder: Path) -> dict[str, float]:
     """Return the seconds of a job, and by how many MiB it raised the memory at most."""
     act = act_of(job, size, folder)
-    act()  # what is made once in a process
     process_tree.forget_peak()
     before = process_tree.peak()
+    act()
+    held = process_tree.peak() - before
     start, times = time.perf_counter(), 0
     while not times or time.perf_counter() - start < LEAST_SECONDS:
         act()
         times += 1
     took = (time.perf_counter() - start) / times
-    return {"seconds": took, "memory": process_tree.peak() - before}
+    return {"seconds": took, "memory": held}
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.contenders import PEERS, NotInstalledError, install
-from benchmarks.results import Table
+from benchmarks.results import Plot, Table
 from model.dataset import LAB, Dataset, FloatArray
 from model.network import Network
 from model.recipe import Recipe
@@ -207,4 +207,13 @@ def main(folder: Path) -> None:
         f"same blocks of {ROWS} rows, without relu, sums or updates. {results.peers('training')}"
     )
     tables = [table(run, took[run.what]) for run in asked]
-    results.write("training", "Training, side by side", said + missing, [goals, *tables])
+    plots = [
+        Plot(
+            run.title,
+            "milliseconds",
+            bars={name: seconds * 1e3 for name, seconds in took[run.what].items()},
+            marked=OURS,
+        )
+        for run in asked
+    ]
+    results.write("training", "Training, side by side", said + missing, [goals, *tables], plots)

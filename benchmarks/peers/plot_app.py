@@ -19,7 +19,7 @@ def draw(plot: dict, axes: plt.Axes) -> None:
         names = list(bars)[::-1]
         colours = ["#b5521b" if name == plot["marked"] else "#3f7f93" for name in names]
         drawn = axes.barh(names, [bars[name] for name in names], color=colours)
-        axes.bar_label(drawn, fmt="{:,.0f}", padding=3, fontsize=8)
+        axes.bar_label(drawn, fmt="{:,.4g}", padding=3, fontsize=8)
         axes.margins(x=0.12)
     for name, points in plot.get("curves", {}).items():
         axes.loglog(*zip(*points, strict=True), "o-", label=name, markersize=3)
