@@ -28,11 +28,10 @@ def start(
     """Return a function that makes one pass over the data, and one that tells the weights.
 
     Args as in `pass_by_batches`, but `weights` isn't changed. Single rows go the way that is the
-    quicker for so many weights; on narrow networks both agree to the bit.
+    quicker for so many weights.
     """
     step: _Step = {"alpha": alpha, "weight_decay": weight_decay, "activation": activation}
-    few = not is_wide(weights) or sum(matrix.size for matrix in weights) <= MOST_UNROLLED
-    if batch_size == 1 and few:
+    if batch_size == 1 and sum(matrix.size for matrix in weights) <= MOST_UNROLLED:
         columns = [matrix.T.tolist() for matrix in weights]
         rows, outcomes = layer_0.tolist(), walk_vs_stop.tolist()
         return (

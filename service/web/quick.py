@@ -84,17 +84,22 @@ def quick_door(services: Services) -> Quick:
     """Return what answers a request, or `None` for what is to go the usual way."""
     repository, model = services.repository, services.settings.model_name
     most = min(MOST_PACKED, services.settings.max_body_bytes)
-    doors: dict[str, tuple[str, Callable[[Version, Taken], Inferred | None]]] = {
-        "/predict": ("/predict", _one),
-        "/predict/batch": ("/predict/batch", _many),
-        f"/v2/models/{model}/infer": ("/v2/models/<model>/infer", partial(_tensors, model)),
+    doors: dict[bytes, tuple[str, Callable[[Version, Taken], Inferred | None]]] = {
+        b"/predict": ("/predict", _one),
+        b"/predict/batch": ("/predict/batch", _many),
+        b"/v2/models/%s/infer" % model.encode(): (
+            "/v2/models/<model>/infer",
+            partial(_tensors, model),
+        ),
     }
 
     def answer(data: bytes) -> Answered | None:
         began = perf_counter()
-        if len(data) > most or not (taken := _taken(data)) or taken.path not in doors:
+        if len(data) > most or not (head := HEAD.match(data)):
             return None
-        route, infer = doors[taken.path]
+        if (door := doors.get(head[1])) is None or (taken := _taken(head, data)) is None:
+            return None
+        route, infer = door
         try:
             version = live_version(repository)
             inferred = infer(version, taken)
@@ -169,10 +174,8 @@ def _tensors(model: str, version: Version, taken: Taken) -> Inferred | None:
     return Inferred(headers, said, len(scores), batch_json.walking(scores), asked, answered)
 
 
-def _taken(data: bytes) -> Taken | None:
+def _taken(head: re.Match[bytes], data: bytes) -> Taken | None:
     """Take a whole request that is plain apart."""
-    if not (head := HEAD.match(data)):
-        return None
     telling = TELLING.findall(head[0])
     fields = {name.lower(): value for name, value in telling}
     once = len(telling) == len(fields)

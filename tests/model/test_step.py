@@ -11,7 +11,7 @@ from model.step import step
 from model.training import fit, gradient_descent, initial_network, squared_error
 
 
-@pytest.mark.parametrize("sizes", [(), (4,), (3, 2), (40,), (400,)])
+@pytest.mark.parametrize("sizes", [(), (4,), (3, 2), (40,), (600,)])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 def test_stepping_through_the_rows_is_training(sizes: tuple[int, ...], weight_decay: float) -> None:
     recipe = Recipe(

@@ -113,7 +113,7 @@ def test_another_processors_products_and_other_threads_train_the_same_network(
 
 @pytest.mark.parametrize(("batch_size", "alpha"), [(1, 0.01), (32, 0.05), (None, 0.1)])
 def test_stochastic_batch_and_full_descent_all_learn(batch_size: int | None, alpha: float) -> None:
-    recipe = replace(WIDE, hidden_sizes=(60,), alpha=alpha, batch_size=batch_size, restarts=0)
+    recipe = replace(WIDE, hidden_sizes=(120,), alpha=alpha, batch_size=batch_size, restarts=0)
     training = fit(crossing(100), recipe)
 
     assert training.error < training.errors[0] / 2

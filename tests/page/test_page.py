@@ -210,7 +210,7 @@ def test_a_link_shows_all_of_the_same_thing(browser: Browser, site: Server) -> N
 
 
 def test_a_job_can_be_cancelled(page: Page) -> None:
-    page.get_by_label("iterations").fill("100000")
+    page.get_by_label("iterations").fill("1000000")
     page.locator("#recipe [name=alpha]").fill("0.000001")
     page.locator("#start").click()
     page.locator("#cancel").click()

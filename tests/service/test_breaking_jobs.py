@@ -80,7 +80,7 @@ def test_killing_trainers_at_random_loses_no_job_and_does_none_twice(
     moments, kills = random.Random(0), 0  # noqa: S311 - not for secrets
     with Site(tmp_path, database_url) as site:
         numbers = [
-            site.retrain(iterations=moments.randint(1, 2500), seed=i, promote=PROMOTE[i % 3])
+            site.retrain(iterations=moments.randint(1, 20_000), seed=i, promote=PROMOTE[i % 3])
             for i in range(JOBS)
         ]
         crew = [site.trainer() for _ in range(3)]
@@ -106,7 +106,7 @@ def test_a_trainer_that_was_stopped_past_its_lease_changes_nothing(
 ) -> None:
     with Site(tmp_path, database_url) as site:
         sleeper = site.trainer()
-        number = site.retrain(hidden_sizes=[4], iterations=20_000, restarts=0, promote="always")
+        number = site.retrain(hidden_sizes=[4], iterations=200_000, restarts=0, promote="always")
         stop_outside_a_transaction(site, sleeper, number)
         assert site.job(number)["state"] == "running"
 
@@ -170,7 +170,7 @@ def test_a_job_cancelled_as_it_finishes_is_either_cancelled_or_done(
     with Site(tmp_path, database_url) as site:
         site.trainer()
         for i in range(JOBS):
-            number = site.retrain(iterations=500, seed=i, restarts=0, promote="always")
+            number = site.retrain(iterations=2_000, seed=i, restarts=0, promote="always")
             site.begun(number)
             time.sleep(moments.uniform(0, 0.1))
             status = site.request("DELETE", f"/jobs/{number}").status

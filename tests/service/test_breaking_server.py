@@ -154,7 +154,7 @@ def test_a_job_can_be_followed_to_its_end_and_again_from_any_worker(
     tmp_path: Path, database_url: str | None
 ) -> None:
     with Site(tmp_path, database_url, workers=4) as site:
-        number = site.retrain(iterations=3000, restarts=0)
+        number = site.retrain(iterations=200_000, restarts=0)
         followers = [Follower(site, number) for _ in range(6)]
         firsts = [next(follower.events) for follower in followers]
         assert {first[0] for first in firsts} == {"job"}
