@@ -13,7 +13,7 @@ import urllib3
 
 from benchmarks import results
 from benchmarks.results import Table
-from tests.server import Server
+from tests.server import DEADLINE, Server
 
 # Quiet and busy slices take turns: a machine that others use has its own ups and downs.
 SLICES = 7
@@ -76,19 +76,26 @@ def repeated(act: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def until_ended(server: Server, number: int) -> str:
-    """Wait for a job, and return its state."""
-    while (state := str(server.get(f"/jobs/{number}")["state"])) in ("queued", "running"):
+def until_not(server: Server, number: int, *states: str) -> str:
+    """Wait until a job is in none of these states, and return in which it is."""
+    deadline = time.monotonic() + DEADLINE
+    while (state := str(server.get(f"/jobs/{number}")["state"])) in states:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"job {number} is still {state}")
         time.sleep(0.01)
     return state
+
+
+def until_ended(server: Server, number: int) -> str:
+    """Wait for a job, and return its state."""
+    return until_not(server, number, "queued", "running")
 
 
 @contextmanager
 def one_long_retraining(server: Server) -> Iterator[None]:
     """Let one retraining run all the time."""
     number = server.expect(202, "POST", "/retrain", LONG)["id"]
-    while server.get(f"/jobs/{number}")["state"] != "running":
-        time.sleep(0.01)
+    until_not(server, number, "queued")
     yield
     if server.get(f"/jobs/{number}")["state"] != "running":
         raise RuntimeError("the long retraining was too short")
