@@ -150,6 +150,11 @@ class Network:
         """How many lights a row must have."""
         return len(self.weights[0])
 
+    @cached_property
+    def weight_count(self) -> int:
+        """How many weights there are."""
+        return sum(matrix.size for matrix in self.weights)
+
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
         """How many nodes each hidden layer has; empty for the two-layer network."""

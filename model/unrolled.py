@@ -3,7 +3,7 @@
 numpy costs more a call than such a row's arithmetic, and lists and loops cost more than the sums in
 them. So for each shape of network its sums are written out once, as Python, with a local variable
 for every node and weight, and compiled. `print(source((3, 4, 1), "relu"))` shows how they read.
-Batches, which agree to the bit with this, are in `descent`.
+Batches of one, which on narrow networks agree with this to the bit, are in `descent`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

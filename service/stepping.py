@@ -98,9 +98,8 @@ def take_step(
         FieldError: the wrong number of lights, numbers so large that the weights overflow, or a
             network too large to be looked at.
     """
-    total = sum(matrix.size for matrix in network.weights)
-    if total > MOST_WEIGHTS:
-        message = f"expected at most {MOST_WEIGHTS} to step through, got {total}"
+    if network.weight_count > MOST_WEIGHTS:
+        message = f"expected at most {MOST_WEIGHTS} to step through, got {network.weight_count}"
         raise FieldError(Problem("network.weights", message))
     if len(lights) != network.light_count:
         message = f"the network expects {network.light_count} lights, got {len(lights)}"

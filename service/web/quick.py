@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 16 * 1024
 # Packed numbers take no time to read.
 MOST_PACKED = 64 * 1024
+# Rows times weights: what takes longer would keep the worker's other connections waiting.
+MOST_PRODUCTS = 50_000
 
 # A head that can be taken in one way only: plain names, printable values, no line folded.
 HEAD = re.compile(
@@ -136,8 +138,12 @@ def _headers(kind: bytes, size: int, more: bytes = b"") -> bytes:
     return b"Content-Type: application/%s\r\nContent-Length: %d\r\n%s" % (kind, size, more)
 
 
+def _is_long(version: Version, rows: int) -> bool:
+    return rows * version.network.weight_count > MOST_PRODUCTS
+
+
 def _one(version: Version, taken: Taken) -> Inferred | None:
-    if len(taken.body) > MOST_BYTES:
+    if len(taken.body) > MOST_BYTES or _is_long(version, 1):
         return None
     lights = PredictBody.model_validate_json(taken.body).lights
     asked = perf_counter()
@@ -150,6 +156,8 @@ def _one(version: Version, taken: Taken) -> Inferred | None:
 def _many(version: Version, taken: Taken) -> Inferred | None:
     if len(taken.body) > MOST_BYTES or (rows := batch_json.plain_rows(taken.body)) is None:
         return None
+    if _is_long(version, len(rows)):
+        return None
     asked = perf_counter()
     scores = predictions.score_batch(version, rows)
     answered = perf_counter()
@@ -161,6 +169,8 @@ def _tensors(model: str, version: Version, taken: Taken) -> Inferred | None:
     if taken.header_length is None and len(taken.body) > MOST_BYTES:
         return None
     request = infer_request.parse(taken.body, taken.header_length, version.network.light_count)
+    if _is_long(version, len(request.lights)):
+        return None
     asked = perf_counter()
     scores = predictions.score_rows(version, request.lights, infer_request.INPUT)
     answered = perf_counter()

@@ -131,6 +131,18 @@ def test_all_else_goes_the_usual_way(quick: Any, data: bytes) -> None:
     assert quick(data) is None
 
 
+def test_what_takes_long_goes_to_a_thread(tmp_path: Path) -> None:
+    assert streetlight("train", data_dir=tmp_path).returncode == 0
+    wide = ("--hidden-sizes", "1000", "--alpha", "0.001", "--iterations", "1")
+    aims = ("--target-error", "none", "--batch-size", "all")
+    assert streetlight("train", *wide, *aims, data_dir=tmp_path).returncode == 0
+    quick = quick_door(bootstrap(Settings(data_dir=tmp_path)))
+    for rows, at_once in ((5, True), (100, False)):
+        many = json.dumps({"lights": [[1, 0, 1]] * rows}).encode()
+        told = quick(request(many, path="/predict/batch"))
+        assert (told is not None) == at_once
+
+
 @pytest.fixture(scope="module")
 def connected(shared_server: Server) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
