@@ -17,6 +17,7 @@ RUN python -m venv --without-pip /opt/streetlight \
 COPY pyproject.toml README.md LICENSE ./
 COPY model model
 COPY service service
+COPY src src
 # Without isolation the build uses the setuptools just installed, whose hash is known.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/streetlight install --no-deps --no-index dist/*.whl

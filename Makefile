@@ -72,5 +72,5 @@ bench: $(DEVELOPED) ## Measure ourselves and others, side by side; ONLY=serving 
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
 
 clean: ## Remove the environment and everything generated; data/ stays
-	rm -rf $(VENV) .bench build *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

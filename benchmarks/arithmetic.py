@@ -8,14 +8,14 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.results import Table
-from model.dataset import LAB
-from model.descent import pass_by_batches
-from model.manifest import Origin
-from model.network import forward
-from model.recipe import Recipe
-from model.repository import ModelRepository
-from model.training import fit, initial_network
-from model.unrolled import pass_by_rows
+from streetlight.model.dataset import LAB
+from streetlight.model.network import forward
+from streetlight.model.recipe import Recipe
+from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training.descent import pass_by_batches
+from streetlight.model.training.fit import fit, initial_network
+from streetlight.model.training.row_pass import pass_by_rows
 
 ROWS = 1_000_000
 

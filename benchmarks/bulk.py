@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks import bodies, process_tree, results
 from benchmarks.ledger import worker_of
 from benchmarks.results import Table
-from model.repository import ModelRepository
-from service import batch_json
-from service.web.predict import BatchBody
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.inference import batch_json
+from streetlight.service.web.api.predict import BatchBody
 from tests.server import Server
 
 ROUNDS = 7

@@ -26,7 +26,11 @@ FLOOR = "the floor: bare WSGI in our worker"
 FASTAPI = "FastAPI + uvicorn, async"
 
 GUNICORN = (f"{OURS}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
-WITH_OUR_CONFIG = (f"{OURS}/gunicorn", "--config", "python:service.gunicorn_conf")
+WITH_OUR_CONFIG = (
+    f"{OURS}/gunicorn",
+    "--config",
+    "python:streetlight.service.server.gunicorn_conf",
+)
 
 
 class NotInstalledError(RuntimeError):
@@ -100,9 +104,14 @@ CONTENDERS = [
     Contender("Robyn", ("{bin}/python", f"{PEERS}/robyn_app.py"), "robyn"),
     Contender(
         "Streetlight's app in granian",
-        ("{bin}/granian", "--interface", "wsgi", "--port", "{port}", "service.wsgi:app"),
+        (
+            *("{bin}/granian", "--interface", "wsgi", "--port", "{port}"),
+            "streetlight.service.server.wsgi:app",
+        ),
         "granian",
-        settings={"PYTHONPATH": f"{ROOT}:{next(OURS.parent.glob('lib/python*/site-packages'))}"},
+        settings={
+            "PYTHONPATH": f"{ROOT}/src:{next(OURS.parent.glob('lib/python*/site-packages'))}"
+        },
     ),
 ]
 

@@ -16,12 +16,17 @@ import numpy as np
 
 from benchmarks import process_tree, results
 from benchmarks.results import Plot, Table
-from model.dataset import Dataset
-from model.manifest import Origin
-from model.network import Network
-from model.recipe import Recipe
-from model.repository import ModelRepository
-from model.training import Training, gradient_descent, initial_network, squared_error
+from streetlight.model.dataset import Dataset
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
+from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training.fit import (
+    Training,
+    gradient_descent,
+    initial_network,
+    squared_error,
+)
 
 OBSERVATIONS = [10**n for n in range(2, 8)]
 NODES = [2**n for n in range(2, 13)]

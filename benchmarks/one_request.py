@@ -13,13 +13,14 @@ from benchmarks import bodies, results
 from benchmarks.contenders import CONTENDERS, OUR, running
 from benchmarks.load import Load, median, put
 from benchmarks.results import Table
-from service import logs, metrics, predictions
-from service.bootstrap import bootstrap
-from service.settings import Settings
-from service.web import create_app
-from service.web.exchange import as_json
-from service.web.predict import PredictBody
-from service.web.quick import quick_door
+from streetlight.service.config import Settings
+from streetlight.service.inference import prediction, resolution
+from streetlight.service.observability import logs, metrics
+from streetlight.service.web.api.predict import PredictBody
+from streetlight.service.web.factory import create_app
+from streetlight.service.web.fast_path import quick_door
+from streetlight.service.web.response import as_json
+from streetlight.service.wiring import bootstrap
 from tests.server import streetlight
 
 ROUNDS = 7
@@ -52,8 +53,8 @@ def parts(folder: Path) -> Table:
     services = bootstrap(Settings(data_dir=folder))
     metrics.share(str(folder))
     app, quick, data = create_app(services), quick_door(services), HEAD.encode() + BODY
-    version = predictions.live_version(services.repository)
-    told = predictions.predict(version, [1.0, 0.0, 1.0])
+    version = resolution.live_version(services.repository)
+    told = prediction.predict(version, [1.0, 0.0, 1.0])
     formatter = logs.JsonLines()
     line = logging.LogRecord("x", logging.INFO, "", 0, "%s %s %s", ("POST", "/predict", 200), None)
 
@@ -76,8 +77,8 @@ def parts(folder: Path) -> Table:
         "the application, by the usual door": usual,
         "the application, by the quick door": lambda: quick(data),
         "of it: validate the body": lambda: PredictBody.model_validate_json(BODY),
-        "of it: read which version is live": lambda: predictions.live_version(services.repository),
-        "of it: compute the score": lambda: predictions.predict(version, [1.0, 0.0, 1.0]),
+        "of it: read which version is live": lambda: resolution.live_version(services.repository),
+        "of it: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
         "of it: write the answer": lambda: as_json(told),
         "of it: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
         "of it: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks import results
 from benchmarks.contenders import PEERS, NotInstalledError, install
 from benchmarks.results import Plot, Table
-from model.dataset import LAB, Dataset, FloatArray
-from model.network import Network
-from model.recipe import Recipe
-from model.training import gradient_descent, initial_network
-from model.wide import ROWS
+from streetlight.model.dataset import LAB, Dataset, FloatArray
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.exact_products import ROWS
+from streetlight.model.training.fit import gradient_descent, initial_network
 
 ROUNDS = 7
 OURS, LOOP, BARE = "Streetlight", "the lab's loop", "the bare matrix products"

@@ -1,4 +1,4 @@
-"""The training job: `python -m model` trains, publishes and promotes one version.
+"""The training job: `python -m streetlight.model` trains, publishes and promotes one version.
 
 `streetlight train` is the same job with the service's folder of versions.
 """
@@ -10,18 +10,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from model import csvfile
-from model.dataset import LAB_DATASETS, DatasetError
-from model.manifest import Origin
-from model.network import Activation
-from model.recipe import Recipe
-from model.report import ProgressReport, summary
-from model.repository import ModelRepository
-from model.training import TrainingDivergedError, fit
-from model.version import VersionDamagedError
+from streetlight.model import csv_io
+from streetlight.model.dataset import LAB_DATASETS, DatasetError
+from streetlight.model.network import Activation
+from streetlight.model.recipe import Recipe
+from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.version import VersionDamagedError
+from streetlight.model.report import ProgressReport, summary
+from streetlight.model.training.fit import TrainingDivergedError, fit
 
 
-def main(argv: Sequence[str], prog: str = "python -m model", models: Path = Path("models")) -> int:
+def main(
+    argv: Sequence[str], prog: str = "python -m streetlight.model", models: Path = Path("models")
+) -> int:
     """Run the job.
 
     Args:
@@ -59,7 +61,7 @@ def main(argv: Sequence[str], prog: str = "python -m model", models: Path = Path
 def _train(
     prog: str, options: argparse.Namespace, recipe: Recipe, repository: ModelRepository
 ) -> int:
-    dataset = LAB_DATASETS.get(options.dataset) or csvfile.read(Path(options.dataset))
+    dataset = LAB_DATASETS.get(options.dataset) or csv_io.read(Path(options.dataset))
     if dataset.conflicts:
         dataset = dataset.grouped()
     report = ProgressReport(recipe)

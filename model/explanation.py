@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 
-from model.dataset import Dataset, FloatArray
-from model.descent import backpropagate
-from model.network import Network, blocks
+from streetlight.model.dataset import Dataset, FloatArray
+from streetlight.model.network import Network, blocks
+from streetlight.model.training.descent import backpropagate
 
 # Up to so many lights, all patterns of on and off are compared: 2^10 = 1,024.
 MOST_LIGHTS = 10

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from model.dataset import FloatArray
+from streetlight.model.dataset import FloatArray
 
 Activation = Literal["relu", "linear"]
 Order = Literal["C", "F"]

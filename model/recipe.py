@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
-from model.network import Activation
+from streetlight.model.network import Activation
 
 # The least and the most of each number, and of each of the numbers in `hidden_sizes`.
 BOUNDS: dict[str, tuple[float, float]] = {

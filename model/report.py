@@ -9,9 +9,9 @@ from typing import TextIO
 
 import numpy as np
 
-from model.dataset import Dataset, FloatArray, outcome_name
-from model.recipe import Recipe
-from model.training import Progress, Training
+from streetlight.model.dataset import Dataset, FloatArray, outcome_name
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import Progress, Training
 
 WIDTH, HEIGHT = 60, 8
 MOST_ROWS = 20

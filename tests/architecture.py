@@ -1,65 +1,27 @@
-"""Draws docs/images/architecture.svg from the real imports, by `python -m tests.architecture`.
+"""Draws docs/images/architecture.svg from the imports, by `python -m tests.architecture`.
 
-A box is some modules, an arrow says that those above import those below. What follows from other
-arrows is left out, or all would point at everything below.
+A box is a package of `service/`, a module at its root, or all of `model/`; its text is the first
+sentence of its docstring. An arrow says that the box above imports the box below. Arrows that
+follow from others are left out.
 """
 
 import textwrap
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import grimp
 
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 
+PACKAGE = "streetlight"
 WIDTH, GAP, LINE, PAD, BETWEEN = 225, 30, 16, 12, 44
-
-
-@dataclass(frozen=True)
-class Box:
-    """Modules of a package that belong together, and the column that they are drawn in."""
-
-    column: int
-    package: str
-    modules: str
-
-    @property
-    def lines(self) -> list[str]:
-        """Their names as they are written into it."""
-        return textwrap.wrap(f"{self.package}: {self.modules}", 30)
-
-
-BOXES = {
-    "the command line": Box(1, "service", "cli"),
-    "the worker of gunicorn": Box(
-        2, "service", "gunicorn_conf wsgi draining quickly collecting arrival refusals access_log"
-    ),
-    "the training job": Box(0, "model", "__main__"),
-    "HTTP": Box(2, "service", "web"),
-    "the trainer": Box(1, "service", "trainer retraining training_data claims"),
-    "wiring": Box(1, "service", "bootstrap settings"),
-    "jobs": Box(2, "service", "jobs"),
-    "measuring": Box(3, "service", "metrics census logs stopping"),
-    "decisions": Box(
-        2,
-        "service",
-        "predictions versions comparison promotion_gate verification stepping "
-        "infer_request infer_answer tensors decoding batch_json body",
-    ),
-    "the ledger": Box(2, "service", "observations recording idempotency"),
-    "validation": Box(3, "service", "validation"),
-    "the database": Box(2, "service", "database instant"),
-    "the model repository": Box(
-        0, "model", "repository version manifest live_link promotions replay"
-    ),
-    "learning": Box(0, "model", "training descent wide unrolled step recipe explanation report"),
-    "the network": Box(0, "model", "network dataset csvfile"),
-}
 
 HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"
   font-family="system-ui, sans-serif" font-size="13">
-<title>Which parts import which: every arrow points down</title>
+<title>Which packages import which: every arrow points down</title>
 <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"
   orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#6b7780"/></marker></defs>
 <rect width="{width}" height="{height}" rx="12" fill="#f6f4ef"/>"""
@@ -68,29 +30,27 @@ Arrow = tuple[str, str]
 
 
 def box_of(module: str) -> str:
-    """Return the box that a module is in, or the package within `service` that it is of."""
-    package, name, *_ = module.split(".")
-    for title, box in BOXES.items():
-        if box.package == package and name in box.modules.split():
-            return title
-    raise LookupError(f"{module} is in no box of {__name__}")
+    """Return the box that a module is drawn in, such as `service.web`."""
+    _, *names = module.split(".")
+    return ".".join(names[: 1 if names[0] == "model" else 2])
 
 
 def imports() -> set[Arrow]:
     """Return which box imports which."""
-    graph = grimp.build_graph("model", "service")
+    graph = grimp.build_graph(PACKAGE)
+    roots = {PACKAGE, f"{PACKAGE}.service"}
     arrows = {
         (box_of(module), box_of(imported))
-        for module in graph.modules - {"model", "service"}
-        for imported in graph.find_modules_directly_imported_by(module) - {"model", "service"}
+        for module in graph.modules - roots
+        for imported in graph.find_modules_directly_imported_by(module) - roots
     }
     return {(above, below) for above, below in arrows if above != below}
 
 
-def below(title: str, arrows: set[Arrow]) -> set[str]:
-    """Return every box that `title` leads to."""
+def below(box: str, arrows: set[Arrow]) -> set[str]:
+    """Return every box that `box` imports, directly or through others."""
     found: set[str] = set()
-    new = {title}
+    new = {box}
     while new:
         new = {b for a, b in arrows if a in new} - found
         found |= new
@@ -98,49 +58,67 @@ def below(title: str, arrows: set[Arrow]) -> set[str]:
 
 
 def drawn(arrows: set[Arrow]) -> set[Arrow]:
-    """Leave out those arrows that follow from others."""
+    """Leave out the arrows that follow from others."""
     return {(a, b) for a, b in arrows if b not in below(a, arrows - {(a, b)})}
 
 
 def rows(arrows: set[Arrow]) -> dict[str, int]:
-    """Return each box's row: below all that lead to it.
+    """Return the row of each box, below all boxes that import it.
 
     Raises:
         RecursionError: boxes import each other in a circle.
     """
 
-    def row(title: str) -> int:
-        return max((row(a) + 1 for a, b in arrows if b == title), default=0)
+    def row(box: str) -> int:
+        return max((row(a) + 1 for a, b in arrows if b == box), default=0)
 
-    return {title: row(title) for title in BOXES}
+    return {box: row(box) for box in sorted({box for arrow in arrows for box in arrow})}
+
+
+def text_of(box: str) -> list[str]:
+    """Return the lines that are written into a box: its path, and the start of its docstring."""
+    spec = find_spec(f"{PACKAGE}.{box}")
+    assert spec
+    assert spec.origin
+    docstring = Path(spec.origin).read_text(encoding="utf-8").split('"""')[1]
+    first = " ".join(docstring.partition("\n\n")[0].split()).rstrip(".")
+    name = box.replace(".", "/") + ("/" if spec.submodule_search_locations else ".py")
+    return [name, *textwrap.wrap(first, 32)]
 
 
 def picture() -> str:
     """Return the drawing, as SVG."""
     arrows = drawn(imports())
     row = rows(arrows)
-    height = {title: 2 * PAD + LINE * (1 + len(box.lines)) for title, box in BOXES.items()}
-    tallest = [max(height[t] for t in BOXES if row[t] == r) for r in range(max(row.values()) + 1)]
-    top = [sum(tallest[:r]) + BETWEEN * r + GAP for r in range(len(tallest) + 1)]
-    left = {title: GAP + box.column * (WIDTH + GAP) for title, box in BOXES.items()}
-    parts = [HEAD.format(width=GAP + 4 * (WIDTH + GAP), height=top[-1] - BETWEEN + GAP)]
+    text = {box: text_of(box) for box in row}
+    floors = [[box for box in row if row[box] == r] for r in range(max(row.values()) + 1)]
+    tall = [2 * PAD + LINE * max(len(text[box]) for box in floor) for floor in floors]
+    top = [GAP + sum(tall[:r]) + BETWEEN * r for r in range(len(floors))]
+    width = GAP + max(map(len, floors)) * (WIDTH + GAP)
+    left = {
+        box: (width - len(floor) * (WIDTH + GAP) + GAP) // 2 + i * (WIDTH + GAP)
+        for floor in floors
+        for i, box in enumerate(floor)
+    }
+    parts = [HEAD.format(width=width, height=top[-1] + tall[-1] + GAP)]
     for a, b in sorted(arrows):
-        x, y = left[a] + WIDTH // 2, top[row[a]] + height[a]
+        x, y = left[a] + WIDTH // 2, top[row[a]] + tall[row[a]]
         to_x, to_y = left[b] + WIDTH // 2, top[row[b]]
         parts.append(
-            f'<path d="M{x} {y} C{x} {to_y - 20} {to_x} {y + 20} {to_x} {to_y - 2}" '
+            f'<path d="M{x} {y} C{x} {y + 30} {to_x} {to_y - 40} {to_x} {to_y - 2}" '
             'stroke="#6b7780" stroke-width="1.5" fill="none" marker-end="url(#head)"/>'
         )
-    for title, box in BOXES.items():
-        x, y = left[title], top[row[title]]
-        fill = "#dcefe9" if box.package == "model" else "#ffffff"
+    for box, lines in text.items():
+        x, y = left[box], top[row[box]]
+        fill = "#dcefe9" if box == "model" else "#ffffff"
         parts.append(
-            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{height[title]}" rx="8" '
+            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{tall[row[box]]}" rx="8" '
             f'fill="{fill}" stroke="#1d2a33"/>'
         )
-        for i, line in enumerate([title, *box.lines]):
+        for i, line in enumerate(lines):
             style = 'font-weight="600" fill="#1d2a33"' if i == 0 else 'fill="#55636d"'
-            parts.append(f'<text x="{x + PAD}" y="{y + PAD + LINE * i + 12}" {style}>{line}</text>')
+            at = f'x="{x + PAD}" y="{y + PAD + LINE * i + 12}"'
+            parts.append(f"<text {at} {style}>{escape(line)}</text>")
     return "\n".join([*parts, "</svg>", ""])
 
 

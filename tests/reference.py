@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from service.bootstrap import bootstrap
-from service.settings import Settings
-from service.web import create_app, openapi
+from streetlight.service.config import Settings
+from streetlight.service.web.factory import create_app
+from streetlight.service.web.openapi import document
+from streetlight.service.wiring import bootstrap
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """\
@@ -21,8 +22,8 @@ Every answer bears `X-Request-ID`: the one that came, or a new one. Where a fiel
 default is null unless another is given. An error is a [Failure](#failure). These mean the same
 everywhere, and aren't listed with each route:
 """
-USUAL = openapi.UNREADABLE | openapi.TOO_LARGE | openapi.TOO_LONG | openapi.REFUSED
-USUAL |= openapi.UNAVAILABLE
+USUAL = document.UNREADABLE | document.TOO_LARGE | document.TOO_LONG | document.REFUSED
+USUAL |= document.UNAVAILABLE
 BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -143,17 +144,17 @@ def reference() -> str:
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(bootstrap(Settings(data_dir=Path(folder))))
         with app.app_context():
-            document = openapi.describe(app)
+            description = document.describe(app)
     usual = [[str(status), meaning] for status, meaning in sorted(USUAL.items())]
     lines = [HEAD.rstrip(), *table(["status", "when"], usual), ""]
-    for tag in document["tags"]:
+    for tag in description["tags"]:
         lines.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")
-        for path, methods in document["paths"].items():
+        for path, methods in description["paths"].items():
             for method, told in sorted(methods.items()):
                 if tag["name"] in told["tags"]:
-                    lines += operation(method, path, told, document["components"])
+                    lines += operation(method, path, told, description["components"])
     lines.append("## What comes and goes\n")
-    for name, schema in sorted(document["components"]["schemas"].items()):
+    for name, schema in sorted(description["components"]["schemas"].items()):
         described = schema.get("description", "").partition("Attributes:")[0]
         lines += [f"### {name}\n", " ".join(described.split())]
         lines += [*fields(schema), ""]

@@ -4,7 +4,7 @@ Every command but `serve` and `work` works on the data directory alone, whether 
 not. Importing the modules adds their commands to the group.
 """
 
-from service.cli import learning, processes, versions
-from service.cli.group import main
+from streetlight.service.cli import processes, registry, retraining
+from streetlight.service.cli.group import main
 
-__all__ = ["learning", "main", "processes", "versions"]
+__all__ = ["main", "processes", "registry", "retraining"]

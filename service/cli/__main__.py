@@ -1,5 +1,5 @@
-"""`python -m service.cli`: the command line, where its script isn't on the path."""
+"""`python -m streetlight.service.cli`: the command line, where its script isn't on the path."""
 
-from service.cli import main
+from streetlight.service.cli import main
 
 main()

@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from model.dataset import DatasetError
-from model.repository import NothingToRollBackToError, VersionNotFoundError
-from model.version import VersionDamagedError
-from service.predictions import LightsError, NoLiveVersionError
-from service.settings import SettingsError
+from streetlight.model.dataset import DatasetError
+from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
+from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.config import SettingsError
+from streetlight.service.inference.prediction import LightsError
+from streetlight.service.inference.resolution import NoLiveVersionError
 
 
 class Commands(click.Group):

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 from gunicorn.app.wsgiapp import run as run_gunicorn
 
-from model.__main__ import main as training_job
-from service import logs
-from service.bootstrap import bootstrap, prepare
-from service.cli.group import main
-from service.settings import PREFIX, Settings, SettingsError, load_settings
-from service.trainer import keep
-from service.trainer import work as run_trainer
+from streetlight.model.__main__ import main as training_job
+from streetlight.service.cli.group import main
+from streetlight.service.config import PREFIX, Settings, SettingsError, load_settings
+from streetlight.service.learning.supervisor import keep
+from streetlight.service.learning.trainer import work as run_trainer
+from streetlight.service.observability import logs
+from streetlight.service.wiring import bootstrap, prepare
 
 
 @main.command()
@@ -38,11 +38,12 @@ def serve(**options: str | None) -> None:
     sys.stdout.flush()
     if settings.trainer:
         # Beside gunicorn, which this process becomes; it ends when that does.
-        work = ["-m", "service.cli", "work", "--restart", "--parent", str(os.getpid())]
+        work = ["-m", "streetlight.service.cli", "work", "--restart", "--parent", str(os.getpid())]
         subprocess.Popen([sys.executable, *work])
     # In this very process: what it has imported need not be imported again.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
-    sys.argv = [gunicorn, "--config", "python:service.gunicorn_conf", "service.wsgi:app"]
+    server = "streetlight.service.server"
+    sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
     run_gunicorn()
 
 

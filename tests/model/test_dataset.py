@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model import csvfile
-from model.dataset import LAB, LAB_DIRECT, Dataset, DatasetError
+from streetlight.model import csv_io
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, DatasetError
 
 
 def dataset(rows: list[list[float]], outcomes: list[float]) -> Dataset:
@@ -104,8 +104,8 @@ def test_csv_brings_back_every_bit(
     path = tmp_path_factory.mktemp("csv") / "observations.csv"
     written = dataset([lights for lights, _ in rows], [float(walked) for _, walked in rows])
 
-    csvfile.write(written, path)
-    read = csvfile.read(path)
+    csv_io.write(written, path)
+    read = csv_io.read(path)
 
     assert read.lights.tobytes() == written.lights.tobytes()
     assert read.walk_vs_stop.tobytes() == written.walk_vs_stop.tobytes()
@@ -117,7 +117,7 @@ def test_csv_reads_as_a_person_writes(tmp_path: Path) -> None:
         "\ufeffleft, middle ,right,Outcome\n1,0,1,walk\n\n0,1,1, Walk \n0,0,1,0\n1,1,1,STOP\n"
     )
 
-    read = csvfile.read(path)
+    read = csv_io.read(path)
 
     assert read.lights.tolist() == LAB.lights.tolist()
     assert read.walk_vs_stop.tolist() == LAB.walk_vs_stop.tolist()
@@ -142,21 +142,21 @@ def test_a_bad_csv_is_named_by_file_and_line(tmp_path: Path, text: str, complain
     path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(DatasetError, match=r"bad\.csv") as caught:
-        csvfile.read(path)
+        csv_io.read(path)
 
     assert complaint in str(caught.value)
 
 
 def test_a_mean_outcome_can_not_be_written_as_an_observation(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="row 1: outcome: expected walk or stop"):
-        csvfile.write(dataset([[1, 0]], [0.5]), tmp_path / "mean.csv")
+        csv_io.write(dataset([[1, 0]], [0.5]), tmp_path / "mean.csv")
 
 
 def test_counted_rows_are_written_as_often_as_they_were_seen(tmp_path: Path) -> None:
     grouped = LAB_DIRECT.grouped()
-    csvfile.write(grouped, tmp_path / "direct.csv")
+    csv_io.write(grouped, tmp_path / "direct.csv")
 
-    read = csvfile.read(tmp_path / "direct.csv")
+    read = csv_io.read(tmp_path / "direct.csv")
 
     assert len(read) == len(LAB_DIRECT)
     assert read.grouped().counts.tolist() == grouped.counts.tolist()

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.dataset import LAB, LAB_DIRECT
-from model.explanation import explain, patterns, total_pressure, weight_pressure
-from model.network import Network
-from model.recipe import Recipe
-from model.training import fit, initial_network
+from streetlight.model.dataset import LAB, LAB_DIRECT
+from streetlight.model.explanation import explain, patterns, total_pressure, weight_pressure
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import fit, initial_network
 
 NETWORK = fit(LAB, Recipe()).network
 ON_OFF = (0.0, 1.0)

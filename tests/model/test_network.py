@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.network import BLOCK, Network
+from streetlight.model.network import BLOCK, Network
 
 numbers = st.floats(-100, 100)
 

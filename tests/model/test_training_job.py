@@ -1,4 +1,4 @@
-"""`python -m model`, as a person runs it."""
+"""`python -m streetlight.model`, as a person runs it."""
 
 import os
 import pty
@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import csvfile
-from model.dataset import LAB, LAB_DIRECT, Dataset
-from model.repository import ModelRepository
+from streetlight.model import csv_io
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
+from streetlight.model.registry.repository import ModelRepository
 
 
 def job(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "model", *options],
+        [sys.executable, "-m", "streetlight.model", *options],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -82,14 +82,16 @@ def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
     )
 
     assert run.returncode == 1
-    assert run.stderr.splitlines()[-1].startswith("python -m model: training diverged: the error")
+    assert run.stderr.splitlines()[-1].startswith(
+        "python -m streetlight.model: training diverged: the error"
+    )
     assert ModelRepository(tmp_path / "models").versions() == []
 
 
 def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
     rows = [*LAB.lights.tolist(), [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     outcomes = [*LAB.walk_vs_stop.tolist(), 0.0, 1.0]
-    csvfile.write(Dataset(np.array(rows), np.array(outcomes)), tmp_path / "corner.csv")
+    csv_io.write(Dataset(np.array(rows), np.array(outcomes)), tmp_path / "corner.csv")
 
     run = job("--dataset", "corner.csv", "--iterations", "500", cwd=tmp_path)
 
@@ -103,7 +105,7 @@ def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
 
 def test_a_long_dataset_is_shown_in_part(tmp_path: Path) -> None:
     many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
-    csvfile.write(many, tmp_path / "many.csv")
+    csv_io.write(many, tmp_path / "many.csv")
 
     run = job("--dataset", "many.csv", cwd=tmp_path)
 
@@ -125,7 +127,7 @@ def test_no_promote_leaves_what_is_live(tmp_path: Path) -> None:
 def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen(
-            [sys.executable, "-m", "model", "--if-missing"],
+            [sys.executable, "-m", "streetlight.model", "--if-missing"],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -169,7 +171,10 @@ def test_what_is_at_fault_is_named_on_the_last_line(
 def test_on_a_terminal_progress_is_a_bar(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "model"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs
+        [sys.executable, "-m", "streetlight.model"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
     ) as run:
         os.close(theirs)
         shown = b""

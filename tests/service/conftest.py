@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from model.repository import ModelRepository
-from service.settings import Settings
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.config import Settings
 from tests import databases
 from tests.server import DEADLINE, Server, environment
 
@@ -52,9 +52,9 @@ class Trainer:
 
     def __init__(self, log: Path, first: str = "", **settings: object) -> None:
         self.log = log
-        command = ["-m", "service.cli", "work"]
+        command = ["-m", "streetlight.service.cli", "work"]
         if first:
-            command = ["-c", f"{first}\nfrom service.cli import main\nmain()", "work"]
+            command = ["-c", f"{first}\nfrom streetlight.service.cli import main\nmain()", "work"]
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, *command],

@@ -1,0 +1,107 @@
+"""Observations as CSV: a header (one column a light, then `outcome`), and a row an observation.
+
+What they mean once they are read is in `dataset`.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from streetlight.model.dataset import Dataset, DatasetError, outcome_name
+
+OUTCOMES = {"walk": 1.0, "1": 1.0, "stop": 0.0, "0": 0.0}
+
+
+def read(path: Path) -> Dataset:
+    """Read a dataset.
+
+    Raises:
+        DatasetError: names the file, the line and what was expected there.
+        OSError: the file can't be read.
+    """
+    try:
+        rows = list(read_rows(path))
+        return Dataset(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]))
+    except (DatasetError, csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def read_rows(path: Path) -> Iterator[tuple[list[float], float]]:
+    """Yield the lights and the outcome (1 for walk, 0 for stop) of each row, as it is read.
+
+    Raises:
+        DatasetError: names the line and what was expected there.
+        csv.Error, UnicodeDecodeError, OSError: the file is no CSV, no UTF-8, or can't be read.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        yield from parse(file)
+
+
+def parse(lines: Iterable[str]) -> Iterator[tuple[list[float], float]]:
+    """Do what `read_rows` does with lines that are at hand; they keep their ends.
+
+    Raises:
+        DatasetError: names the line and what was expected there.
+        csv.Error: it is no CSV.
+    """
+    reader = csv.reader(lines, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    if len(header) < 2 or header[-1].lower() != "outcome":
+        raise DatasetError(
+            f"line 1: expected a header of light names and then outcome, got {header}"
+        )
+    found = False
+    for row in reader:
+        place = f"line {reader.line_num}"
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DatasetError(f"{place}: expected {len(header)} columns, got {len(row)}")
+        outcome = OUTCOMES.get(row[-1].strip().lower())
+        if outcome is None:
+            raise DatasetError(f'{place}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"')
+        cells = zip(header[:-1], row[:-1], strict=True)
+        yield [_light(cell, f"{place}: {name}") for name, cell in cells], outcome
+        found = True
+    if not found:
+        raise DatasetError("expected at least one observation, got none")
+
+
+def _light(cell: str, place: str) -> float:
+    try:
+        light = float(cell)
+    except ValueError:
+        light = math.nan
+    if not math.isfinite(light):
+        raise DatasetError(f'{place}: expected a finite number, got "{cell}"')
+    return light
+
+
+def write(dataset: Dataset, path: Path) -> None:
+    """Write what `read` reads; a row that stands for several observations, that many times.
+
+    Raises:
+        DatasetError: a row's outcome is a mean, which a file of observations can't say.
+        OSError: the file can't be written.
+    """
+    means = (dataset.walk_vs_stop != 0) & (dataset.walk_vs_stop != 1)
+    if means.any():
+        row = int(means.argmax())
+        raise DatasetError(
+            f"row {row + 1}: outcome: expected walk or stop, "
+            f"got a mean of {dataset.walk_vs_stop[row]:.3g}"
+        )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*(f"light_{i}" for i in range(dataset.light_count)), "outcome"])
+        for lights, outcome, count in zip(
+            dataset.lights.tolist(),
+            dataset.walk_vs_stop.tolist(),
+            dataset.counts.tolist(),
+            strict=True,
+        ):
+            cells = [f"{light:.17g}" for light in lights]
+            writer.writerows([[*cells, outcome_name(outcome)]] * count)

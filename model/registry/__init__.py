@@ -1,0 +1,1 @@
+"""How trained versions are kept: version files, the live link, the promotion log."""

@@ -1,0 +1,1 @@
+"""How a network learns: gradient descent over a dataset, as a recipe says."""

@@ -1,0 +1,78 @@
+"""The commands on versions: predict, list, promote, roll back, verify."""
+
+import click
+
+from streetlight.model.registry.reproduction import replay
+from streetlight.model.registry.version import Version
+from streetlight.service.cli.group import main, stop
+from streetlight.service.config import load_settings
+from streetlight.service.inference.prediction import predict as predict_one
+from streetlight.service.inference.resolution import live_version
+from streetlight.service.versions.catalog import DamagedVersion, list_versions
+from streetlight.service.wiring import Services, bootstrap
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("lights", nargs=-1, required=True, type=float)
+def predict(lights: tuple[float, ...]) -> None:
+    """Say walk or stop to one light state, such as: streetlight predict 1 0 1."""
+    prediction = predict_one(live_version(_services().repository), lights)
+    click.echo(f"{prediction.decision}  score {prediction.score}  version {prediction.version}")
+
+
+@main.command()
+def versions() -> None:
+    """List the versions; the live one has a star."""
+    listed = list_versions(_services().repository)
+    if not listed.versions:
+        click.echo("no version yet; `streetlight train` makes the first")
+        return
+    click.echo("   version  created                   dataset       rows  accuracy  error     seed")
+    for row in listed.versions:
+        mark = "*" if row.version == listed.live else " "
+        if isinstance(row, DamagedVersion):
+            click.echo(f"{mark}  {row.version:<7}  damaged: {row.damaged}")
+            continue
+        click.echo(
+            f"{mark}  {row.version:<7}  {row.created_at[:19]:<24}  {row.dataset:<12}"
+            f"{row.rows:>6}  {row.accuracy:>8.1%}  {row.error:<8.2e}  {row.seed}"
+        )
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--reason", default="by hand", help="Why; for the record.")
+def promote(number: int, reason: str) -> None:
+    """Let version NUMBER answer from now on."""
+    promotion = _services().repository.promote(number, reason)
+    was = f" instead of version {promotion.instead_of}" if promotion else " already"
+    click.echo(f"version {number} is live{was}")
+
+
+@main.command()
+@click.option("--reason", default="by hand", help="Why; for the record.")
+def rollback(reason: str) -> None:
+    """Let the version that was live before answer again."""
+    promotion = _services().repository.rollback(reason)
+    click.echo(f"version {promotion.version} is live instead of version {promotion.instead_of}")
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(min=1))
+def verify(number: int) -> None:
+    """Train version NUMBER again from its file alone and compare, bit for bit."""
+    version: Version = _services().repository.load(number)
+    result = replay(version)
+    if result.identical:
+        click.echo(f"version {number}: identical, bit for bit")
+        return
+    then, now = result.numpy
+    stop(
+        f"version {number}: {', '.join(result.differs)} came out otherwise "
+        f"(trained with numpy {then}, now numpy {now})",
+        1,
+    )
+
+
+def _services() -> Services:
+    return bootstrap(load_settings())

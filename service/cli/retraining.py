@@ -1,0 +1,81 @@
+"""The commands that let it learn: import observations, ask for a retraining, train by hand."""
+
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from streetlight.model import csv_io
+from streetlight.model.__main__ import main as training_job
+from streetlight.model.dataset import outcome_name
+from streetlight.service.cli.group import main, stop
+from streetlight.service.config import load_settings
+from streetlight.service.inference.resolution import live_version_if_any
+from streetlight.service.learning import queue
+from streetlight.service.learning.job_runner import DEFAULT_RECIPE
+from streetlight.service.learning.queue import Order, Promote
+from streetlight.service.ledger.ingest import Observed, record
+from streetlight.service.wiring import bootstrap, prepare
+
+CHUNK = 10_000
+
+
+@main.command()
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@click.option("--promote", type=click.Choice(get_args(Promote)), default="if_better")
+def retrain(watch: bool, promote: Promote) -> None:
+    """Queue a retraining on the ledger, for the trainer to take."""
+    services = bootstrap(load_settings())
+    prepare(services)
+    job = queue.submit(services.engine, Order(DEFAULT_RECIPE, promote), None)
+    click.echo(f"job {job.id} is queued")
+    if not watch:
+        return
+    while not (job := queue.get(services.engine, job.id)).finished:
+        if job.progress:
+            at = job.progress
+            told = f"seed {at.seed}  iteration {at.iteration}  error {at.error:.6g}"
+            click.echo(f"\r{job.state}  {told}\x1b[K", nl=False)
+        time.sleep(0.2)
+    click.echo(f"\rjob {job.id} {job.state}\x1b[K")
+    if job.version is None:
+        stop(job.error or job.state, 1)
+    click.echo(f"version {job.version} is {'live' if job.promoted else 'not promoted'}")
+    if job.verdict:
+        for reason in job.verdict.reasons:
+            click.echo(f"  {reason}")
+        for change in job.verdict.changes:
+            click.echo(f"  {change.lights}: was {change.was}, now {change.now}")
+
+
+@main.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_csv(file: Path) -> None:
+    """Add the observations in a CSV FILE to the ledger."""
+    services = bootstrap(load_settings())
+    prepare(services)
+    live = live_version_if_any(services.repository)
+    # Read through once before anything is written: a file with a bad line adds nothing.
+    rows = sum(1 for _ in csv_io.read_rows(file))
+    read = csv_io.read_rows(file)
+    with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
+        while part := list(islice(read, CHUNK)):
+            observed = [Observed(tuple(lights), outcome_name(walked)) for lights, walked in part]
+            verdicts = record(services.engine, observed, live, file.name[:100])
+            if verdicts[0].error:
+                stop(f"{file}: {verdicts[0].error}", 1)
+            bar.update(len(part))
+    click.echo(f"{rows} observations added")
+
+
+@main.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.pass_context
+def train(ctx: click.Context) -> None:
+    """Train a version; `streetlight train --help` lists the options."""
+    sys.exit(training_job(ctx.args, "streetlight train", load_settings().models_dir))

@@ -1,0 +1,1 @@
+"""From rows of lights to scores: version resolution, decoding, prediction, encoding."""

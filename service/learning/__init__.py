@@ -1,0 +1,1 @@
+"""The learning loop: job queue, lease, job runner, promotion gate, trainer process."""

@@ -1,0 +1,1 @@
+"""The gunicorn worker, its configuration, the access log and the WSGI entry point."""

@@ -1,0 +1,1 @@
+"""Input validation: field types, bounds on JSON, and error messages for users."""

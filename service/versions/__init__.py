@@ -1,0 +1,1 @@
+"""Views on trained versions: catalog, comparison, verification."""

@@ -1,0 +1,97 @@
+"""Predictions: one light state, many, and why."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Annotated, TypeVar
+
+from flask import Blueprint, Response
+from pydantic import BeforeValidator, FailFast, Field
+
+from streetlight.model.registry.version import Version
+from streetlight.service.inference import batch_json, prediction
+from streetlight.service.inference.prediction import BatchPrediction, Explanation, Prediction
+from streetlight.service.inference.resolution import NoLiveVersionError, live_version
+from streetlight.service.validation.json_bounds import bounded
+from streetlight.service.web.application import services
+from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.middleware.instrumentation import computed, predicts
+from streetlight.service.web.openapi.operation import Reply, operation
+from streetlight.service.web.request import Schema, parse_body, read_body
+
+blueprint = Blueprint("predict", __name__)
+
+ToldT = TypeVar("ToldT", Prediction, Explanation)
+
+# The first light at fault is enough to say, and a body may hold millions.
+Lights = Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
+
+EXAMPLE = {"decision": "walk", "score": 1.0, "version": 1}
+
+
+class PredictBody(Schema):
+    """One light state."""
+
+    lights: Lights
+
+
+@blueprint.post("/predict")
+@changes_nothing
+@predicts
+@operation(example=EXAMPLE, raises=[NoLiveVersionError])
+def predict(body: PredictBody) -> Prediction:
+    """Decide for one light state: walk or stop."""
+    return _counted(prediction.predict, body.lights)
+
+
+class PredictQuery(Schema):
+    """One light state as text: numbers between commas."""
+
+    lights: Annotated[Lights, BeforeValidator(lambda text: text.split(","))]
+
+
+@blueprint.get("/predict")
+@predicts
+@operation(example=EXAMPLE, raises=[NoLiveVersionError])
+def predict_from_query(query: PredictQuery) -> Prediction:
+    """Decide for one light state in the address, such as `?lights=1,0,1`."""
+    return _counted(prediction.predict, query.lights)
+
+
+class BatchBody(Schema):
+    """Many light states."""
+
+    lights: Annotated[
+        list[Lights], Field(min_length=1, examples=[[[1, 0, 1], [0, 0, 1]]]), FailFast()
+    ]
+
+
+@blueprint.post("/predict/batch")
+@changes_nothing
+@predicts
+@operation(body=BatchBody, replies={200: Reply(BatchPrediction)}, raises=[NoLiveVersionError])
+def predict_batch() -> Response:
+    """Decide for many light states; the answer's columns are in their order."""
+    plain = batch_json.plain_rows(bounded(read_body()))
+    rows = parse_body(BatchBody).lights if plain is None else plain
+    version = live_version(services().repository)
+    began = perf_counter()
+    scores = prediction.score_batch(version, rows)
+    computed(version.number, began, len(scores), batch_json.walking(scores))
+    return Response(batch_json.told(scores, version.number), mimetype="application/json")
+
+
+@blueprint.post("/explain")
+@changes_nothing
+@predicts
+@operation(raises=[NoLiveVersionError])
+def explain(body: PredictBody) -> Explanation:
+    """Say how the score of one light state comes about."""
+    return _counted(prediction.explain, body.lights)
+
+
+def _counted(decide: Callable[[Version, list[float]], ToldT], lights: Lights) -> ToldT:
+    version = live_version(services().repository)
+    began = perf_counter()
+    told = decide(version, lights)
+    computed(version.number, began, 1, int(told.decision == "walk"))
+    return told

@@ -1,0 +1,82 @@
+"""Step: let a scratch network learn from one example, and see every weight move."""
+
+from typing import Annotated
+
+from flask import Blueprint
+from pydantic import FailFast, Field
+from pydantic.fields import FieldInfo
+
+from streetlight.model.dataset import Outcome
+from streetlight.model.network import Activation, Network
+from streetlight.model.recipe import BOUNDS, Recipe
+from streetlight.service.inference import scratch_network
+from streetlight.service.inference.resolution import NoLiveVersionError, live_version
+from streetlight.service.inference.scratch_network import ScratchNetwork, StepTaken
+from streetlight.service.validation.fields import WHOLE
+from streetlight.service.validation.problems import FieldError, Problem
+from streetlight.service.web.application import services
+from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.openapi.operation import operation
+from streetlight.service.web.request import Schema
+
+blueprint = Blueprint("step", __name__)
+
+Matrix = Annotated[list[Annotated[list[float], Field(min_length=1)]], Field(min_length=1)]
+
+
+class NetworkBody(Schema):
+    """A network, as the answer to the step before has it."""
+
+    weights: Annotated[dict[str, Matrix], Field(min_length=1, max_length=9), FailFast()]
+    activation: Activation = "relu"
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+def _bounded(name: str) -> FieldInfo:
+    lowest, highest = BOUNDS[name]
+    return FieldInfo(ge=lowest, le=highest)
+
+
+class StepBody(Schema):
+    """One example, and the network that is to learn from it.
+
+    That is `network`; or a new one of `seed` and `hidden_sizes`; or a copy of the live version.
+    """
+
+    lights: Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
+    outcome: Annotated[Outcome, Field(examples=["walk"])]
+    alpha: Annotated[float, _bounded("alpha")] = Recipe.alpha
+    weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
+    network: NetworkBody | None = None
+    seed: Annotated[int, _bounded("seed"), WHOLE] | None = None
+    hidden_sizes: Annotated[
+        tuple[Annotated[int, _bounded("hidden_sizes"), WHOLE], ...], Field(max_length=8)
+    ] = Recipe.hidden_sizes
+
+
+@blueprint.post("/step")
+@changes_nothing
+@operation(raises=[NoLiveVersionError])
+def step(body: StepBody) -> StepTaken:
+    """Let a network of the caller's learn from one example; nothing is kept here.
+
+    The answer's `network` goes into the next step.
+    """
+    return scratch_network.take_step(
+        _network(body),
+        body.lights,
+        body.outcome,
+        alpha=body.alpha,
+        weight_decay=body.weight_decay,
+    )
+
+
+def _network(body: StepBody) -> Network:
+    if body.network:
+        if body.seed is not None:
+            raise FieldError(Problem("seed", "expected a network or a seed, got both", body.seed))
+        return scratch_network.given_network(ScratchNetwork(**vars(body.network)))
+    version = live_version(services().repository)
+    if body.seed is None:
+        return version.network
+    return scratch_network.fresh_network(version, body.hidden_sizes, body.seed)

@@ -1,0 +1,120 @@
+"""Versions: what there is, what is in each, and which one is live."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from flask import Blueprint, Response, send_file
+from pydantic import Field
+
+from streetlight.model.registry.promotion_log import Promotion
+from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
+from streetlight.model.registry.reproduction import Replay
+from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.ledger import queries
+from streetlight.service.versions import catalog, comparison
+from streetlight.service.versions.catalog import Pressure, VersionDetails, VersionList
+from streetlight.service.versions.comparison import Difference, IncomparableError
+from streetlight.service.versions.verification import VerificationBusyError
+from streetlight.service.versions.verification import verify as verify_version
+from streetlight.service.web.application import services
+from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.openapi.operation import Reply, operation
+from streetlight.service.web.request import Schema
+
+blueprint = Blueprint("versions", __name__)
+
+UNUSABLE = [VersionNotFoundError, VersionDamagedError]
+
+
+@blueprint.get("/versions")
+@operation(links={"versions_show": {"number": "$response.body#/live"}})
+def list_versions() -> VersionList:
+    """List every version, newest first, and say which is live."""
+    asked = queries.accuracy(services().engine)
+    return catalog.list_versions(services().repository, asked)
+
+
+@blueprint.get("/versions/<int:number>")
+@operation(raises=UNUSABLE, links={"versions_verify": {"number": "$response.body#/version"}})
+def show(number: int) -> VersionDetails:
+    """Show one version in full."""
+    return catalog.describe_version(services().repository, number)
+
+
+@blueprint.get("/versions/<int:number>/weights")
+@operation(
+    replies={200: Reply(also=["application/octet-stream"], headers=["Content-Disposition"])},
+    raises=UNUSABLE,
+)
+def download(number: int) -> Response:
+    """Send the version's file."""
+    path = services().repository.load(number).path
+    return send_file(
+        path.resolve(),
+        mimetype="application/octet-stream",
+        as_attachment=True,
+        download_name=f"streetlight-{number}.npz",
+    )
+
+
+class Page(Schema):
+    """Which rows to list."""
+
+    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=0, le=1000)] = 100
+
+
+@blueprint.get("/versions/<int:number>/pressure")
+@operation(raises=UNUSABLE)
+def pressure(number: int, query: Page) -> Pressure:
+    """Show how each training row pulls each weight, and the sums over all rows."""
+    version = services().repository.load(number)
+    return catalog.weight_pressure(version, query.offset, query.limit)
+
+
+@blueprint.get("/versions/<int:a>/diff/<int:b>")
+@operation(raises=[*UNUSABLE, IncomparableError])
+def difference(a: int, b: int) -> Difference:
+    """Show every light pattern on which version `b` decides otherwise than version `a`."""
+    repository = services().repository
+    return comparison.difference(repository.load(a), repository.load(b))
+
+
+class SwitchBody(Schema):
+    """Why another version goes live; for the record."""
+
+    reason: Annotated[str, Field(max_length=200, examples=["it does better"])] = "by request"
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Which version is live now, and the promotion on record that made it so."""
+
+    live: int
+    promotion: Promotion | None
+
+
+@blueprint.post("/versions/<int:number>/promote")
+@operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
+def promote(number: int, body: SwitchBody) -> Switched:
+    """Let a version answer from now on; `promotion` is null where it did already."""
+    return Switched(number, services().repository.promote(number, body.reason))
+
+
+@blueprint.post("/rollback")
+@operation(
+    raises=[*UNUSABLE, NothingToRollBackToError],
+    links={"versions_show": {"number": "$response.body#/live"}},
+)
+def rollback(body: SwitchBody) -> Switched:
+    """Let the version that was live before answer again."""
+    promotion = services().repository.rollback(body.reason)
+    return Switched(promotion.version, promotion)
+
+
+@blueprint.post("/versions/<int:number>/verify")
+@changes_nothing
+@operation(raises=[*UNUSABLE, VerificationBusyError])
+def verify(number: int) -> Replay:
+    """Train a version again from its file alone and compare, bit for bit."""
+    return verify_version(services().repository.load(number))

@@ -1,0 +1,43 @@
+"""The HTTP interface: Flask is imported here and nowhere else.
+
+A module a resource. A view parses, calls one function of `service`, and answers.
+"""
+
+from flask import Flask
+
+from streetlight.service.web import fast_path
+from streetlight.service.web.api import health, jobs, metrics, observations, predict, step, versions
+from streetlight.service.web.middleware import auth, errors, instrumentation, request_id
+from streetlight.service.web.openapi import document
+from streetlight.service.web.page import docs, home
+from streetlight.service.web.protocols import invocations, v1, v2, v2_repository
+from streetlight.service.web.request import Number
+from streetlight.service.wiring import Services
+
+
+def create_app(services: Services) -> Flask:
+    """Return the WSGI application, all its parts in order."""
+    app = Flask("streetlight", static_folder=None)
+    app.url_map.converters["int"] = Number
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    app.extensions["streetlight"] = services
+    app.extensions["quick"] = fast_path.quick_door(services)
+    instrumentation.init_app(app)
+    request_id.init_app(app)
+    errors.init_app(app)
+    auth.init_app(app)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
+    app.register_blueprint(predict.blueprint)
+    app.register_blueprint(step.blueprint)
+    app.register_blueprint(observations.blueprint)
+    app.register_blueprint(jobs.blueprint)
+    app.register_blueprint(versions.blueprint)
+    app.register_blueprint(v1.blueprint)
+    app.register_blueprint(v2.blueprint)
+    app.register_blueprint(v2_repository.blueprint)
+    invocations.init_app(app, services.settings)
+    app.register_blueprint(document.blueprint)
+    app.register_blueprint(docs.blueprint)
+    app.register_blueprint(home.blueprint)
+    return app

@@ -1,0 +1,1 @@
+"""What applies to every request: auth, request ids, errors, compression, instrumentation."""

@@ -1,0 +1,108 @@
+"""Errors: which status each gets, and the one shape of their bodies.
+
+`{"error": "<a sentence>"}`, and `"details"` where fields of the request are at fault.
+"""
+
+import operator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from flask import Flask, Response, current_app, request
+from pydantic import Field
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
+from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.inference.resolution import NoLiveVersionError
+from streetlight.service.inference.v2_request import NotOfferedError
+from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
+from streetlight.service.ledger.idempotency import KeyReusedError
+from streetlight.service.ledger.queries import ObservationNotFoundError
+from streetlight.service.ledger.training_set import LedgerError
+from streetlight.service.validation.problems import FieldError, Problem
+from streetlight.service.versions.comparison import IncomparableError
+from streetlight.service.versions.verification import VerificationBusyError
+from streetlight.service.web.protocols.model_names import ModelNotFoundError
+from streetlight.service.web.request import RequestError
+from streetlight.service.web.response import answer
+
+STATUS: dict[type[Exception], int] = {
+    IncomparableError: 409,
+    NoLiveVersionError: 503,
+    JobFinishedError: 409,
+    JobNotFoundError: 404,
+    KeyReusedError: 409,
+    LedgerError: 409,
+    ModelNotFoundError: 404,
+    NotOfferedError: 501,
+    NothingToRollBackToError: 409,
+    ObservationNotFoundError: 404,
+    VerificationBusyError: 503,
+    VersionDamagedError: 409,
+    VersionNotFoundError: 404,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, in a sentence, and the fields of the request that are at fault."""
+
+    error: str
+    details: Annotated[list[Problem], Field(exclude_if=operator.not_)] = field(default_factory=list)
+
+
+def init_app(app: Flask) -> None:
+    """Let `app` answer every error as JSON."""
+    for kind in STATUS:
+        app.register_error_handler(kind, _domain_error)
+    app.register_error_handler(RequestError, lambda error: _bad_request(error.problems))
+    app.register_error_handler(FieldError, lambda error: _bad_request([error.problem]))
+    app.register_error_handler(OSError, _storage_error)
+    app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def _domain_error(error: Exception) -> Response:
+    status = STATUS[type(error)]
+    response = answer(Failure(str(error)), status)
+    if status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def _bad_request(problems: list[Problem]) -> Response:
+    details = problems if any(problem.field for problem in problems) else []
+    return answer(Failure("; ".join(map(str, problems)), details), 400)
+
+
+def _storage_error(error: OSError) -> Response:
+    current_app.logger.exception("storage failed")
+    return answer(Failure(f"the data directory can't be used: {error.strerror or error}"), 503)
+
+
+def _database_error(error: DBAPIError) -> Response:
+    current_app.logger.exception("the database failed")
+    return answer(Failure(f"the database can't be used: {error.orig}"), 503)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400 and error.response is None:
+        return Response(status=status, headers=error.get_headers())
+    sentence = error.description or error.name
+    if status == 404:
+        sentence = f"there is no {request.path} here; try GET /predict?lights=1,0,1"
+    elif isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or []))
+        sentence = f"{request.path} doesn't take {request.method}; it takes {allowed}"
+    elif isinstance(error, RequestEntityTooLarge):
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        sentence = f"the body is larger than {limit} bytes, the most that is accepted"
+    elif status == 500:
+        sentence = "something went wrong here; the log says what"
+    response = answer(Failure(sentence), status)
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response

@@ -1,0 +1,363 @@
+"""Training: gradients, kinds of descent, restarts, stopping, and the pattern behind the matrix."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
+from streetlight.model.report import error_curve
+from streetlight.model.training.descent import pass_by_batches, weight_deltas
+from streetlight.model.training.fit import (
+    Progress,
+    TrainingDivergedError,
+    fit,
+    gradient_descent,
+    initial_network,
+    squared_error,
+)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Network, Dataset]:
+    """A random network and a random dataset for it."""
+    light_count = draw(st.integers(1, 4))
+    rows = draw(st.integers(1, 6))
+    recipe = Recipe(
+        hidden_sizes=tuple(draw(st.lists(st.integers(1, 4), max_size=3))),
+        activation=draw(st.sampled_from(["relu", "linear"])),
+    )
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    dataset = Dataset(random.uniform(-2, 2, (rows, light_count)), random.uniform(0, 1, rows))
+    return initial_network(dataset, recipe, draw(st.integers(0, 1000))), dataset
+
+
+@given(problems())
+def test_weight_deltas_are_minus_half_the_gradient_by_finite_differences(
+    problem: tuple[Network, Dataset],
+) -> None:
+    network, dataset = problem
+    layer_0 = dataset.lights / network.scale
+    # At a kink of relu there is no gradient to compare with.
+    assume(all((np.abs(layer) > 1e-4).all() for layer in network.layers(dataset.lights)[1:-1]))
+    deltas, error = weight_deltas(
+        network.weights, layer_0, dataset.walk_vs_stop, network.activation
+    )
+
+    assert error == pytest.approx(squared_error(network, dataset))
+    step = 1e-6
+    for d, matrix in enumerate(network.weights):
+        for at in np.ndindex(matrix.shape):
+            errors = []
+            for sign in (1, -1):
+                weights = [m.copy() for m in network.weights]
+                weights[d][at] += sign * step
+                moved = replace(network, weights=tuple(weights))
+                errors.append(squared_error(moved, dataset))
+            gradient = (errors[0] - errors[1]) / (2 * step)
+            assert deltas[d][at] == pytest.approx(-gradient / 2, rel=1e-4, abs=1e-6)
+
+
+@given(problems(), st.floats(0.001, 0.3), st.floats(0, 0.1))
+def test_single_rows_in_plain_floats_agree_to_the_bit_with_batches_of_one(
+    problem: tuple[Network, Dataset], alpha: float, weight_decay: float
+) -> None:
+    network, dataset = problem
+    recipe = Recipe(
+        alpha=alpha, weight_decay=weight_decay, iterations=5, activation=network.activation
+    )
+    try:
+        by_rows, _ = gradient_descent(network, dataset, recipe)
+    except TrainingDivergedError:
+        return
+    weights = [matrix.copy() for matrix in network.weights]
+    for _ in range(recipe.iterations):
+        pass_by_batches(
+            weights,
+            dataset.lights / network.scale,
+            dataset.walk_vs_stop,
+            batch_size=1,
+            alpha=alpha,
+            weight_decay=weight_decay,
+            activation=network.activation,
+        )
+
+    for plain, array in zip(by_rows.weights, weights, strict=True):
+        np.testing.assert_array_equal(plain, array)
+
+
+@given(problems())
+def test_a_batch_moves_the_weights_by_the_average_over_its_rows(
+    problem: tuple[Network, Dataset],
+) -> None:
+    network, dataset = problem
+    recipe = Recipe(iterations=1, batch_size=None, alpha=0.1, activation=network.activation)
+    deltas, _ = weight_deltas(
+        network.weights, dataset.lights / network.scale, dataset.walk_vs_stop, network.activation
+    )
+
+    after, errors = gradient_descent(network, dataset, recipe)
+
+    assert errors == pytest.approx([squared_error(network, dataset)])
+    for before, now, delta in zip(network.weights, after.weights, deltas, strict=True):
+        np.testing.assert_allclose(now, before + 0.1 * delta / len(dataset), atol=1e-12)
+
+
+def test_full_descent_over_many_blocks_is_the_sum_over_all_rows() -> None:
+    random = np.random.default_rng(0)
+    many = Dataset(random.uniform(0, 1, (5000, 3)), random.integers(0, 2, 5000).astype(float))
+    network = initial_network(many, Recipe(), 1)
+    layer_0 = many.lights / many.scale
+
+    whole, _ = weight_deltas(network.weights, layer_0, many.walk_vs_stop, "relu")
+
+    half, rest = slice(0, 2500), slice(2500, None)
+    parts = [
+        weight_deltas(network.weights, layer_0[part], many.walk_vs_stop[part], "relu")[0]
+        for part in (half, rest)
+    ]
+    for total, a, b in zip(whole, *parts, strict=True):
+        np.testing.assert_allclose(total, a + b, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+def test_stochastic_batch_and_full_descent_all_learn(batch_size: int | None) -> None:
+    training = fit(LAB, Recipe(batch_size=batch_size, iterations=500))
+
+    assert training.converged
+    assert training.accuracy == 1
+
+
+def test_weight_decay_silences_the_lights_that_do_not_decide() -> None:
+    plain, decayed = (
+        fit(
+            LAB_DIRECT,
+            Recipe(
+                hidden_sizes=(), iterations=30, alpha=0.1, weight_decay=decay, target_error=None
+            ),
+        ).network.weights[0]
+        for decay in (0.0, 0.05)
+    )
+
+    assert np.abs(decayed).sum() < np.abs(plain).sum()
+
+
+def test_weight_decay_alone_shrinks_every_weight_by_its_share() -> None:
+    dark = Dataset(np.zeros((1, 2)), np.zeros(1))
+    network = Network((np.array([[1.0], [-2.0]]),))
+
+    after, _ = gradient_descent(network, dark, Recipe(alpha=0.1, weight_decay=0.5, iterations=2))
+
+    np.testing.assert_allclose(after.weights[0], network.weights[0] * 0.95**2)
+
+
+def test_deeper_networks_learn_too() -> None:
+    training = fit(LAB, Recipe(hidden_sizes=(8, 4), iterations=500))
+
+    assert training.converged
+    assert training.network.hidden_sizes == (8, 4)
+
+
+def test_restarts_try_the_next_seeds_and_say_which_one_won() -> None:
+    alone = fit(LAB, Recipe(seed=2, restarts=0))
+    training = fit(LAB, Recipe(seed=2, restarts=20))
+
+    assert not alone.converged
+    assert training.converged
+    assert training.seed == 2 + training.runs - 1
+    assert training.error == fit(LAB, Recipe(seed=training.seed, restarts=0)).error
+
+
+def test_the_best_of_failed_runs_is_kept() -> None:
+    recipe = Recipe(hidden_sizes=(), restarts=3)
+    alone = [fit(LAB, replace(recipe, seed=seed, restarts=0)).error for seed in range(1, 5)]
+
+    training = fit(LAB, recipe)
+
+    assert not training.converged
+    assert (training.runs, training.error) == (4, min(alone))
+
+
+def test_early_stopping_ends_a_run_at_its_target() -> None:
+    training = fit(LAB, Recipe(iterations=5000, patience=100))
+
+    assert training.converged
+    assert len(training.errors) < 100
+
+
+def test_early_stopping_ends_a_run_that_gets_nowhere() -> None:
+    recipe = Recipe(hidden_sizes=(), iterations=5000, patience=5, restarts=0)
+    training = fit(LAB, recipe)
+
+    assert not training.converged
+    assert len(training.errors) < 500
+    assert training.errors[-5:].min() >= training.errors[:-5].min()
+
+
+def test_patience_without_a_target_waits_for_standstill() -> None:
+    training = fit(LAB, Recipe(iterations=5000, patience=5, target_error=None))
+
+    assert training.converged
+    assert training.error < 1e-20
+
+
+@pytest.mark.parametrize("batch_size", [1, None])
+def test_diverging_ends_with_a_clear_error(batch_size: int | None) -> None:
+    recipe = Recipe(hidden_sizes=(), alpha=50, iterations=2000, batch_size=batch_size, restarts=2)
+    with pytest.raises(TrainingDivergedError, match="try a smaller alpha than 50"):
+        fit(LAB, recipe)
+
+
+def test_weights_that_overflow_in_the_last_update_are_noticed() -> None:
+    """The error of the pass is still finite: 1e300."""
+    network = Network((np.array([[1.0]]), np.array([[1e150]])))
+    data = Dataset(np.array([[1.0]]), np.array([0.0]))
+    with pytest.raises(TrainingDivergedError, match="the weights overflowed"):
+        gradient_descent(network, data, Recipe(alpha=1e9, iterations=1))
+
+
+def test_an_error_that_overflows_is_noticed() -> None:
+    network = Network((np.array([[1e300]]),))
+    data = Dataset(np.array([[1.0]]), np.array([0.0]))
+    with pytest.raises(TrainingDivergedError):
+        gradient_descent(network, data, Recipe(alpha=1e9, iterations=1))
+
+
+def test_a_restart_that_diverges_does_not_spoil_the_next() -> None:
+    recipe = Recipe(activation="linear", alpha=0.5, iterations=300, seed=4, target_error=None)
+    with pytest.raises(TrainingDivergedError):
+        fit(LAB, replace(recipe, restarts=1))
+
+    training = fit(LAB, replace(recipe, restarts=2))
+
+    assert (training.seed, training.runs) == (6, 3)
+
+
+def test_progress_is_reported_as_it_goes() -> None:
+    seen: list[Progress] = []
+    training = fit(LAB, Recipe(seed=2), seen.append)
+
+    assert [progress.iteration for progress in seen[:3]] == [1, 2, 3]
+    assert [progress.seed for progress in seen[::60]] == list(range(2, training.seed + 1))
+    assert [progress.restart for progress in seen[::60]] == list(range(training.runs))
+    assert [progress.error for progress in seen[-60:]] == training.errors.tolist()
+
+
+def test_a_report_can_cancel_a_training() -> None:
+    def cancel(progress: Progress) -> None:
+        if progress.iteration == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit(LAB, Recipe(), cancel)
+
+
+# The pattern is not the matrix. The right light is always on, as in the lab: a network without
+# biases has nothing else to say walk to the dark with.
+@st.composite
+def learnable(draw: st.DrawFn) -> Dataset:
+    count = draw(st.integers(2, 4))
+    states = draw(st.permutations([[a, b, 1.0] for a in (0.0, 1.0) for b in (0.0, 1.0)]))[:count]
+    outcomes = draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=count, max_size=count))
+    return Dataset(np.array(states), np.array(outcomes))
+
+
+ROBUST = Recipe(hidden_sizes=(8,), iterations=500, restarts=30)
+
+
+def decisions(training_network: Network, lights: np.ndarray) -> list[bool]:
+    return [bool(score >= 0.5) for score in training_network.scores(lights)]
+
+
+@given(learnable(), st.integers(0, 1000))
+@settings(max_examples=25)
+def test_a_and_a_times_ten_and_swapped_labels_decide_the_same(dataset: Dataset, seed: int) -> None:
+    recipe = replace(ROBUST, seed=seed)
+    plain = fit(dataset, recipe)
+    tenfold = fit(Dataset(dataset.lights * 10, dataset.walk_vs_stop), recipe)
+    swapped = fit(Dataset(dataset.lights, 1 - dataset.walk_vs_stop), recipe)
+
+    assert plain.converged
+    assert tenfold.converged
+    assert swapped.converged
+    said = decisions(plain.network, dataset.lights)
+    assert said == [outcome == 1 for outcome in dataset.walk_vs_stop]
+    assert decisions(tenfold.network, dataset.lights * 10) == said
+    assert decisions(swapped.network, dataset.lights) == [not walks for walks in said]
+
+
+def test_the_lab_s_dimmers_and_ten_times_them_give_the_same_bits() -> None:
+    a = Dataset(
+        np.array(
+            [
+                [0.9, 0.0, 1],
+                [0.2, 0.8, 1],
+                [0.1, 0.0, 1],
+                [0.8, 0.9, 1],
+                [0.1, 0.7, 1],
+                [0.9, 0.1, 0],
+            ]
+        ),
+        np.array([0, 1, 0, 1, 1, 0.0]),
+    )
+    b = Dataset(np.round(a.lights * 10), a.walk_vs_stop)
+
+    of_a, of_b = (fit(dataset, Recipe(iterations=500, target_error=0.3)) for dataset in (a, b))
+
+    assert of_a.accuracy == 1
+    assert of_b.network.scale == 10
+    for one, other in zip(of_a.network.weights, of_b.network.weights, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_conflicting_state_trains_on_its_mean() -> None:
+    seen_twice = Dataset(np.array([[1.0, 0], [1, 0], [0, 1]]), np.array([1.0, 0, 1])).grouped()
+
+    training = fit(seen_twice, Recipe(iterations=500))
+
+    assert training.network.scores(seen_twice.lights) == pytest.approx([0.5, 1], abs=0.1)
+    assert training.accuracy == pytest.approx(2 / 3)
+
+
+def test_an_error_curve_is_thinned_but_keeps_its_ends() -> None:
+    errors = np.arange(1000.0)
+
+    curve = error_curve(errors, 5)
+
+    assert curve == [(1, 0.0), (251, 250.0), (501, 500.0), (750, 749.0), (1000, 999.0)]
+    assert error_curve(errors[:2], 5) == [(1, 0.0), (2, 1.0)]
+    assert error_curve(errors[:0], 5) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("alpha", 0, "alpha: expected a number from 1e-09 to 1e\\+09, got 0"),
+        ("alpha", float("nan"), "alpha"),
+        (
+            "iterations",
+            10**12,
+            "iterations: expected a whole number from 1 to 1000000, got 10000000",
+        ),
+        ("iterations", 1.5, "iterations"),
+        ("iterations", True, "iterations"),
+        ("batch_size", 0, "batch_size"),
+        ("seed", -1, "seed"),
+        ("restarts", 1001, "restarts"),
+        ("patience", 0, "patience"),
+        ("weight_decay", -1, "weight_decay"),
+        ("target_error", float("inf"), "target_error"),
+        ("hidden_sizes", (0,), "hidden_sizes\\[0\\]"),
+        ("hidden_sizes", (1,) * 9, "hidden_sizes: expected at most 8 layers"),
+        ("activation", "tanh", 'activation: expected relu or linear, got "tanh"'),
+    ],
+)
+def test_a_recipe_names_the_field_that_is_out_of_bounds(
+    field: str, value: object, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        replace(Recipe(), **{field: value})  # type: ignore[arg-type]

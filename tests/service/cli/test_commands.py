@@ -1,0 +1,126 @@
+"""The commands that work on the data directory without a server."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streetlight.model.dataset import LAB
+from streetlight.model.recipe import Recipe
+from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training.fit import fit
+from tests.server import streetlight
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    repository = ModelRepository(tmp_path / "models")
+    for seed in (1, 5):
+        version = repository.publish(fit(LAB, Recipe(seed=seed)), LAB, Origin("lab"))
+        repository.promote(version.number, "trained")
+    return tmp_path
+
+
+def test_predict_says_walk_or_stop(trained: Path) -> None:
+    run = streetlight("predict", "0", "0", "1", data_dir=trained)
+
+    assert run.returncode == 0
+    assert run.stdout.startswith("stop  score 0.0")
+    assert run.stdout.endswith("version 2\n")
+    assert streetlight("predict", "-1", "0", "1", data_dir=trained).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "1", "0"), "lights: version 2 expects 3 lights, got 2"),
+        (("promote", "9"), "no version 9; there is 1, 2"),
+        (("verify", "9"), "no version 9; there is 1, 2"),
+    ],
+)
+def test_what_is_asked_in_vain_ends_with_status_1(
+    trained: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    run = streetlight(*arguments, data_dir=trained)
+
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", f"streetlight: {message}\n")
+
+
+def test_without_a_version_each_command_says_so(tmp_path: Path) -> None:
+    assert "no version is live yet" in streetlight("predict", "1", data_dir=tmp_path).stderr
+    assert "no version yet" in streetlight("versions", data_dir=tmp_path).stdout
+    assert "nothing to roll back to" in streetlight("rollback", data_dir=tmp_path).stderr
+
+
+def test_a_folder_that_is_not_what_it_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models" / "live").mkdir(parents=True)
+
+    run = streetlight("predict", "1", "0", "1", data_dir=tmp_path)
+
+    assert run.returncode == 2
+    assert run.stderr == f"streetlight: {tmp_path}/models/live: Invalid argument\n"
+
+
+def test_words_for_lights_are_refused(trained: Path) -> None:
+    run = streetlight("predict", "on", "0", "1", data_dir=trained)
+
+    assert run.returncode == 2
+    assert "'on' is not a valid float" in run.stderr
+
+
+def test_promote_and_rollback_say_what_was(trained: Path) -> None:
+    def said(*arguments: str) -> str:
+        return streetlight(*arguments, data_dir=trained).stdout
+
+    assert said("promote", "1") == "version 1 is live instead of version 2\n"
+    assert said("promote", "1") == "version 1 is live already\n"
+    assert said("rollback") == "version 2 is live instead of version 1\n"
+
+
+def test_the_live_version_has_a_star(trained: Path) -> None:
+    damaged = trained / "models" / "1.npz"
+    damaged.unlink()
+    damaged.write_bytes(b"")
+
+    head, live, other = streetlight("versions", data_dir=trained).stdout.splitlines()
+
+    assert head.split() == ["version", "created", "dataset", "rows", "accuracy", "error", "seed"]
+    assert live.startswith("*  2 ")
+    assert live.split()[-4:-2] == ["4", "100.0%"]
+    assert other.startswith("   1        damaged: ")
+
+
+def test_verify_trains_again_and_compares(trained: Path) -> None:
+    assert streetlight("verify", "2", data_dir=trained).stdout == (
+        "version 2: identical, bit for bit\n"
+    )
+    path = trained / "models" / "1.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    path.unlink()
+    np.savez(path, **(arrays | {"walk_vs_stop": 1 - arrays["walk_vs_stop"]}))
+
+    run = streetlight("verify", "1", data_dir=trained)
+
+    assert run.returncode == 1
+    assert "version 1: weights_0_1, weights_1_2, errors" in run.stderr
+
+
+def test_train_is_the_training_job_on_the_same_data_directory(tmp_path: Path) -> None:
+    run = streetlight("train", "--help", data_dir=tmp_path)
+
+    assert run.returncode == 0
+    assert run.stdout.startswith("usage: streetlight train")
+    assert "--hidden-sizes" in run.stdout
+    assert streetlight("train", "--alpha", "x", data_dir=tmp_path).returncode == 2
+
+
+def test_settings_may_stand_in_a_file(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / ".env").write_text(f"STREETLIGHT_DATA_DIR={trained}\n")
+    monkeypatch.chdir(folder)
+
+    assert "*  2 " in streetlight("versions").stdout

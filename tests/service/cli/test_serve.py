@@ -1,0 +1,211 @@
+"""`streetlight serve`: how it starts, refuses to start, and ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port, streetlight
+
+
+def test_it_trains_the_first_version_and_says_what_to_try(server: Server) -> None:
+    curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
+    said = server.said(curl)
+
+    assert "published version 1" in said
+    assert f"Streetlight listens on {server.url} with 1 worker. Try:" in said
+    answered = subprocess.run(curl, shell=True, capture_output=True, check=True)  # noqa: S602
+    assert answered.stdout == b'{"decision":"walk","score":1.0,"version":1}\n'
+    assert "STREETLIGHT_API_KEY is not set" in said
+
+
+def test_it_keeps_the_version_it_finds(tmp_path: Path) -> None:
+    with Server(tmp_path):
+        pass
+    with Server(tmp_path, api_key="secret", host="0.0.0.0") as server:  # noqa: S104
+        assert server.get("/versions")["live"] == 1
+        assert len(server.get("/versions")["versions"]) == 1
+        said = server.said(f"listens on {server.url} with")
+        assert "version 1 is live: nothing to train" in said
+        assert "API_KEY" not in said
+
+
+def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = Server(tmp_path, host="::1")
+    server.url = f"http://[::1]:{server.port}"
+    with server:
+        server.said(f"listens on {server.url} with")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"port": "abc"}, 'STREETLIGHT_PORT: expected a whole number, got "abc"'),
+        ({"port": "70000"}, 'STREETLIGHT_PORT: expected a number of at most 65535, got "70000"'),
+        ({"workers": "0"}, 'STREETLIGHT_WORKERS: expected a number of at least 1, got "0"'),
+        ({"api_key": ""}, "STREETLIGHT_API_KEY: expected"),
+        ({"prot": "1"}, "STREETLIGHT_PROT: unknown setting; did you mean STREETLIGHT_PORT?"),
+        ({"host": "no such host"}, "can't listen on no such host:8000"),
+        ({"data_dir": "/dev/null/here"}, "STREETLIGHT_DATA_DIR: can't write to /dev/null/here"),
+    ],
+)
+def test_what_can_not_work_ends_with_one_clear_line(
+    tmp_path: Path, settings: dict[str, str], line: str
+) -> None:
+    run = streetlight("serve", **{"data_dir": tmp_path, **settings})
+
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"streetlight: {line}")
+    assert run.stderr.count("\n") == 1
+
+
+def test_the_key_is_not_shown_where_it_is_wrong() -> None:
+    assert "hunter2" not in streetlight("versions", api_key="hunter2", port="x").stderr
+
+
+def test_a_port_in_use_ends_with_one_clear_line(shared_server: Server, tmp_path: Path) -> None:
+    """Even though the server that has it shares its port among its own workers."""
+    port = shared_server.port
+    run = streetlight("serve", "--port", str(port), data_dir=tmp_path)
+
+    assert run.returncode == 2
+    assert run.stderr == (
+        f"streetlight: can't listen on 127.0.0.1:{port}: Address already in use; "
+        "choose others with --host and --port\n"
+    )
+    assert not (tmp_path / "models").exists()
+
+
+def test_options_win_over_the_environment(tmp_path: Path) -> None:
+    port = free_port()
+    run = streetlight("serve", "--port", "x", "--host", "::1", port=port, data_dir=tmp_path)
+    assert 'STREETLIGHT_PORT: expected a whole number, got "x"' in run.stderr
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, by: signal.Signals) -> None:
+    with Server(tmp_path) as server:
+        assert server.stop(by) == 0
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            server.get("/livez")
+
+
+def test_a_request_under_way_is_answered_before_it_ends(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        body = b'{"lights": [1, 0, 1]}'
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body[:5])
+        # Another request on another connection shows that the first has been taken up.
+        server.get("/livez")
+        server.process.send_signal(signal.SIGTERM)
+        client.sendall(body[5:])
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert server.process.wait(DEADLINE) == 0
+
+
+def test_who_comes_while_it_ends_is_refused_at_once_and_not_kept_waiting(server: Server) -> None:
+    """Who has connected before is answered; the door is closed, and not merely unattended."""
+    body = b'{"lights": [1, 0, 1]}'
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    address = ("127.0.0.1", server.port)
+    with socket.create_connection(address, 10) as slow:
+        slow.sendall(head + body[:5])
+        server.get("/livez")
+        server.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(address, 5) as early:
+                    early.sendall(head + body)
+                    assert early.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            except (ConnectionRefusedError, ConnectionResetError):
+                break
+        else:
+            raise AssertionError("it still takes connections")
+        slow.sendall(body[5:])
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert server.process.wait(DEADLINE) == 0
+
+
+@pytest.mark.storm
+def test_restarts_under_load_drop_nothing(tmp_path: Path) -> None:
+    """Two servers on one data directory; clients ask the one that isn't being restarted."""
+    restarts = min(20, int(os.environ.get("STORM_ROUNDS", "3")))
+    servers = [Server(tmp_path, workers=2), Server(tmp_path, workers=2)]
+    with servers[0], servers[1]:
+        done, turn, answered = threading.Event(), [0], [0] * 4
+        switching = threading.Lock()
+
+        def ask(client: int) -> None:
+            while not done.is_set():
+                # A connection for each request, and none of them is tried twice. Whoever is
+                # connected when the switch is made is the server's to answer.
+                with switching:
+                    connection = HTTPConnection(
+                        "127.0.0.1", servers[turn[0]].port, timeout=DEADLINE
+                    )
+                    connection.connect()
+                with closing(connection):
+                    connection.request("POST", "/predict", b'{"lights": [1, 0, 1]}')
+                    assert connection.getresponse().status == 200
+                answered[client] += 1
+
+        with ThreadPoolExecutor(4) as threads:
+            clients = [threads.submit(ask, client) for client in range(4)]
+            try:
+                for restart in range(restarts):
+                    with switching:
+                        stopping = servers[turn[0]]
+                        turn[0] = 1 - turn[0]
+                    assert stopping.stop() == 0
+                    stopping.__enter__()
+                    assert not any(client.done() for client in clients), restart
+            finally:
+                done.set()
+            for client in clients:
+                client.result(DEADLINE)
+    print(f"{restarts} restarts, {sum(answered)} answers, none dropped")
+    assert sum(answered) > restarts
+
+
+def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    workers = set(children.read_text().split())
+    assert len(workers) == 1
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    server.wait_until_ready()
+    assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+    assert not workers & set(children.read_text().split())
+
+
+def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
+    streetlight("train", data_dir=tmp_path)
+    port = free_port()
+    gunicorn, server = Path(STREETLIGHT).with_name("gunicorn"), "streetlight.service.server"
+    with subprocess.Popen(
+        [gunicorn, "-c", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"],
+        env=environment(data_dir=tmp_path, port=port, workers=1),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(f"listens on http://127.0.0.1:{port}" in line for line in process.stdout)
+        process.terminate()
+        process.stdout.read()
+        assert process.wait(DEADLINE) == 0

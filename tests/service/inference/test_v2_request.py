@@ -1,0 +1,101 @@
+"""The decoder of V2 requests on whatever bytes: it understands them or says why not, no third."""
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streetlight.model.dataset import FloatArray
+from streetlight.service.inference.tensors import DTYPES
+from streetlight.service.inference.v2_request import NotOfferedError, parse
+from streetlight.service.inference.v2_response import render
+from streetlight.service.validation.problems import FieldError
+from tests.service.conftest import STORM
+
+ROUNDS = 20_000 if STORM else 300
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+anything = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner),
+    max_leaves=9,
+)
+names = st.sampled_from(["lights", "score", "decision", "x", ""])
+datatypes = st.sampled_from([*DTYPES, "BYTES", "fp64", ""])
+sizes = st.integers(-2, 60) | st.sampled_from([2**31, 2**63, 2**64, 10**18])
+outputs = st.fixed_dictionaries(
+    {"name": names},
+    optional={
+        "parameters": st.fixed_dictionaries(
+            {}, optional={"binary_data": st.booleans(), "classification": sizes | leaves}
+        )
+    },
+)
+inputs = st.fixed_dictionaries(
+    {"name": names, "shape": st.just([2, 3]) | st.lists(sizes, max_size=3), "datatype": datatypes},
+    optional={
+        "data": anything | st.lists(st.floats() | st.integers(-9, 9), min_size=6, max_size=6),
+        "parameters": st.fixed_dictionaries({}, optional={"binary_data_size": sizes}) | anything,
+    },
+)
+requests = st.fixed_dictionaries(
+    {"inputs": st.lists(inputs, min_size=1, max_size=2) | anything},
+    optional={"id": st.text(max_size=3) | leaves, "outputs": st.lists(outputs, max_size=3)},
+)
+
+
+def understood_or_refused(body: bytes, header: str | None) -> bool:
+    """Parse a body, and answer it where it could be."""
+    try:
+        request = parse(body, header, 3)
+    except (FieldError, NotOfferedError):
+        return False
+    lights: FloatArray = request.lights
+    assert lights.dtype.kind in "fiu"
+    assert lights.shape[1:] == (3,)
+    assert np.isfinite(lights).all()
+    answer = render(request, lights.sum(axis=1) * 1e-300, "streetlight", 1)
+    told = json.loads(answer.header)
+    assert all(output["shape"][0] == len(lights) for output in told["outputs"])
+    announced = [
+        output["parameters"]["binary_data_size"]
+        for output in told["outputs"]
+        if "data" not in output
+    ]
+    assert announced == [len(tensor) for tensor in answer.binary or []]
+    return True
+
+
+@settings(max_examples=ROUNDS, deadline=None, derandomize=not STORM)
+@given(body=st.binary(max_size=200), header=st.none() | st.integers(-1, 210).map(str) | st.text())
+def test_any_bytes(body: bytes, header: str | None) -> None:
+    understood_or_refused(body, header)
+
+
+@settings(max_examples=ROUNDS, deadline=None, derandomize=not STORM)
+@given(request=requests, tail=st.binary(max_size=64), off=st.integers(-2, 2) | st.just(0))
+def test_requests_that_are_nearly_right(request: object, tail: bytes, off: int) -> None:
+    head = json.dumps(request).encode()
+
+    understood_or_refused(head + tail, str(len(head) + off) if tail or off else None)
+
+
+@pytest.mark.parametrize("datatype", DTYPES)
+def test_right_requests_with_a_byte_changed(datatype: str) -> None:
+    itemsize = np.dtype(DTYPES[datatype]).itemsize
+    data = bytes(2 * 3 * itemsize)
+    asked: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
+    asked["parameters"] = {"binary_data_size": len(data)}
+    head = json.dumps({"inputs": [asked]}).encode()
+    assert understood_or_refused(head + data, str(len(head)))
+
+    moments, understood = random.Random(0), 0  # noqa: S311 - not for secrets
+    for _ in range(ROUNDS):
+        body = bytearray(head + data)
+        body[moments.randrange(len(body))] = moments.randrange(256)
+        understood += understood_or_refused(bytes(body), str(len(head)))
+    assert 0 < understood < ROUNDS

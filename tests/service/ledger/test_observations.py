@@ -1,0 +1,262 @@
+"""The ledger over HTTP: verdicts, pages, exports, taking back, and retries."""
+
+import csv
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from streetlight.model.dataset import LAB
+from tests.server import Server, streetlight
+
+
+def test_the_lab_s_rows_are_the_first(server: Server) -> None:
+    page = server.get("/observations")
+
+    assert [row["lights"] for row in page["observations"]] == LAB.lights.tolist()
+    assert {row["source"] for row in page["observations"]} == {"lab"}
+    assert (page["total"], page["next"]) == (4, None)
+
+
+def test_a_ledger_may_start_empty(tmp_path: Path) -> None:
+    with Server(tmp_path, start_empty=True) as server:
+        assert server.get("/observations")["total"] == 0
+
+
+def test_each_row_gets_a_verdict(server: Server) -> None:
+    rows = [
+        {"lights": [0, 1, 0], "outcome": "stop"},
+        {"lights": [1, 0, 1], "outcome": "stop", "id": "mine"},
+        {"lights": [1, 0, 1], "outcome": "stop", "id": "mine"},
+        {"lights": [1, 0, 1], "outcome": "walk", "id": "mine"},
+        {"lights": [0, 1, 0], "outcome": "walk"},
+        {"lights": [0, 1], "outcome": "walk"},
+        {"lights": [0, "1", 0], "outcome": "run"},
+        "walk",
+    ]
+
+    told = server.expect(207, "POST", "/observations", {"observations": rows})
+
+    assert told["results"] == [
+        {"verdict": "accepted", "id": 5},
+        {"verdict": "contradicts", "id": 6, "contradicts": [1]},
+        {"verdict": "duplicate", "id": 6},
+        {"verdict": "rejected", "id": 6, "error": "id: observation 6 has it, and is another one"},
+        {"verdict": "contradicts", "id": 7, "contradicts": [5]},
+        {"verdict": "rejected", "error": "lights: the ledger is of 3 lights, got 2"},
+        {
+            "verdict": "rejected",
+            "error": 'lights[1]: expected a number, got "1"; '
+            "outcome: expected 'walk' or 'stop', got \"run\"",
+        },
+        {"verdict": "rejected", "error": 'expected a JSON object, got "walk"'},
+    ]
+    assert {
+        name: told[name] for name in ("recorded", "contradicting", "duplicates", "rejected")
+    } == {
+        "recorded": 3,
+        "contradicting": 2,
+        "duplicates": 1,
+        "rejected": 4,
+    }
+
+
+def test_the_status_says_what_happened(server: Server) -> None:
+    good = {"lights": [0, 1, 0], "outcome": "stop", "id": "a"}
+
+    assert server.request("POST", "/observations", good).status == 201
+    assert server.request("POST", "/observations", good).status == 200
+    told = server.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
+    assert told["error"] == "outcome: required, but missing"
+    assert told["rejected"] == 1
+    told = server.expect(409, "POST", "/observations", good | {"outcome": "walk"})
+    assert told["error"] == "id: observation 5 has it, and is another one"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"observations": []}, "observations: expected a list of 1 to 10000 observations"),
+        (
+            {"observations": [{}] * 10_001},
+            "observations: expected a list of 1 to 10000 observations",
+        ),
+        ({"observations": {}, "source": "x"}, "observations: expected a list"),
+        ('{"lights": [1', "malformed JSON: EOF while parsing a list at line 1 column 13"),
+    ],
+)
+def test_a_body_that_makes_no_sense_is_refused_whole(
+    shared_server: Server, body: object, message: str
+) -> None:
+    assert shared_server.expect(400, "POST", "/observations", body)["error"].startswith(message)
+
+
+def test_what_the_live_version_said_is_stored_before_it_can_learn(server: Server) -> None:
+    for lights, outcome in (([1, 0, 1], "walk"), ([0, 0, 1], "walk"), ([1, 1, 1], "stop")):
+        server.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
+
+    rows = server.get("/observations?source=api")["observations"]
+    assert [(row["version"], row["said"]) for row in rows] == [
+        (1, "walk"),
+        (1, "stop"),
+        (1, "stop"),
+    ]
+    version = server.get("/versions")["versions"][0]
+    assert (version["asked"], version["right"]) == (3, 2)
+    server.expect(200, "DELETE", f"/observations/{rows[1]['id']}")
+    version = server.get("/versions")["versions"][0]
+    assert (version["asked"], version["right"]) == (2, 2)
+
+
+def test_filters_choose(server: Server) -> None:
+    server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})
+    newest = server.get("/observations?after=4")["observations"][0]
+
+    def ids(query: str) -> list[int]:
+        return [row["id"] for row in server.get(f"/observations?{query}")["observations"]]
+
+    assert ids("outcome=walk") == [1, 2]
+    assert ids("source=lab&outcome=stop") == [3, 4]
+    assert ids("version=1") == [5]
+    assert ids(f"since={newest['at'].replace('+', '%2B')}&source=api") in ([5], [])
+    assert ids("since=2000-01-01T00:00:00Z") == [1, 2, 3, 4, 5]
+    assert ids("since=2999-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=0", "limit: expected a number of at least 1"),
+        ("limit=1001", "limit: expected a number of at most 1000"),
+        ("outcome=run", "outcome: expected 'walk' or 'stop', got \"run\""),
+        ("since=yesterday", "since: "),
+        ("since=2000-01-01T00:00:00", "since: "),
+        ("since=0.5", "since: expected a time such as 2000-01-01T00:00:00Z, got "),
+        ("source=a%00b", "source: expected text without NUL characters, got "),
+        ("format=xml", "format: expected 'json', 'jsonl' or 'csv'"),
+    ],
+)
+def test_filters_are_checked(shared_server: Server, query: str, message: str) -> None:
+    error = shared_server.expect(400, "GET", f"/observations?{query}")["error"]
+    assert error.startswith(message)
+
+
+def test_pages_miss_and_repeat_nothing_while_rows_arrive(server: Server) -> None:
+    def post(client: int) -> list[int]:
+        ids = []
+        for i in range(25):
+            body = {"lights": [client, i, 1], "outcome": "walk" if i % 2 else "stop"}
+            ids.append(server.expect(201, "POST", "/observations", body)["results"][0]["id"])
+        return ids
+
+    with ThreadPoolExecutor(4) as clients:
+        posted = [clients.submit(post, client) for client in range(4)]
+        seen: list[int] = []
+        while len(seen) < 104:
+            after = seen[-1] if seen else 0
+            page = server.get(f"/observations?after={after}&limit=7")["observations"]
+            seen += [row["id"] for row in page]
+        acknowledged = [number for future in posted for number in future.result()]
+
+    assert seen == sorted(set(seen))
+    assert set(acknowledged) == set(seen) - {1, 2, 3, 4}
+
+
+def test_a_row_can_be_taken_back_once_and_for_all(server: Server) -> None:
+    first = server.expect(200, "DELETE", "/observations/2")
+    again = server.expect(200, "DELETE", "/observations/2")
+
+    assert first == again
+    assert first["withdrawn"] is True
+    page = server.get("/observations")
+    assert page["total"] == 3
+    assert [row["withdrawn"] for row in page["observations"]] == [False, True, False, False]
+    assert server.expect(404, "DELETE", "/observations/99")["error"] == "no observation 99"
+
+
+def test_exports_hold_all_rows_and_can_be_read_again(server: Server, tmp_path: Path) -> None:
+    server.expect(201, "POST", "/observations", {"lights": [0.1, 1e-7, 3], "outcome": "stop"})
+    server.expect(200, "DELETE", "/observations/2")
+
+    lines = server.request("GET", "/observations?format=jsonl").data.decode().splitlines()
+    table = server.request("GET", "/observations?format=csv").data.decode()
+
+    assert [json.loads(line)["id"] for line in lines] == [1, 2, 3, 4, 5]
+    rows = list(csv.reader(io.StringIO(table)))
+    assert rows[0] == ["light_0", "light_1", "light_2", "outcome"]
+    assert len(rows) == 5
+    (tmp_path / "again.csv").write_text(table)
+    run = streetlight("import", str(tmp_path / "again.csv"), data_dir=server.data_dir)
+    assert run.stdout.endswith("4 observations added\n")
+    assert server.get("/observations?after=8")["observations"][0]["lights"] == [0.1, 1e-7, 3]
+    assert server.get("/observations?after=8")["observations"][0]["source"] == "again.csv"
+
+
+def test_a_retry_with_the_same_key_gets_the_same_answer(server: Server) -> None:
+    key = {"Idempotency-Key": "k1"}
+    body = {"observations": [{"lights": [0, 1, 0], "outcome": "stop"}, {"lights": []}]}
+
+    first = server.expect(207, "POST", "/observations", body, **key)
+    again = server.expect(207, "POST", "/observations", body, **key)
+
+    assert first == again
+    assert server.get("/observations")["total"] == 5
+    error = server.expect(409, "POST", "/observations", {"lights": [1]}, **key)["error"]
+    assert error == 'Idempotency-Key: "k1" came before, with another body; take a new one'
+    long = {"Idempotency-Key": "x" * 201}
+    error = server.expect(400, "POST", "/observations", body, **long)["error"]
+    assert error == "Idempotency-Key: expected at most 200 characters, got 201"
+
+
+def test_contradictions_are_listed_in_part(server: Server) -> None:
+    rows = [{"lights": [0, 1, 0], "outcome": "stop"}] * 20
+    server.expect(201, "POST", "/observations", {"observations": rows})
+
+    told = server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "walk"})
+
+    assert told["results"][0]["contradicts"] == list(range(5, 15))
+
+
+def test_a_file_that_is_no_csv_adds_nothing(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("a,b,c,outcome\n1,0,1,walk\n1,0,x,walk\n")
+
+    run = streetlight("import", str(tmp_path / "bad.csv"), data_dir=server.data_dir)
+
+    assert run.returncode == 2
+    assert 'line 3: c: expected a finite number, got "x"' in run.stderr
+    (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n")
+    run = streetlight("import", str(tmp_path / "two.csv"), data_dir=server.data_dir)
+    assert run.returncode == 1
+    assert "lights: the ledger is of 3 lights, got 2" in run.stderr
+    assert server.get("/observations")["total"] == 4
+
+
+def test_a_table_may_be_posted_as_it_is(server: Server) -> None:
+    csv_type = {"Content-Type": "text/csv"}
+    table = b'\xef\xbb\xbf"left, or so",middle,right,outcome\r\n0,1,0,stop\r\n\r\n1,0,1,Stop\r\n'
+
+    told = server.expect(201, "POST", "/observations", table, **csv_type)
+
+    assert (told["recorded"], told["contradicting"]) == (2, 1)
+    assert told["results"][1] == {"verdict": "contradicts", "id": 6, "contradicts": [1]}
+    assert server.get("/observations?after=4")["observations"][0]["lights"] == [0, 1, 0]
+
+    for bad, says in (
+        (b"", "line 1: expected a header of light names and then outcome, got []"),
+        (
+            b"a,b,c,outcome\n1,0,1,walk\n1,x,1,stop\n",
+            'line 3: b: expected a finite number, got "x"',
+        ),
+        (b"a,b,c,outcome\n1,0,1\n", "line 2: expected 4 columns, got 3"),
+        (b"a,b,c,outcome\n", "expected at least one observation, got none"),
+        (b"a,b,c,outcome\n1,0,1,\xff\n", "'utf-8' codec can't decode byte 0xff"),
+        (b"a," * 10_000 + b"outcome\n", "line 1: expected at most 10000 characters"),
+        (b'a,b,c,outcome\n1,0,1,"walk\n', "unexpected end of data"),
+        (b"a,b,c,outcome\n" + b"1,0,1,walk\n" * 10_001, "expected at most 10000 rows; "),
+    ):
+        error = server.expect(400, "POST", "/observations", bad, **csv_type)["error"]
+        assert error.startswith(says)
+        assert len(error) < 300
+    assert server.get("/observations")["total"] == 6

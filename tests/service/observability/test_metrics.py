@@ -1,0 +1,215 @@
+"""Metrics: they add up to what was asked, whichever worker answered and whichever has died."""
+
+import os
+import signal
+import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import parser
+
+from streetlight.service.observability import inference_statistics, metrics
+from tests.server import Server
+from tests.service.conftest import Site, until
+
+WALK, STOP = [1, 0, 1], [0, 0, 1]
+CONNECTIONS = 8
+
+# What each connection sends: method, path, body, status, route, how many walk and stop.
+TRAFFIC: list[tuple[str, str, Any, int, str, int, int]] = [
+    ("POST", "/predict", {"lights": WALK}, 200, "/predict", 1, 0),
+    ("POST", "/predict", {"lights": STOP}, 200, "/predict", 0, 1),
+    ("GET", "/predict?lights=1,0,1", None, 200, "/predict", 1, 0),
+    ("POST", "/predict/batch", {"lights": [WALK, STOP, STOP]}, 200, "/predict/batch", 1, 2),
+    ("POST", "/explain", {"lights": STOP}, 200, "/explain", 0, 1),
+    ("POST", "/predict", {"lights": [1]}, 400, "/predict", 0, 0),
+    ("POST", "/explain", "{", 400, "/explain", 0, 0),
+    ("GET", "/versions/1", None, 200, "/versions/<int:number>", 0, 0),
+    ("GET", "/versions/2", None, 404, "/versions/<int:number>", 0, 0),
+    ("GET", "/made/up", None, 404, "other", 0, 0),
+    ("POST", "/livez", None, 405, "other", 0, 0),
+    ("BREW", "/made/up", None, 404, "other", 0, 0),
+]
+GOOD = sum(walk + stop > 0 for *_, walk, stop in TRAFFIC)
+ROWS = sum(walk + stop for *_, walk, stop in TRAFFIC)
+
+
+def send_all(server: Server) -> None:
+    def send(_connection: int) -> None:
+        with server.new_pool() as pool:
+            for method, path, body, status, *_ in TRAFFIC:
+                how = {"body": body} if isinstance(body, str) else {"json": body}
+                response = pool.request(method, path, **(how if body else {}))
+                assert response.status == status, response.data
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        list(threads.map(send, range(CONNECTIONS)))
+
+
+def scrape(server: Server) -> dict[str, float]:
+    """What a new connection is told, but for what changes by asking."""
+    with server.new_pool() as pool:
+        response = pool.request("GET", "/metrics")
+    assert response.status == 200, response.data
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    return {
+        f"{sample.name} {' '.join(sample.labels[name] for name in sorted(sample.labels))}": (
+            sample.value
+        )
+        for family in parser.text_string_to_metric_families(response.data.decode())
+        for sample in family.samples
+        if sample.labels.get("route") not in ("/metrics", "/readyz")
+    }
+
+
+def check_sums(told: dict[str, float], rounds: int) -> None:
+    each = rounds * CONNECTIONS
+    wanted: Counter[str] = Counter()
+    for method, _, _, status, route, walk, stop in TRAFFIC:
+        known = method if method != "BREW" else "other"
+        wanted[f"streetlight_requests_total {known} {route} {status}"] += each
+        wanted[f"streetlight_request_duration_seconds_count {route}"] += each
+        wanted["streetlight_predictions_total walk 1"] += each * walk
+        wanted["streetlight_predictions_total stop 1"] += each * stop
+    wanted["streetlight_inference_requests_total success 1"] = each * GOOD
+    wanted["streetlight_inference_requests_total failure 1"] = each * 2
+    counts = ("_requests_total", "_duration_seconds_count", "_predictions_total")
+    assert wanted == {
+        name: value
+        for name, value in told.items()
+        if name.partition(" ")[0].endswith(counts) and "_job_" not in name
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_they_add_up_over_workers_and_their_deaths(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Site(tmp_path / "data", None, workers=workers) as server:
+        until(lambda: len(server.workers()) == workers)
+        send_all(server)
+        check_sums(scrape(server), 1)
+        (folder,) = tmp_path.glob("streetlight-metrics-*")
+
+        for rounds in (2, 3):
+            before = server.workers()
+            os.kill(before[-1], signal.SIGKILL)
+            until(lambda old=before[-1]: old not in server.workers())  # type: ignore[misc]
+            until(lambda: len(server.workers()) == workers)
+            server.wait_until_ready()
+            check_sums(scrape(server), rounds - 1)
+            send_all(server)
+            check_sums(scrape(server), rounds)
+
+        # Four connections of sixteen may meet at one worker, but not all of them.
+        told = [scrape(server) for _ in range(16)]
+        assert all(one == told[0] for one in told)
+        # One place a worker, and a file a kind; the dead left none but those.
+        assert len(list(folder.iterdir())) <= 3 * workers
+
+        monkeypatch.setenv(metrics.FOLDER, str(folder))
+        statistics = inference_statistics.inference_statistics()
+        assert server.stop() == 0
+        assert not folder.exists()
+
+    check_statistics(statistics[1], told[0])
+    assert list(statistics) == [1]
+
+
+def check_statistics(found: inference_statistics.Statistics, told: dict[str, float]) -> None:
+    """They are what /metrics shows, in other units."""
+    phases = (found.compute_input_ns, found.compute_infer_ns, found.compute_output_ns)
+    assert found.success_count == found.execution_count == 3 * CONNECTIONS * GOOD
+    assert found.inference_count == 3 * CONNECTIONS * ROWS
+    assert found.fail_count == 3 * CONNECTIONS * 2
+    assert found.success_ns == sum(phases)
+    for phase, ns in zip(("input", "infer", "output"), phases, strict=True):
+        assert ns == round(told[f"streetlight_inference_seconds_total {phase} 1"] * 1e9) > 0
+    failed = told["streetlight_inference_failed_seconds_total 1"]
+    assert found.fail_ns == round(failed * 1e9) > 0
+    last = told["streetlight_last_inference_timestamp_seconds 1"]
+    assert found.last_inference_ms == round(last * 1000)
+
+
+def test_they_say_how_things_stand(tmp_path: Path, database_url: str | None) -> None:
+    with Site(tmp_path, database_url) as site:
+        empty = scrape(site)
+        assert empty["streetlight_live_version "] == 1
+        assert empty["streetlight_observations "] == 4
+        assert empty["streetlight_live_asked_observations "] == 0
+        assert "streetlight_live_accuracy_ratio " not in empty
+
+        for lights, outcome in (([0, 1, 0], "stop"), ([1, 1, 0], "stop"), ([1, 0, 0], "walk")):
+            site.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
+        said = [
+            site.post("/predict", {"lights": [a, b, 0]})["decision"]
+            for a, b in ((0, 1), (1, 1), (1, 0))
+        ]
+        right = sum(map(str.__eq__, said, ("stop", "stop", "walk")))
+        job = site.retrain(promote="never")
+        queued = scrape(site)
+        assert queued["streetlight_live_accuracy_ratio "] == right / 3
+        assert queued["streetlight_jobs queued"] == 1
+        assert 0 < queued["streetlight_oldest_job_age_seconds queued"] < 60
+
+        site.trainer()
+        took = site.ended(job)
+        done = scrape(site)
+        assert took["state"] == "succeeded"
+        assert (
+            done["streetlight_jobs queued"]
+            == done["streetlight_oldest_job_age_seconds queued"]
+            == 0
+        )
+        assert done["streetlight_jobs succeeded"] == 1
+        assert done["streetlight_job_duration_seconds_count succeeded"] == 1
+        assert done["streetlight_job_duration_seconds_bucket 3600.0 succeeded"] == 1
+        assert 0 < done["streetlight_job_duration_seconds_sum succeeded"] < 60
+
+        site.expect(200, "DELETE", "/observations/1")
+        assert scrape(site)["streetlight_observations "] == 6
+
+
+def test_they_go_on_without_a_database(server: Server) -> None:
+    assert scrape(server)["streetlight_database_up "] == 1
+    with sqlite3.connect(server.data_dir / "streetlight.db") as connection:
+        connection.execute("DROP TABLE jobs")
+    connection.close()
+    server.post("/predict", {"lights": WALK})
+
+    told = scrape(server)
+
+    assert told["streetlight_database_up "] == 0
+    assert told["streetlight_predictions_total walk 1"] == 1
+    assert told["streetlight_live_version "] == 1
+    assert "streetlight_observations " not in told
+
+
+def test_a_prediction_is_answered_where_nothing_can_be_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Site(tmp_path / "data", None) as server:
+        (folder,) = tmp_path.glob("streetlight-metrics-*")
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        before = server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: server.workers() not in (before, []))
+        server.wait_until_ready()
+
+        assert server.post("/predict", {"lights": WALK})["decision"] == "walk"
+        assert server.expect(400, "POST", "/predict", {"lights": []})
+        assert "an answer was not counted" in server.log.read_text()
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for(shared_server: Server) -> None:
+    response = shared_server.request("GET", "/metrics", Accept="application/openmetrics-text")
+
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert response.data.endswith(b"# EOF\n")

@@ -1,0 +1,52 @@
+"""Verification in a process of its own: bounded in time, and one at a time."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streetlight.model.dataset import LAB
+from streetlight.model.recipe import Recipe
+from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.version import Version
+from streetlight.model.training.fit import fit
+from streetlight.service.versions.verification import VerificationBusyError, verify
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Version:
+    """A version that claims to have been trained for very long."""
+    repository = ModelRepository(tmp_path)
+    path = repository.publish(fit(LAB, Recipe()), LAB, Origin("lab")).path
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    manifest = json.loads(str(arrays["manifest"]))
+    manifest["recipe"] |= {"iterations": 1_000_000, "target_error": 0.0, "restarts": 1000}
+    path.unlink()
+    np.savez(path, **(arrays | {"manifest": json.dumps(manifest)}))
+    return repository.load(1)
+
+
+def test_it_does_not_take_for_ever(slow: Version) -> None:
+    with pytest.raises(VerificationBusyError, match=r"longer than 0\.1 s; `streetlight verify 1`"):
+        verify(slow, seconds=0.1)
+
+
+def test_there_is_one_at_a_time(slow: Version) -> None:
+    def hold() -> None:
+        with pytest.raises(VerificationBusyError):
+            verify(slow, seconds=5)
+
+    first = threading.Thread(target=hold)
+    first.start()
+
+    refused = ""
+    while "another verification is under way" not in refused:
+        assert first.is_alive()
+        with pytest.raises(VerificationBusyError) as caught:
+            verify(slow, seconds=0.01)
+        refused = str(caught.value)
+    first.join(30)

@@ -1,0 +1,112 @@
+"""Who may change state: the key, and pages of other origins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streetlight.service.config import Settings
+from streetlight.service.web.factory import create_app
+from streetlight.service.wiring import bootstrap
+from tests.server import Server
+
+KEY = "a key, with ünicode"
+CHANGES_NOTHING = {
+    "/predict",
+    "/predict/batch",
+    "/explain",
+    "/step",
+    "/invocations",
+    "/v2/models/<model>/infer",
+    "/v2/models/<model>/versions/<version>/infer",
+    "/v2/repository/index",
+    "/versions/<int:number>/verify",
+    *(
+        f"/v1/models/<model>{part}:{verb}"
+        for part in ("", "/versions/<version>", "/labels/<label>")
+        for verb in ("classify", "explain", "predict", "regress")
+    ),
+}
+
+
+def routes(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Every route and method that isn't safe by itself."""
+    app = create_app(bootstrap(Settings(data_dir=tmp_path)))
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
+            yield method, rule.rule
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("guarded"), api_key=KEY) as server:
+        yield server
+
+
+def test_every_route_that_changes_state_wants_the_key(guarded: Server, tmp_path: Path) -> None:
+    """A new route is guarded unless it is added to the list above, by hand."""
+    seen = set()
+    for method, rule in routes(tmp_path):
+        response = guarded.request(method, rule.replace("<int:number>", "1"), {"lights": [1, 0, 1]})
+        if rule in CHANGES_NOTHING:
+            assert response.status != 401, rule
+            continue
+        seen.add(rule)
+        assert response.status == 401, rule
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.json()["error"].startswith("this changes state: expected the header")
+    assert seen == {
+        "/jobs/<int:number>",
+        "/observations",
+        "/observations/<int:number>",
+        "/retrain",
+        "/rollback",
+        "/v2/repository/models/<model>/load",
+        "/v2/repository/models/<model>/unload",
+        "/versions/<int:number>/promote",
+    }
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi", KEY])
+def test_anything_but_the_key_is_refused(guarded: Server, header: str) -> None:
+    given = header.encode().decode("latin-1")
+
+    assert guarded.request("POST", "/rollback", Authorization=given).status == 401
+
+
+def test_with_the_key_state_may_change(guarded: Server) -> None:
+    given = f"Bearer {KEY}".encode().decode("latin-1")
+
+    answer = guarded.post("/versions/1/promote", Authorization=given)
+
+    assert answer == {"live": 1, "promotion": None}
+    assert guarded.get("/versions")["live"] == 1
+    assert guarded.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://elsewhere.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"},
+    ],
+)
+def test_a_page_of_another_origin_may_not_change_state(
+    shared_server: Server, headers: dict[str, str]
+) -> None:
+    message = shared_server.expect(403, "POST", "/versions/1/promote", **headers)["error"]
+
+    assert message == "a page of another origin may not change state here"
+    assert shared_server.post("/predict", {"lights": [1, 0, 1]}, **headers)["version"] == 1
+
+
+def test_the_page_of_this_very_host_may(shared_server: Server) -> None:
+    for headers in (
+        {"Origin": shared_server.url},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://behind.a.proxy"},
+        {"Sec-Fetch-Site": "none"},
+    ):
+        assert shared_server.post("/versions/1/promote", **headers)["live"] == 1

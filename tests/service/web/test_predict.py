@@ -1,0 +1,203 @@
+"""Predictions over HTTP: decisions, scores to the bit, and errors that can be read."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streetlight.model.dataset import LAB
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import fit
+from tests.server import Server, streetlight
+
+NETWORK = fit(LAB, Recipe()).network
+numbers = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
+
+
+def test_a_light_state_is_decided(shared_server: Server) -> None:
+    assert shared_server.post("/predict", {"lights": [1, 0, 1]}) == {
+        "decision": "walk",
+        "score": NETWORK.score([1, 0, 1]),
+        "version": 1,
+    }
+    assert shared_server.get("/predict?lights=0,0,1")["decision"] == "stop"
+
+
+@given(rows=st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=5))
+def test_every_way_gives_the_same_bits(shared_server: Server, rows: list[list[float]]) -> None:
+    batch = shared_server.post("/predict/batch", {"lights": rows})
+
+    assert np.array(batch["scores"]).tobytes() == NETWORK.scores(np.array(rows, float)).tobytes()
+    for row, decision, score in zip(rows, batch["decisions"], batch["scores"], strict=True):
+        alone = {"decision": decision, "score": score, "version": 1}
+        assert shared_server.post("/predict", {"lights": row}) == alone
+        query = ",".join(map(repr, row))
+        assert shared_server.get(f"/predict?lights={query}") == alone
+        told = shared_server.post("/explain", {"lights": row})
+        assert {name: told[name] for name in alone} == alone
+
+
+def test_a_hundred_thousand_rows_fit_into_one_request(shared_server: Server) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (100_000, 3))
+
+    answer = shared_server.post("/predict/batch", {"lights": rows.tolist()})
+
+    expected = NETWORK.scores(rows.astype(float))
+    assert np.array(answer["scores"]).tobytes() == expected.tobytes()
+    assert answer["decisions"] == np.where(expected >= 0.5, "walk", "stop").tolist()
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_the_content_type_does_not_matter(shared_server: Server, content_type: str) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    body = b'{"lights": [1, 0, 1]}'
+
+    assert shared_server.post("/predict", body, **headers)["decision"] == "walk"
+
+
+def error(server: Server, body: object, path: str = "/predict") -> dict[str, Any]:
+    answer: dict[str, Any] = server.expect(400, "POST", path, body)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"lights": [1, "on", 1]}', 'lights[1]: expected a number, got "on"'),
+        ('{"lights": [1, "1", 1]}', 'lights[1]: expected a number, got "1"'),
+        ('{"lights": [1, true, 1]}', "lights[1]: expected a number, got true"),
+        ('{"lights": [1, null, 1]}', "lights[1]: expected a number, got null"),
+        ('{"lights": [1, NaN, 1]}', "lights[1]: expected a finite number, got NaN"),
+        ('{"lights": [-Infinity, 0, 1]}', "lights[0]: expected a finite number, got -Infinity"),
+        ('{"lights": [1e999, 0, 1]}', "lights[0]: expected a finite number, got Infinity"),
+        ('{"lights": [1, 0]}', "lights: version 1 expects 3 lights, got 2"),
+        ('{"lights": [1, 0, 1, 1]}', "lights: version 1 expects 3 lights, got 4"),
+        ('{"lights": []}', "lights: expected at least 1 items, got 0"),
+        ('{"lights": 1}', "lights: expected a list, got 1"),
+        ('{"lights": {"a": 1}}', 'lights: expected a list, got {"a": 1}'),
+        ("{}", "lights: required, but missing"),
+        ("", "lights: required, but missing"),
+        ('{"lights": [1, 0, 1], "colour": 1}', "colour: unknown field; expected lights"),
+        ("[1, 0, 1]", "expected a JSON object, got [1, 0, 1]"),
+        ('{"lights": [1, 0', "malformed JSON: EOF while parsing a list at line 1 column 16"),
+        ('{"lights": [1 0 1]}', "malformed JSON: expected `,` or `]` at line 1 column 15"),
+        ("lights=1,0,1", "malformed JSON: expected value at line 1 column 1"),
+        (b'{"lights": "\xff"}', "malformed JSON: invalid unicode code point at line 1 column 13"),
+    ],
+)
+def test_errors_say_where_what_was_expected_and_what_came(
+    shared_server: Server, body: str | bytes, message: str
+) -> None:
+    assert error(shared_server, body)["error"] == message
+
+
+def test_details_name_each_field_at_fault(shared_server: Server) -> None:
+    assert error(shared_server, '{"ligths": [1], "x": 2}')["details"] == [
+        {"field": "lights", "message": "required, but missing", "got": None},
+        {"field": "ligths", "message": "unknown field; did you mean lights?", "got": "[1]"},
+        {"field": "x", "message": "unknown field; expected lights", "got": 2},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("lights=1,on,1", 'lights[1]: expected a number, got "on"'),
+        ("lights=1,,1", 'lights[1]: expected a number, got ""'),
+        ("lights=1,nan,1", "lights[1]: expected a finite number, got"),
+        ("lights=1,0", "lights: version 1 expects 3 lights, got 2"),
+        ("lights=", 'lights[0]: expected a number, got ""'),
+        ("", "lights: required, but missing"),
+        ("light=1,0,1", "did you mean lights?"),
+        ("lights=1,0,1&lights=0,0,1", "lights: expected once, got more"),
+    ],
+)
+def test_errors_of_a_query_are_as_clear(shared_server: Server, query: str, message: str) -> None:
+    assert message in shared_server.expect(400, "GET", f"/predict?{query}")["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"lights": [[1, 0, 1], [0, 1]]}', "lights[1]: version 1 expects 3 lights, got 2"),
+        ('{"lights": [[1, 0, 1], [0, "x", 1]]}', 'lights[1][1]: expected a number, got "x"'),
+        ('{"lights": [[1, 0, 1], 3]}', "lights[1]: expected a list, got 3"),
+        ('{"lights": []}', "lights: expected at least 1 items, got 0"),
+    ],
+)
+def test_errors_of_a_batch_name_the_row(shared_server: Server, body: str, message: str) -> None:
+    assert error(shared_server, body, "/predict/batch")["error"] == message
+
+
+def test_many_wrong_lights_are_answered_with_one(shared_server: Server) -> None:
+    body = {"lights": ["x"] * 200_000}
+
+    assert error(shared_server, body)["error"] == 'lights[0]: expected a number, got "x"'
+    assert len(error(shared_server, {"lights": "x" * 1_000_000})["error"]) < 200
+    assert len(error(shared_server, [[0] * 100_000])["error"]) < 200
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_number_with_very_many_digits_is_refused(shared_server: Server, digits: int) -> None:
+    message = error(shared_server, f'{{"lights": [{"9" * digits}, 0, 1]}}')["error"]
+
+    assert "lights[0]" in message or "malformed JSON" in message
+    assert len(message) < 200
+
+
+def test_deep_json_is_refused(shared_server: Server) -> None:
+    body = '{"lights": ' + "[" * 10_000 + "]" * 10_000 + "}"
+
+    assert "recursion limit" in error(shared_server, body)["error"]
+
+
+def test_a_light_that_would_overflow_is_refused_by_name(server: Server) -> None:
+    """On dimmers down to a tenth, a network's weights are scaled up: 1e308 is too much for it."""
+    server.data_dir.joinpath("faint.csv").write_text(
+        "a,b,c,outcome\n1e-3,0,1e-3,walk\n0,0,1e-3,stop\n"
+    )
+    run = streetlight(
+        "train",
+        "--dataset",
+        str(server.data_dir / "faint.csv"),
+        "--iterations",
+        "500",
+        data_dir=server.data_dir,
+    )
+    assert run.returncode == 0, run.stderr
+
+    for path, body in (
+        ("/predict", {"lights": [1e308, 0, 1]}),
+        ("/explain", {"lights": [1e308, 0, 1]}),
+    ):
+        message = error(server, body, path)["error"]
+        assert message.startswith("lights[0]: too large for version 2: its score would overflow")
+    message = error(server, {"lights": [[1, 0, 1], [1, 0, 1e308]]}, "/predict/batch")["error"]
+    assert message.startswith("lights[1][2]: too large for version 2")
+
+
+def test_an_explanation_has_every_layer(shared_server: Server) -> None:
+    told = shared_server.post("/explain", {"lights": [1, 0, 1]})
+
+    assert list(told["layers"]) == ["layer_0", "layer_1", "layer_2"]
+    assert told["layers"]["layer_2"] == [told["score"]]
+    assert told["relu"] == {"layer_1": [False, True, False, False]}
+    assert np.array(told["weights"]["weights_0_1"]).shape == (3, 4)
+    assert sum(told["contributions"]) == pytest.approx(told["score"])
+    assert told["flip"] == {
+        "light": 0,
+        "was": 1.0,
+        "now": 0.0,
+        "decision": "stop",
+        "score": NETWORK.score([0, 0, 1]),
+    }
+
+
+def test_scores_are_written_without_loss(shared_server: Server) -> None:
+    text = shared_server.request("POST", "/predict", {"lights": [0, 1, 1]}).data
+
+    assert text.endswith(b"}\n")
+    assert json.loads(text)["score"].hex() == NETWORK.score([0, 1, 1]).hex()
