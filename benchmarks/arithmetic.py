@@ -11,7 +11,7 @@ from benchmarks.results import Table
 from streetlight.model.dataset import LAB
 from streetlight.model.network import forward
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.descent import pass_by_batches
 from streetlight.model.training.fit import fit, initial_network
@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
         lambda: network.scores(LAB.lights[:1]),
     )
     repository = ModelRepository(folder)
-    repository.publish(fit(LAB, Recipe()), LAB, Origin("lab"))
+    repository.publish(fit(LAB, Recipe()), LAB, Provenance("lab"))
     repository.promote(1)
     compare(
         "ask which version is live, by its link",

@@ -38,11 +38,11 @@ def decoder() -> Table:
         ("each light of 17 digits", random.uniform(0, 1, (100_000, 3))),
     ):
         body = bodies.many_rows(v2=False, rows=lights.tolist())
-        ours = median(lambda body=body: batch_json.plain_rows(body))  # type: ignore[misc]
+        ours = median(lambda body=body: batch_json.decode_rows(body))  # type: ignore[misc]
         before = median(
             lambda body=body: np.array(BatchBody.model_validate_json(body).lights)  # type: ignore[misc]
         )
-        if batch_json.plain_rows(body) is None:
+        if batch_json.decode_rows(body) is None:
             raise RuntimeError(f"{what}: not read the quick way")
         rates = [f"{len(lights) / took / 1e6:.1f}" for took in (ours, before)]
         rows.append([what, *rates, f"{before / ours:.1f}"])

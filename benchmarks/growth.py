@@ -19,10 +19,10 @@ from benchmarks.results import Plot, Table
 from streetlight.model.dataset import Dataset
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.fit import (
-    Training,
+    TrainingResult,
     gradient_descent,
     initial_network,
     squared_error,
@@ -62,9 +62,11 @@ def act_of(job: str, size: int, folder: Path) -> Callable[[], object]:
     if "grouping" in job:
         return dataset.grouped
     if "publishing" in job:
-        training = Training(network, FULL, 1, 1, np.zeros(1), squared_error(network, dataset), 1.0)
+        training = TrainingResult(
+            network, FULL, 1, 1, np.zeros(1), squared_error(network, dataset), 1.0
+        )
         repository = ModelRepository(folder)
-        return lambda: repository.publish(training, dataset, Origin("lab"))
+        return lambda: repository.publish(training, dataset, Provenance("lab"))
     return lambda: gradient_descent(network, dataset, FULL)
 
 

@@ -18,9 +18,9 @@ from streetlight.service.inference import prediction, resolution
 from streetlight.service.observability import logs, metrics
 from streetlight.service.web.api.predict import PredictBody
 from streetlight.service.web.factory import create_app
-from streetlight.service.web.fast_path import quick_door
-from streetlight.service.web.response import as_json
-from streetlight.service.wiring import bootstrap
+from streetlight.service.web.fast_path import build_fast_path
+from streetlight.service.web.response import dump_json
+from streetlight.service.wiring import build_services
 from tests.server import streetlight
 
 ROUNDS = 7
@@ -50,9 +50,9 @@ def both_doors(folder: Path) -> Table:
 
 def parts(folder: Path) -> Table:
     """Time what the application does, in this process."""
-    services = bootstrap(Settings(data_dir=folder))
-    metrics.share(str(folder))
-    app, quick, data = create_app(services), quick_door(services), HEAD.encode() + BODY
+    services = build_services(Settings(data_dir=folder))
+    metrics.share_counters(str(folder))
+    app, quick, data = create_app(services), build_fast_path(services), HEAD.encode() + BODY
     version = resolution.live_version(services.repository)
     told = prediction.predict(version, [1.0, 0.0, 1.0])
     formatter = logs.JsonLines()
@@ -79,7 +79,7 @@ def parts(folder: Path) -> Table:
         "of it: validate the body": lambda: PredictBody.model_validate_json(BODY),
         "of it: read which version is live": lambda: resolution.live_version(services.repository),
         "of it: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
-        "of it: write the answer": lambda: as_json(told),
+        "of it: write the answer": lambda: dump_json(told),
         "of it: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
         "of it: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),
         "a line of log": lambda: formatter.format(line),

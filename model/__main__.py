@@ -14,7 +14,7 @@ from streetlight.model import csv_io
 from streetlight.model.dataset import LAB_DATASETS, DatasetError
 from streetlight.model.network import Activation
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.model.report import ProgressReport, summary
@@ -79,7 +79,7 @@ def _train(
         )
         return 1
     parent = repository.live_number()
-    origin = Origin(Path(options.dataset).name, parent)
+    origin = Provenance(Path(options.dataset).name, parent)
     version = repository.publish(training, dataset, origin)
     print(f"\npublished version {version.number}: {version.path}")
     if options.promote:

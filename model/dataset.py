@@ -18,9 +18,18 @@ class DatasetError(ValueError):
     """The data can't be trained on; the message names the row and what is wrong with it."""
 
 
+# A score or a mean outcome of at least this means walk.
+THRESHOLD = 0.5
+
+
 def outcome_name(walk_vs_stop: float) -> Outcome:
-    """Return `walk` from one half on, else `stop`: the one threshold of the project."""
-    return "walk" if walk_vs_stop >= 0.5 else "stop"
+    """Return `walk` for a score of at least `THRESHOLD`, else `stop`."""
+    return "walk" if walk_vs_stop >= THRESHOLD else "stop"
+
+
+def is_walk(scores: FloatArray) -> NDArray[np.bool_]:
+    """Return, for each of `scores`, whether it means walk; same shape."""
+    return scores >= THRESHOLD
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,7 +119,7 @@ class Dataset:
 
     def accuracy(self, scores: FloatArray) -> float:
         """Return the share of the observations that `scores` (shape (rows,)) decide rightly."""
-        right = np.where(scores >= 0.5, self.walk_vs_stop, 1 - self.walk_vs_stop)
+        right = np.where(is_walk(scores), self.walk_vs_stop, 1 - self.walk_vs_stop)
         return float((right * self.counts).sum() / self.counts.sum())
 
 

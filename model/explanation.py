@@ -9,21 +9,22 @@ from itertools import product
 
 import numpy as np
 
-from streetlight.model.dataset import Dataset, FloatArray
+from streetlight.model.dataset import Dataset, FloatArray, Outcome, outcome_name
 from streetlight.model.network import Network, blocks
 from streetlight.model.training.descent import backpropagate
 
 # Up to so many lights, all patterns of on and off are compared: 2^10 = 1,024.
-MOST_LIGHTS = 10
+MAX_LIGHTS = 10
 
 
 @dataclass(frozen=True)
-class Flip:
+class Counterfactual:
     """One light set from `was` to `now`, and the score that the network gives then."""
 
     light: int
     was: float
     now: float
+    decision: Outcome
     score: float
 
 
@@ -45,7 +46,7 @@ class Explanation:
     layers: list[list[float]]
     active: list[list[bool]]
     contributions: list[float]
-    flip: Flip | None
+    flip: Counterfactual | None
 
 
 def explain(network: Network, lights: Sequence[float], levels: tuple[float, float]) -> Explanation:
@@ -70,21 +71,21 @@ def explain(network: Network, lights: Sequence[float], levels: tuple[float, floa
             [layer.tolist() for layer in layers],
             [mask.tolist() for mask in masks],
             (layers[0] * slope[:, 0] + 0.0).tolist(),
-            nearest_flip(network, lights, levels),
+            nearest_counterfactual(network, lights, levels),
         )
 
 
-def nearest_flip(
+def nearest_counterfactual(
     network: Network, lights: Sequence[float], levels: tuple[float, float]
-) -> Flip | None:
+) -> Counterfactual | None:
     """Return the smallest change of one light that turns the decision; the leftmost of equals."""
-    walks = network.score(lights) >= 0.5
+    decision = outcome_name(network.score(lights))
     flips = []
     for light, was in enumerate(lights):
         for now in levels:
             score = network.score([*lights[:light], now, *lights[light + 1 :]])
-            if (score >= 0.5) != walks:
-                flips.append(Flip(light, was, now, score))
+            if outcome_name(score) != decision:
+                flips.append(Counterfactual(light, was, now, outcome_name(score), score))
     return min(flips, key=lambda flip: abs(flip.now - flip.was), default=None)
 
 

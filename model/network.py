@@ -18,7 +18,7 @@ import numpy.typing as npt
 from streetlight.model.dataset import FloatArray
 
 Activation = Literal["relu", "linear"]
-Order = Literal["C", "F"]
+MemoryOrder = Literal["C", "F"]
 Row = list[float]
 # A weight matrix in plain floats, node by node: the weights that lead into each.
 Columns = list[list[float]]
@@ -30,7 +30,7 @@ BLOCK = 2048
 NARROW = 16
 
 
-def weighted_sum(layer: FloatArray, weights: FloatArray, order: Order = "C") -> FloatArray:
+def weighted_sum(layer: FloatArray, weights: FloatArray, order: MemoryOrder = "C") -> FloatArray:
     """Return `layer.dot(weights)`: (rows, inputs) and (inputs, nodes) give (rows, nodes).
 
     In memory, row by row or, in Fortran's order, node by node.
@@ -69,7 +69,7 @@ def forward(
     weights: Sequence[FloatArray],
     layer_0: FloatArray,
     activation: Activation,
-    order: Order = "C",
+    order: MemoryOrder = "C",
 ) -> list[FloatArray]:
     """Return `layer_0`, `layer_1` … of shape (rows, nodes); the last is the linear output."""
     layers = [layer_0]
@@ -179,7 +179,7 @@ class Network:
         """
         scores = np.empty(len(lights))
         wide = is_wide(self.weights)
-        order: Order = "C" if wide else "F"
+        order: MemoryOrder = "C" if wide else "F"
         most = BLOCK if wide else 4 * BLOCK
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(lights), most):

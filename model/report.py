@@ -11,10 +11,10 @@ import numpy as np
 
 from streetlight.model.dataset import Dataset, FloatArray, outcome_name
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.fit import Progress, Training
+from streetlight.model.training.fit import Progress, TrainingResult
 
 WIDTH, HEIGHT = 60, 8
-MOST_ROWS = 20
+MAX_ROWS = 20
 
 
 class ProgressReport:
@@ -46,7 +46,7 @@ class ProgressReport:
             print(file=self.stream)
 
 
-def summary(training: Training, dataset: Dataset) -> str:
+def summary(training: TrainingResult, dataset: Dataset) -> str:
     """Return the error curve, how well it went, and each row's decision and score."""
     seeds = f"seed {training.seed}"
     if training.runs > 1:
@@ -60,13 +60,13 @@ def summary(training: Training, dataset: Dataset) -> str:
     if dataset.conflicts:
         lines.append(f"conflicts {dataset.conflicts} light states seen with both outcomes")
     lines += ["", f"{'lights':<24}  {'outcome':<7}  {'decision':<8}  score"]
-    scores = training.network.scores(dataset.lights[:MOST_ROWS])
+    scores = training.network.scores(dataset.lights[:MAX_ROWS])
     for lights, mean, score in zip(dataset.lights, dataset.walk_vs_stop, scores, strict=False):
         outcome = outcome_name(mean) if mean in (0, 1) else f"{mean:.3f}"
         state = " ".join(f"{light:g}" for light in lights)
         lines.append(f"{state:<24}  {outcome:<7}  {outcome_name(score):<8}  {score:.6f}")
-    if len(dataset) > MOST_ROWS:
-        lines.append(f"… and {len(dataset) - MOST_ROWS} more rows")
+    if len(dataset) > MAX_ROWS:
+        lines.append(f"… and {len(dataset) - MAX_ROWS} more rows")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
-from streetlight.service.ledger.ingest import Observed, record_in
+from streetlight.service.ledger.ingest import NewObservation, record_in
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.schema import create_schema
 
@@ -21,7 +21,7 @@ class Services:
     engine: Engine
 
 
-def bootstrap(settings: Settings) -> Services:
+def build_services(settings: Settings) -> Services:
     """Wire the services; nothing is read, written or started yet."""
     return Services(settings, ModelRepository(settings.models_dir), open_engine(settings.database))
 
@@ -30,7 +30,7 @@ def prepare(services: Services) -> None:
     """See to it that there is a ledger, with the lab's observations unless it is to be empty."""
     settings, engine = services.settings, services.engine
     rows = [
-        Observed(tuple(lights), outcome_name(outcome))
+        NewObservation(tuple(lights), outcome_name(outcome))
         for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop, strict=True)
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 from streetlight.service.config import Settings
 from streetlight.service.web.factory import create_app
 from streetlight.service.web.openapi import document
-from streetlight.service.wiring import bootstrap
+from streetlight.service.wiring import build_services
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """\
@@ -129,12 +129,12 @@ def operation(method: str, path: str, told: Json, shared: Json) -> Iterator[str]
         yield f"\nBody: {', or '.join(kinds)}.{needed}"
     rows = []
     for status, answer in told["responses"].items():
-        shows = [
+        model = [
             kind(body["schema"]) if "schema" in body else f"`{media}`"
             for media, body in answer["content"].items()
         ]
         if USUAL.get(int(status)) != answer["description"]:
-            rows.append([status, answer["description"], ", or ".join(shows)])
+            rows.append([status, answer["description"], ", or ".join(model)])
     yield from table(["status", "when", "answer"], rows)
     yield ""
 
@@ -142,7 +142,7 @@ def operation(method: str, path: str, told: Json, shared: Json) -> Iterator[str]
 def reference() -> str:
     """Return the page."""
     with tempfile.TemporaryDirectory() as folder:
-        app = create_app(bootstrap(Settings(data_dir=Path(folder))))
+        app = create_app(build_services(Settings(data_dir=Path(folder))))
         with app.app_context():
             description = document.describe(app)
     usual = [[str(status), meaning] for status, meaning in sorted(USUAL.items())]

@@ -19,7 +19,7 @@ import pytest
 
 from streetlight.service.config import PREFIX, Settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import bootstrap
+from streetlight.service.wiring import build_services
 from tests import architecture, reference
 from tests.server import DEADLINE, environment, free_port
 
@@ -135,7 +135,7 @@ def test_the_comparison_can_fail() -> None:
 
 def test_every_route_is_in_the_readme_or_with_the_protocols(tmp_path: Path) -> None:
     told = README + (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
-    app = create_app(bootstrap(Settings(data_dir=tmp_path)))
+    app = create_app(build_services(Settings(data_dir=tmp_path)))
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

@@ -13,7 +13,7 @@ import numpy as np
 from streetlight.model.dataset import Dataset
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.fit import Training
+from streetlight.model.training.fit import TrainingResult
 
 FORMAT = 1
 
@@ -86,7 +86,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """Where a training's data came from: see the fields of `Manifest` of the same names."""
 
     dataset: str
@@ -95,7 +95,7 @@ class Origin:
     job: int | None = None
 
 
-def describe(training: Training, dataset: Dataset, origin: Origin) -> Manifest:
+def describe(training: TrainingResult, dataset: Dataset, origin: Provenance) -> Manifest:
     """Return the manifest of a training that is not published yet: its version is 0."""
     off, on = dataset.levels
     return Manifest(

@@ -29,7 +29,7 @@ class Promotion:
     reason: str
 
 
-class PromotionRecord:
+class PromotionLog:
     """The record in the file at `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -61,13 +61,13 @@ class PromotionRecord:
             os.fsync(file.fileno())
         return promotion
 
-    def been_live(self) -> list[int]:
+    def live_history(self) -> list[int]:
         """The versions that rollbacks step back through; the last is the one on record as live."""
-        been_live: list[int] = []
+        live_history: list[int] = []
         for promotion in self.read():
-            back = promotion.action != "promote" and been_live[-2:-1] == [promotion.version]
+            back = promotion.action != "promote" and live_history[-2:-1] == [promotion.version]
             if back:
-                been_live.pop()
-            elif been_live[-1:] != [promotion.version]:
-                been_live.append(promotion.version)
-        return been_live
+                live_history.pop()
+            elif live_history[-1:] != [promotion.version]:
+                live_history.append(promotion.version)
+        return live_history

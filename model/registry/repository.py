@@ -18,10 +18,10 @@ from pathlib import Path
 
 from streetlight.model.dataset import Dataset
 from streetlight.model.registry.live_link import LiveLink, sync_folder
-from streetlight.model.registry.manifest import Origin, describe
-from streetlight.model.registry.promotion_log import Action, Promotion, PromotionRecord
+from streetlight.model.registry.manifest import Provenance, describe
+from streetlight.model.registry.promotion_log import Action, Promotion, PromotionLog
 from streetlight.model.registry.version import Version, VersionDamagedError, write
-from streetlight.model.training.fit import Training
+from streetlight.model.training.fit import TrainingResult
 
 
 class VersionNotFoundError(LookupError):
@@ -38,10 +38,10 @@ class ModelRepository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._link = LiveLink(folder / "live")
-        self._promotions = PromotionRecord(folder / "promotions.jsonl")
+        self._promotions = PromotionLog(folder / "promotions.jsonl")
         self._held: Version | None = None
 
-    def publish(self, training: Training, dataset: Dataset, origin: Origin) -> Version:
+    def publish(self, training: TrainingResult, dataset: Dataset, origin: Provenance) -> Version:
         """Keep what a training came to, as the next number. It isn't live yet.
 
         Args:
@@ -158,13 +158,13 @@ class ModelRepository:
         """
         with self.lock("promote"):
             self._recover()
-            been_live = self._promotions.been_live()
-            if len(been_live) < 2:
+            live_history = self._promotions.live_history()
+            if len(live_history) < 2:
                 raise NothingToRollBackToError(
                     "nothing to roll back to: no other version was live before"
                 )
-            self.load(been_live[-2])
-            return self._switch("rollback", been_live[-2], reason)
+            self.load(live_history[-2])
+            return self._switch("rollback", live_history[-2], reason)
 
     def unload(self, reason: str = "") -> Promotion | None:
         """Let no version answer until one is promoted or loaded; `None` if none did.
@@ -185,15 +185,15 @@ class ModelRepository:
         """
         with self.promoting() as promote:
             live = self.live_number()
-            number = live or ([0, *self.versions(), *self._promotions.been_live()])[-1]
+            number = live or ([0, *self.versions(), *self._promotions.live_history()])[-1]
             self.load(number)
             promote(number, reason)
             return number
 
     def previous_number(self) -> int | None:
         """The number of the version that was live before; what a rollback goes back to."""
-        been_live = self._promotions.been_live()
-        return been_live[-2] if len(been_live) > 1 else None
+        live_history = self._promotions.live_history()
+        return live_history[-2] if len(live_history) > 1 else None
 
     def history(self) -> list[Promotion]:
         """The record of who went live when and why, oldest first."""
@@ -219,8 +219,8 @@ class ModelRepository:
 
     def _recover(self) -> None:
         """Put on record what a crash left off: the link is the truth."""
-        live, been_live = self.live_number(), self._promotions.been_live()
-        on_record = been_live[-1] if been_live else None
+        live, live_history = self.live_number(), self._promotions.live_history()
+        on_record = live_history[-1] if live_history else None
         if live is not None and live != on_record:
             self._promotions.append("recover", live, on_record, "found live, but not on record")
 

@@ -16,7 +16,7 @@ from streetlight.model.training.fit import TrainingDivergedError, fit
 
 
 @dataclass(frozen=True)
-class Replay:
+class Reproduction:
     """How a second training compares.
 
     Attributes:
@@ -32,7 +32,7 @@ class Replay:
     numpy: tuple[str, str]
 
 
-def replay(version: Version) -> Replay:
+def reproduce(version: Version) -> Reproduction:
     """Train `version` again from the data and the recipe in its file.
 
     Raises:
@@ -56,13 +56,13 @@ def replay(version: Version) -> Replay:
         "seed": np.array(training.seed),
     }
     differs = [name for name in then if then[name].tobytes() != now[name].tobytes()]
-    return Replay(version.number, not differs, differs, (manifest.numpy, np.__version__))
+    return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
 
 
 def main(argv: list[str]) -> int:
     """Print the replay of the version in the file that `argv` names."""
     try:
-        print(json.dumps(asdict(replay(Version.load(Path(argv[0]))))))
+        print(json.dumps(asdict(reproduce(Version.load(Path(argv[0]))))))
     except (OSError, VersionDamagedError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """A version: one trained network with all that it came from, as an `.npz` file.
 
 How the file is written, and every check before one is believed. Which versions there are and which
-is live is in `repository`; training one again from its file, in `replay`.
+is live is in `repository`; training one again from its file, in `reproduce`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ import numpy as np
 from streetlight.model.dataset import Dataset, FloatArray
 from streetlight.model.network import Network, weight_names
 from streetlight.model.registry.manifest import Manifest, digest
-from streetlight.model.training.fit import Training
+from streetlight.model.training.fit import TrainingResult
 
 
 class VersionDamagedError(Exception):
@@ -81,7 +81,7 @@ class Version:
 
 
 def write(
-    file: IO[bytes], number: int, manifest: Manifest, training: Training, dataset: Dataset
+    file: IO[bytes], number: int, manifest: Manifest, training: TrainingResult, dataset: Dataset
 ) -> None:
     """Write version `number` to `file`; what `Version.load` reads."""
     arrays: Mapping[str, Any] = training.network.named_weights

@@ -11,8 +11,8 @@ import numpy as np
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Activation, blocks, forward, is_wide, weighted_sum
-from streetlight.model.training.exact_products import weight_deltas_of_wide
-from streetlight.model.training.row_pass import MOST_UNROLLED, pass_by_rows
+from streetlight.model.training.exact_products import exact_weight_deltas
+from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS, pass_by_rows
 
 
 def start(
@@ -31,7 +31,7 @@ def start(
     quicker for so many weights.
     """
     step: _Step = {"alpha": alpha, "weight_decay": weight_decay, "activation": activation}
-    if batch_size == 1 and sum(matrix.size for matrix in weights) <= MOST_UNROLLED:
+    if batch_size == 1 and sum(matrix.size for matrix in weights) <= MAX_GENERATED_WEIGHTS:
         columns = [matrix.T.tolist() for matrix in weights]
         rows, outcomes = layer_0.tolist(), walk_vs_stop.tolist()
         return (
@@ -95,7 +95,7 @@ def weight_deltas(
     are scaled already. Wide networks are worked on by BLAS, in a coarser arithmetic: see `wide`.
     """
     if is_wide(weights):
-        return weight_deltas_of_wide(weights, layer_0, walk_vs_stop, activation)
+        return exact_weight_deltas(weights, layer_0, walk_vs_stop, activation)
     sums = [np.zeros_like(matrix) for matrix in weights]
     error = 0.0
     for block in blocks(len(layer_0)):

@@ -23,7 +23,7 @@ ROWS = 512
 LEAST = 2.0**-400
 
 
-def on_grid(array: FloatArray, bits: int) -> FloatArray:
+def quantise(array: FloatArray, bits: int) -> FloatArray:
     """Round an array, in place, to multiples of its largest value's power of two by 2^-`bits`.
 
     What isn't finite doesn't become so.
@@ -36,7 +36,7 @@ def on_grid(array: FloatArray, bits: int) -> FloatArray:
     return array
 
 
-def weight_deltas_of_wide(
+def exact_weight_deltas(
     weights: Sequence[FloatArray],
     layer_0: FloatArray,
     walk_vs_stop: FloatArray,
@@ -48,18 +48,18 @@ def weight_deltas_of_wide(
     """
     most = max(ROWS, *map(len, weights))
     bits = (53 - (most - 1).bit_length()) // 2
-    matrices = [on_grid(matrix.copy(), bits) for matrix in weights]
+    matrices = [quantise(matrix.copy(), bits) for matrix in weights]
     sums = [np.zeros_like(matrix) for matrix in weights]
     error = 0.0
     for block in blocks(len(layer_0), ROWS):
-        layers = [on_grid(layer_0[block].copy(), bits)]
+        layers = [quantise(layer_0[block].copy(), bits)]
         for matrix in matrices[:-1]:
             layer = layers[-1] @ matrix
             if activation == "relu":
                 # Of a row of zeros; numpy takes twice as long for the number 0.
                 np.maximum(layer, np.zeros(layer.shape[1]), out=layer)
-            layers.append(on_grid(layer, bits))
-        delta = on_grid(walk_vs_stop[block, np.newaxis] - layers[-1] @ matrices[-1], bits)
+            layers.append(quantise(layer, bits))
+        delta = quantise(walk_vs_stop[block, np.newaxis] - layers[-1] @ matrices[-1], bits)
         error += float((delta * delta).sum())
         for d in range(len(weights) - 1, -1, -1):
             sums[d] += layers[d].T @ delta
@@ -69,5 +69,5 @@ def weight_deltas_of_wide(
                 delta = delta * matrices[d].T if one else delta @ matrices[d].T
                 if activation == "relu":
                     delta *= layers[d] > 0
-                delta = on_grid(delta, bits)
+                delta = quantise(delta, bits)
     return sums, error

@@ -31,7 +31,7 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingResult:
     """What a training came to.
 
     Attributes:
@@ -138,7 +138,7 @@ def _diverged(recipe: Recipe, what: str) -> TrainingDivergedError:
 
 def fit(
     dataset: Dataset, recipe: Recipe, report: Callable[[Progress], None] = lambda _progress: None
-) -> Training:
+) -> TrainingResult:
     """Train: run after run, each from the next seed, until the target is met.
 
     Args:
@@ -152,7 +152,7 @@ def fit(
     Raises:
         TrainingDivergedError: no run stayed finite.
     """
-    best: Training | None = None
+    best: TrainingResult | None = None
     diverged: TrainingDivergedError | None = None
     for restart in range(recipe.restarts + 1):
         seed = recipe.seed + restart
@@ -169,7 +169,7 @@ def fit(
         error = squared_error(network, dataset)
         if best is None or error < best.error:
             accuracy = dataset.accuracy(network.scores(dataset.lights))
-            best = Training(network, recipe, seed, restart + 1, errors, error, accuracy)
+            best = TrainingResult(network, recipe, seed, restart + 1, errors, error, accuracy)
         if best.converged:
             return replace(best, runs=restart + 1)
     if best is None:

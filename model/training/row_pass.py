@@ -14,7 +14,7 @@ from typing import Any
 from streetlight.model.network import Activation, Columns, Row
 
 # With more weights than this, arrays are as quick; to compile so many takes 35 ms.
-MOST_UNROLLED = 2000
+MAX_GENERATED_WEIGHTS = 2000
 
 
 def pass_by_rows(

@@ -23,15 +23,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            stop(error, 2)
+            fail(error, 2)
         except OSError as error:
-            stop(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
+            fail(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
         except (csv.Error, UnicodeDecodeError, DatasetError) as error:
-            stop(error, 2)
+            fail(error, 2)
         except (ArgumentError, ImportError) as error:
-            stop(f"STREETLIGHT_DATABASE_URL: {error}", 2)
+            fail(f"STREETLIGHT_DATABASE_URL: {error}", 2)
         except DBAPIError as error:
-            stop(f"the database can't be used: {error.orig}", 2)
+            fail(f"the database can't be used: {error.orig}", 2)
         except (
             LightsError,
             NoLiveVersionError,
@@ -39,10 +39,10 @@ class Commands(click.Group):
             VersionDamagedError,
             VersionNotFoundError,
         ) as error:
-            stop(error, 1)
+            fail(error, 1)
 
 
-def stop(message: object, status: int) -> NoReturn:
+def fail(message: object, status: int) -> NoReturn:
     """End the command with one line."""
     click.echo(f"streetlight: {message}", err=True)
     sys.exit(status)

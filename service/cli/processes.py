@@ -13,10 +13,10 @@ from gunicorn.app.wsgiapp import run as run_gunicorn
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli.group import main
 from streetlight.service.config import PREFIX, Settings, SettingsError, load_settings
-from streetlight.service.learning.supervisor import keep
+from streetlight.service.learning.supervisor import supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
-from streetlight.service.wiring import bootstrap, prepare
+from streetlight.service.wiring import build_services, prepare
 
 
 @main.command()
@@ -32,7 +32,7 @@ def serve(**options: str | None) -> None:
     _check_writable(settings.data_dir)
     _check_free(settings)
     _train_first(settings)
-    services = bootstrap(settings)
+    services = build_services(settings)
     prepare(services)
     services.engine.dispose()
     sys.stdout.flush()
@@ -62,10 +62,10 @@ def work(restart: bool, parent: int | None) -> None:
     logs.configure()
     if restart:
         again = ["work", "--parent", str(os.getpid())]
-        keep(lambda: main(again), parent or os.getppid())
+        supervise(lambda: main(again), parent or os.getppid())
         return
     _check_writable(settings.data_dir)
-    services = bootstrap(settings)
+    services = build_services(settings)
     if services.repository.live_number() is None:
         _train_first(settings)
     prepare(services)

@@ -2,14 +2,14 @@
 
 import click
 
-from streetlight.model.registry.reproduction import replay
+from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
-from streetlight.service.cli.group import main, stop
+from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
 from streetlight.service.inference.prediction import predict as predict_one
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
-from streetlight.service.wiring import Services, bootstrap
+from streetlight.service.wiring import Services, build_services
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -62,12 +62,12 @@ def rollback(reason: str) -> None:
 def verify(number: int) -> None:
     """Train version NUMBER again from its file alone and compare, bit for bit."""
     version: Version = _services().repository.load(number)
-    result = replay(version)
+    result = reproduce(version)
     if result.identical:
         click.echo(f"version {number}: identical, bit for bit")
         return
     then, now = result.numpy
-    stop(
+    fail(
         f"version {number}: {', '.join(result.differs)} came out otherwise "
         f"(trained with numpy {then}, now numpy {now})",
         1,
@@ -75,4 +75,4 @@ def verify(number: int) -> None:
 
 
 def _services() -> Services:
-    return bootstrap(load_settings())
+    return build_services(load_settings())

@@ -11,14 +11,14 @@ import click
 from streetlight.model import csv_io
 from streetlight.model.__main__ import main as training_job
 from streetlight.model.dataset import outcome_name
-from streetlight.service.cli.group import main, stop
+from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import Order, Promote
-from streetlight.service.ledger.ingest import Observed, record
-from streetlight.service.wiring import bootstrap, prepare
+from streetlight.service.learning.queue import JobSpec, Promote
+from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.wiring import build_services, prepare
 
 CHUNK = 10_000
 
@@ -28,9 +28,9 @@ CHUNK = 10_000
 @click.option("--promote", type=click.Choice(get_args(Promote)), default="if_better")
 def retrain(watch: bool, promote: Promote) -> None:
     """Queue a retraining on the ledger, for the trainer to take."""
-    services = bootstrap(load_settings())
+    services = build_services(load_settings())
     prepare(services)
-    job = queue.submit(services.engine, Order(DEFAULT_RECIPE, promote), None)
+    job = queue.submit(services.engine, JobSpec(DEFAULT_RECIPE, promote), None)
     click.echo(f"job {job.id} is queued")
     if not watch:
         return
@@ -42,7 +42,7 @@ def retrain(watch: bool, promote: Promote) -> None:
         time.sleep(0.2)
     click.echo(f"\rjob {job.id} {job.state}\x1b[K")
     if job.version is None:
-        stop(job.error or job.state, 1)
+        fail(job.error or job.state, 1)
     click.echo(f"version {job.version} is {'live' if job.promoted else 'not promoted'}")
     if job.verdict:
         for reason in job.verdict.reasons:
@@ -55,7 +55,7 @@ def retrain(watch: bool, promote: Promote) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_csv(file: Path) -> None:
     """Add the observations in a CSV FILE to the ledger."""
-    services = bootstrap(load_settings())
+    services = build_services(load_settings())
     prepare(services)
     live = live_version_if_any(services.repository)
     # Read through once before anything is written: a file with a bad line adds nothing.
@@ -63,10 +63,12 @@ def import_csv(file: Path) -> None:
     read = csv_io.read_rows(file)
     with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
         while part := list(islice(read, CHUNK)):
-            observed = [Observed(tuple(lights), outcome_name(walked)) for lights, walked in part]
+            observed = [
+                NewObservation(tuple(lights), outcome_name(walked)) for lights, walked in part
+            ]
             verdicts = record(services.engine, observed, live, file.name[:100])
             if verdicts[0].error:
-                stop(f"{file}: {verdicts[0].error}", 1)
+                fail(f"{file}: {verdicts[0].error}", 1)
             bar.update(len(part))
     click.echo(f"{rows} observations added")
 

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from streetlight.model.dataset import FloatArray
+from streetlight.model.dataset import FloatArray, is_walk
 
 WHITE = b" \t\r\n"
 NUMBER = b"0123456789+-.eE"
@@ -24,7 +24,7 @@ DIGITS = re.compile(
 )
 
 
-def plain_rows(body: bytes) -> FloatArray | None:
+def decode_rows(body: bytes) -> FloatArray | None:
     """Return the rows of `{"lights": [[…], …]}`, shape (rows, lights); `None` if that isn't plain.
 
     Plain are finite numbers, as many in each row, and nothing else.
@@ -72,15 +72,15 @@ def _numbers(rows: bytes) -> FloatArray | None:
     return array if np.isfinite(array).all() else None
 
 
-def walking(scores: FloatArray) -> int:
+def count_walk(scores: FloatArray) -> int:
     """Return how many of `scores`, shape (rows,), are for walking."""
-    return int(np.count_nonzero(scores >= 0.5))
+    return int(np.count_nonzero(is_walk(scores)))
 
 
-def told(scores: FloatArray, version: int) -> bytes:
+def encode(scores: FloatArray, version: int) -> bytes:
     """Return the answer of `version` that has `scores`, shape (rows,), as a line of JSON."""
     # Both words are as long, so that they can be laid side by side.
-    words = np.where(scores >= 0.5, b'"walk",', b'"stop",').tobytes()[:-1]
+    words = np.where(is_walk(scores), b'"walk",', b'"stop",').tobytes()[:-1]
     return b'{"decisions":[%s],"scores":%s,"version":%d}\n' % (
         words,
         to_json(scores.tolist()),

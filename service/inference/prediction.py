@@ -11,7 +11,7 @@ import numpy as np
 
 from streetlight.model import explanation
 from streetlight.model.dataset import FloatArray, Outcome, outcome_name
-from streetlight.model.explanation import Flip
+from streetlight.model.explanation import Counterfactual
 from streetlight.model.registry.version import Version
 from streetlight.service.validation.problems import FieldError, Problem
 
@@ -39,17 +39,6 @@ class BatchPrediction:
 
 
 @dataclass(frozen=True)
-class TurningFlip:
-    """The smallest change of one light that turns the decision."""
-
-    light: int
-    was: float
-    now: float
-    decision: Outcome
-    score: float
-
-
-@dataclass(frozen=True)
 class Explanation:
     """How `version` comes to its score.
 
@@ -64,7 +53,7 @@ class Explanation:
     relu: dict[str, list[bool]]
     weights: dict[str, list[list[float]]]
     contributions: list[float]
-    flip: TurningFlip | None
+    flip: Counterfactual | None
 
 
 def predict(version: Version, lights: Sequence[float]) -> Prediction:
@@ -135,14 +124,8 @@ def explain(version: Version, lights: Sequence[float]) -> Explanation:
         relu={f"layer_{d}": mask for d, mask in enumerate(told.active, start=1)},
         weights={name: m.tolist() for name, m in version.network.named_weights.items()},
         contributions=told.contributions,
-        flip=_turning(told.flip),
+        flip=told.flip,
     )
-
-
-def _turning(flip: Flip | None) -> TurningFlip | None:
-    if flip is None:
-        return None
-    return TurningFlip(flip.light, flip.was, flip.now, outcome_name(flip.score), flip.score)
 
 
 def _check_count(version: Version, count: int, field: str) -> None:

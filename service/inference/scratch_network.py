@@ -20,7 +20,7 @@ from streetlight.service.validation.problems import FieldError, Problem
 Weights = dict[str, list[list[float]]]
 
 # The plain floats of a step are quick for the networks that are looked at, not for large ones.
-MOST_WEIGHTS = 100_000
+MAX_WEIGHTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ScratchNetwork:
 
 
 @dataclass(frozen=True)
-class StepTaken:
+class StepResult:
     """What one example did: the score before and after, and how each weight was moved.
 
     `layers` and `relu` are as before it; `deltas` has what each node was blamed for, and
@@ -52,7 +52,7 @@ class StepTaken:
     network: ScratchNetwork
 
 
-def given_network(scratch: ScratchNetwork) -> Network:
+def parse_network(scratch: ScratchNetwork) -> Network:
     """Return the network that a caller sent.
 
     Raises:
@@ -74,7 +74,7 @@ def given_network(scratch: ScratchNetwork) -> Network:
         raise FieldError(Problem("network", str(error))) from error
 
 
-def fresh_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> Network:
+def random_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> Network:
     """Return the random start that a training of `version`'s data with that seed would have.
 
     Raises:
@@ -91,15 +91,15 @@ def take_step(
     *,
     alpha: float,
     weight_decay: float,
-) -> StepTaken:
+) -> StepResult:
     """Let `network` learn from one example, and tell all of it.
 
     Raises:
         FieldError: the wrong number of lights, numbers so large that the weights overflow, or a
             network too large to be looked at.
     """
-    if network.weight_count > MOST_WEIGHTS:
-        message = f"expected at most {MOST_WEIGHTS} to step through, got {network.weight_count}"
+    if network.weight_count > MAX_WEIGHTS:
+        message = f"expected at most {MAX_WEIGHTS} to step through, got {network.weight_count}"
         raise FieldError(Problem("network.weights", message))
     if len(lights) != network.light_count:
         message = f"the network expects {network.light_count} lights, got {len(lights)}"
@@ -116,7 +116,7 @@ def take_step(
         raise FieldError(Problem("lights", message))
     names = weight_names(len(network.weights))
     hidden = taken.layers[1:-1]
-    return StepTaken(
+    return StepResult(
         outcome_name(score),
         score,
         taken.error,

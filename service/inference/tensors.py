@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streetlight.model.dataset import FloatArray
-from streetlight.service.inference.request_body import Buffer
+
+Buffer = bytes | memoryview
 
 DTYPES = {
     "BOOL": "?",
@@ -32,7 +33,7 @@ DTYPES = {
     "BF16": "<u2",  # the upper half of an FP32's bits; numpy has no such type
 }
 LEAVES = {"b": "true or false", "u": "a whole number", "i": "a whole number", "f": "a number"}
-MOST_ELEMENTS = 2**40
+MAX_ELEMENTS = 2**40
 
 
 class TensorError(ValueError):
@@ -46,7 +47,7 @@ def element_count(shape: Sequence[int]) -> int:
         TensorError: so many that no body could hold them.
     """
     count = math.prod(shape)
-    if count > MOST_ELEMENTS:
+    if count > MAX_ELEMENTS:
         raise TensorError(f"shape {list(shape)} has more elements than a request can hold")
     return count
 

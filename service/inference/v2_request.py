@@ -12,8 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from streetlight.service.inference import tensors
-from streetlight.service.inference.request_body import Buffer
-from streetlight.service.inference.tensors import DTYPES, TensorError
+from streetlight.service.inference.tensors import DTYPES, Buffer, TensorError
 from streetlight.service.validation.json_bounds import decode
 from streetlight.service.validation.problems import FieldError, Problem, problems
 
@@ -21,7 +20,7 @@ INPUT = "lights"
 OUTPUTS = ("score", "decision")
 
 
-class NotOfferedError(NotImplementedError):
+class NotSupportedError(NotImplementedError):
     """The request wants a part of the protocol that isn't offered here."""
 
 
@@ -59,7 +58,7 @@ class OutputParameters(Part):
     shared_memory_region: Any = None
 
 
-class Wanted(Part):
+class RequestedOutput(Part):
     """One output that is asked for."""
 
     name: str
@@ -79,7 +78,7 @@ class InferBody(Part):
 
     id: str | None = None
     inputs: list[Input]
-    outputs: list[Wanted] = []
+    outputs: list[RequestedOutput] = []
     parameters: RequestParameters = RequestParameters()
 
 
@@ -88,7 +87,7 @@ class InferRequest:
     """A request that has been understood: light states, and the outputs that are wanted of them."""
 
     lights: npt.NDArray[Any]
-    outputs: list[Wanted]
+    outputs: list[RequestedOutput]
     id: str | None = None
     binary: bool = False
 
@@ -117,7 +116,7 @@ def parse(body: Buffer, header_length: str | None, light_count: int) -> InferReq
             raise FieldError(Problem(f"parameters.{name}", "names in triton_ are reserved"))
     binary = memoryview(body)[length:]
     lights = _lights(request.inputs, binary, header_length is not None, light_count)
-    wanted = request.outputs or [Wanted(name=name) for name in OUTPUTS]
+    wanted = request.outputs or [RequestedOutput(name=name) for name in OUTPUTS]
     _check_outputs(wanted)
     return InferRequest(lights, wanted, request.id, request.parameters.binary_data_output)
 
@@ -139,7 +138,7 @@ def _parse_raw(body: Buffer, light_count: int) -> InferRequest:
         raise FieldError(Problem(INPUT, message))
     shape = (len(body) // row, light_count)
     lights = _finite(tensors.from_bytes(body, "FP64", shape))
-    return InferRequest(lights, [Wanted(name=name) for name in OUTPUTS], binary=True)
+    return InferRequest(lights, [RequestedOutput(name=name) for name in OUTPUTS], binary=True)
 
 
 def _lights(
@@ -151,7 +150,7 @@ def _lights(
     [tensor] = inputs
     size = tensor.parameters.binary_data_size
     if tensor.parameters.shared_memory_region is not None:
-        raise NotOfferedError("shared memory is not offered; send data in the request")
+        raise NotSupportedError("shared memory is not offered; send data in the request")
     if tensor.datatype not in DTYPES:
         message = f"expected one of {', '.join(DTYPES)}, got {tensor.datatype[:40]!r}"
         raise FieldError(Problem(f"{INPUT}.datatype", message))
@@ -184,14 +183,14 @@ def _finite(lights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return lights
 
 
-def _check_outputs(wanted: list[Wanted]) -> None:
+def _check_outputs(wanted: list[RequestedOutput]) -> None:
     names = [output.name for output in wanted]
     for output in wanted:
         if output.name not in OUTPUTS:
             message = f"expected {' or '.join(OUTPUTS)}, got {output.name[:40]!r}"
             raise FieldError(Problem("outputs", message))
         if output.parameters.shared_memory_region is not None:
-            raise NotOfferedError("shared memory is not offered; outputs come in the answer")
+            raise NotSupportedError("shared memory is not offered; outputs come in the answer")
         if output.parameters.classification and output.name != "score":
             raise FieldError(Problem("outputs", "classification is for the output 'score'"))
     if len(set(names)) != len(names):

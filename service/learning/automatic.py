@@ -3,7 +3,7 @@
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import Order, Trigger
+from streetlight.service.learning.queue import JobSpec, Trigger
 from streetlight.service.ledger import queries
 from streetlight.service.wiring import Services
 
@@ -13,7 +13,7 @@ def submit_if_due(services: Services) -> None:
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
         return
-    new = queries.arrived(engine, queue.last_submitted(engine), settings.retrain_after or 1)
+    new = queries.count_since(engine, queue.last_submitted(engine), settings.retrain_after or 1)
     trigger: Trigger | None = None
     if settings.retrain_after is not None and new >= settings.retrain_after:
         trigger = "observations"
@@ -22,7 +22,7 @@ def submit_if_due(services: Services) -> None:
         if live:
             done = queries.recent_accuracy(engine, live.number, settings.retrain_window)
             full = done.observations == settings.retrain_window
-            if full and done.right / done.observations < settings.retrain_below:
+            if full and done.correct / done.observations < settings.retrain_below:
                 trigger = "accuracy"
     if trigger:
-        queue.submit_unless_waiting(engine, Order(DEFAULT_RECIPE), trigger)
+        queue.submit_unless_waiting(engine, JobSpec(DEFAULT_RECIPE), trigger)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import Progress, TrainingDivergedError, fit
@@ -18,90 +18,90 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.gate import judge
 from streetlight.service.learning.lease import (
     ATTEMPTS,
-    SILENT,
+    NO_HEARTBEAT,
     CancelledError,
-    Claim,
-    LostClaimError,
+    Lease,
+    LeaseLostError,
 )
 from streetlight.service.learning.queue import Job, JobProgress
-from streetlight.service.ledger.training_set import LedgerError, TrainingData, training_data
-from streetlight.service.observability.logs import about
+from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
+from streetlight.service.observability.logs import log_fields
 from streetlight.service.wiring import Services
 
 # Where a request names no recipe. More nodes and passes than the lab's: eight nodes learn what
 # four do not, whatever the ledger holds.
 DEFAULT_RECIPE = Recipe(hidden_sizes=(8,), iterations=1000)
 
-SIGN_SECONDS = 0.2
-MOST_SECONDS = 3600
-MOST_POINTS = 100
+HEARTBEAT_INTERVAL = 0.2
+MAX_SECONDS = 3600
+MAX_POINTS = 100
 
 _log = logging.getLogger(__name__)
 
 
 def _log_of(job: Job) -> "logging.LoggerAdapter[logging.Logger]":
     """Every line about a job tells which request asked for it."""
-    return logging.LoggerAdapter(_log, about(job=job.id, request_id=job.request_id))
+    return logging.LoggerAdapter(_log, log_fields(job=job.id, request_id=job.request_id))
 
 
-class HandBackError(Exception):
+class TrainerStoppingError(Exception):
     """The trainer is to end; the job goes back into the queue."""
 
 
-def work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> None:
+def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
     """Do a job to its end, whatever that is; it says so in the jobs table.
 
     Args:
         services: ledger and repository.
-        claim: the hold on the job.
-        is_ending: asked now and then; once it says yes, the job is handed back.
+        lease: the hold on the job.
+        should_stop: asked now and then; once it says yes, the job is handed back.
     """
-    job = claim.job
+    job = lease.job
     log = _log_of(job)
     log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
     try:
-        _work_on(services, claim, is_ending)
-    except LostClaimError as error:
+        _run_job(services, lease, should_stop)
+    except LeaseLostError as error:
         log.warning("job %d: %s", job.id, error)
 
 
-def _work_on(services: Services, claim: Claim, is_ending: Callable[[], bool]) -> None:
-    job = claim.job
+def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
+    job = lease.job
     log = _log_of(job)
     try:
-        data = training_data(services.engine)
-        version = _published_before(services, claim)
+        data = load_training_set(services.engine)
+        version = _published_before(services, lease)
         if version is None and job.attempt > ATTEMPTS:
-            claim.fail(SILENT)
+            lease.fail(NO_HEARTBEAT)
             return
-        version = version or _train(services, claim, data, is_ending)
-        _promote(services, claim, data, version)
-    except HandBackError:
-        claim.hand_back()
+        version = version or _train(services, lease, data, should_stop)
+        _promote(services, lease, data, version)
+    except TrainerStoppingError:
+        lease.release()
         log.info("job %d: handed back", job.id)
     except CancelledError:
-        claim.cancel()
+        lease.cancel()
         log.info("job %d: cancelled", job.id)
     except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
-        claim.fail(str(error))
+        lease.fail(str(error))
         log.warning("job %d: failed: %s", job.id, error)
 
 
-def _published_before(services: Services, claim: Claim) -> Version | None:
+def _published_before(services: Services, lease: Lease) -> Version | None:
     """Return the version that an earlier attempt made, before its trainer died."""
-    if claim.job.attempt > 1:
+    if lease.job.attempt > 1:
         for number in reversed(services.repository.versions()):
             try:
                 version = services.repository.load(number)
             except VersionDamagedError:
                 continue
-            if version.manifest.job == claim.job.id:
+            if version.manifest.job == lease.job.id:
                 return version
     return None
 
 
 def _train(
-    services: Services, claim: Claim, data: TrainingData, is_ending: Callable[[], bool]
+    services: Services, lease: Lease, data: TrainingSet, should_stop: Callable[[], bool]
 ) -> Version:
     curve = Curve()
     started = signed = time.monotonic()
@@ -109,29 +109,29 @@ def _train(
     def report(progress: Progress) -> None:
         nonlocal signed
         curve.add(progress)
-        if is_ending():
-            raise HandBackError
+        if should_stop():
+            raise TrainerStoppingError
         now = time.monotonic()
-        if now - started > MOST_SECONDS:
-            raise TimeoutError(f"not done after {MOST_SECONDS} s; ask for less")
-        if now - signed >= SIGN_SECONDS:
+        if now - started > MAX_SECONDS:
+            raise TimeoutError(f"not done after {MAX_SECONDS} s; ask for less")
+        if now - signed >= HEARTBEAT_INTERVAL:
             signed = now
-            claim.sign_of_life(curve.progress)
+            lease.heartbeat(curve.progress)
 
-    claim.sign_of_life()
-    training = fit(data.dataset, claim.job.recipe, report)
+    lease.heartbeat()
+    training = fit(data.dataset, lease.job.recipe, report)
     # Whoever slept past its lease finds out here, before it leaves anything behind.
-    claim.sign_of_life(curve.progress)
+    lease.heartbeat(curve.progress)
     parent = services.repository.live_number()
-    origin = Origin("ledger", parent, data.ids, claim.job.id)
+    origin = Provenance("ledger", parent, data.ids, lease.job.id)
     return services.repository.publish(training, data.dataset, origin)
 
 
-def _promote(services: Services, claim: Claim, data: TrainingData, version: Version) -> None:
-    job, repository = claim.job, services.repository
+def _promote(services: Services, lease: Lease, data: TrainingSet, version: Version) -> None:
+    job, repository = lease.job, services.repository
     must_hold = (*services.settings.must_hold, *job.must_hold)
     with repository.promoting() as promote:
-        claim.still_held()
+        lease.renew()
         before = _promoted_before(services, version)
         live = live_version_if_any(repository)
         if before and before.instead_of:
@@ -144,7 +144,7 @@ def _promote(services: Services, claim: Claim, data: TrainingData, version: Vers
             promote(version.number, reason)
             promoted = True
         verdict = replace(verdict, forced=promoted and not verdict.passed)
-        claim.succeed(version.number, promoted, verdict)
+        lease.succeed(version.number, promoted, verdict)
     told = (job.id, version.number, promoted)
     _log_of(job).info("job %d: version %d, promoted: %s", *told)
 
@@ -172,7 +172,7 @@ class Curve:
         self.last = progress
         if (progress.iteration - 1) % self.every == 0:
             self.points.append((progress.iteration, progress.error))
-            if len(self.points) >= MOST_POINTS:
+            if len(self.points) >= MAX_POINTS:
                 self.points, self.every = self.points[::2], self.every * 2
 
     @property

@@ -12,14 +12,14 @@ from sqlalchemy import Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.queue import Job, JobProgress, job_of
-from streetlight.service.store.engine import clock, writing
+from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 
 ATTEMPTS = 3
-SILENT = f"its trainer fell silent {ATTEMPTS} times; the trainer's log may say why"
+NO_HEARTBEAT = f"its trainer fell silent {ATTEMPTS} times; the trainer's log may say why"
 
 
-class LostClaimError(Exception):
+class LeaseLostError(Exception):
     """The lease ran out, and the job is somebody else's or over."""
 
 
@@ -28,7 +28,7 @@ class CancelledError(Exception):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Lease:
     """The hold of `owner` on `job`, which is a picture of it as it was claimed."""
 
     engine: Engine
@@ -36,7 +36,7 @@ class Claim:
     owner: str
     lease: float
 
-    def sign_of_life(self, progress: JobProgress | None = None) -> None:
+    def heartbeat(self, progress: JobProgress | None = None) -> None:
         """Extend the lease, and tell how far the training is.
 
         Raises:
@@ -50,7 +50,7 @@ class Claim:
         if self._write(values):
             raise CancelledError
 
-    def still_held(self) -> None:
+    def renew(self) -> None:
         """Extend the lease, whether the job is to be cancelled or not: it is too late for that.
 
         Raises:
@@ -87,7 +87,7 @@ class Claim:
         """
         self._end("cancelled")
 
-    def hand_back(self) -> None:
+    def release(self) -> None:
         """Put the job back into the queue, as if it had not been tried.
 
         Raises:
@@ -121,14 +121,14 @@ class Claim:
             .values(values)
             .returning(jobs.c.cancel_requested)
         )
-        with writing(self.engine) as connection:
+        with write_transaction(self.engine) as connection:
             asked = connection.execute(fenced).scalar()
         if asked is None:
-            raise LostClaimError(f"job {self.job.id} is no longer held by {self.owner}")
+            raise LeaseLostError(f"job {self.job.id} is no longer held by {self.owner}")
         return bool(asked)
 
 
-def claim(engine: Engine, owner: str, lease: float) -> Claim | None:
+def acquire_lease(engine: Engine, owner: str, lease: float) -> Lease | None:
     """Take the oldest job that waits, or whose trainer gives no sign of life any more.
 
     After three attempts there is one more, to see whether a version had come of them.
@@ -148,13 +148,13 @@ def claim(engine: Engine, owner: str, lease: float) -> Claim | None:
     with engine.connect() as connection:
         if not connection.execute(select(waiting)).scalar():
             return None
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(
             update(jobs)
             .where(silent, jobs.c.attempt > ATTEMPTS)
             .values(
                 state="failed",
-                error=SILENT,
+                error=NO_HEARTBEAT,
                 **ending,
             )
         )
@@ -172,4 +172,4 @@ def claim(engine: Engine, owner: str, lease: float) -> Claim | None:
             )
             .returning(jobs)
         ).first()
-    return Claim(engine, job_of(row), owner, lease) if row else None
+    return Lease(engine, job_of(row), owner, lease) if row else None

@@ -13,10 +13,14 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning.gate import Verdict
-from streetlight.service.ledger.idempotency import Replayed, remember, remembered
-from streetlight.service.store.engine import clock, writing, writing_in_order
+from streetlight.service.ledger.idempotency import (
+    IdempotentRequest,
+    store_response,
+    stored_response,
+)
+from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
 from streetlight.service.store.tables import jobs
-from streetlight.service.store.timestamp import Instant
+from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import MustHold
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -37,7 +41,7 @@ class JobFinishedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """What a job is to do: train so, and promote so; the patterns in `must_hold` must be kept."""
 
     recipe: Recipe
@@ -49,7 +53,7 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Order":
+    def from_json(cls, text: str) -> "JobSpec":
         """Read what is in the table."""
         fields = json.loads(text)
         return cls(
@@ -72,15 +76,15 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Job:
-    """One retraining: what it is to do, as in `Order`, and what became of it."""
+    """One retraining: what it is to do, as in `JobSpec`, and what became of it."""
 
     id: int
     state: State
     trigger: Trigger
     request_id: str | None
-    submitted_at: Instant
-    started_at: Instant | None
-    finished_at: Instant | None
+    submitted_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
     attempt: int
     cancel_requested: bool
     revision: int
@@ -101,28 +105,28 @@ class Job:
 
 def submit(
     engine: Engine,
-    order: Order,
+    order: JobSpec,
     request_id: str | None,
     trigger: Trigger = "request",
-    replay: Replayed | None = None,
+    idempotent: IdempotentRequest | None = None,
 ) -> Job:
     """Queue a retraining.
 
     Raises:
-        KeyReusedError: the key of `replay` came before, with another body.
+        KeyReusedError: the key of `idempotent` came before, with another body.
     """
-    with writing_in_order(engine) as connection:
-        if replay and (before := remembered(connection, replay)):
+    with ordered_write_transaction(engine) as connection:
+        if idempotent and (before := stored_response(connection, idempotent)):
             return _get(connection, int(before))
         number = _insert(connection, engine, order, request_id, trigger)
-        if replay:
-            remember(connection, engine, replay, str(number))
+        if idempotent:
+            store_response(connection, engine, idempotent, str(number))
         return _get(connection, number)
 
 
-def submit_unless_waiting(engine: Engine, order: Order, trigger: Trigger) -> Job | None:
+def submit_unless_waiting(engine: Engine, order: JobSpec, trigger: Trigger) -> Job | None:
     """Queue a retraining that nobody asked for, unless a job is waiting or running already."""
-    with writing_in_order(engine) as connection:
+    with ordered_write_transaction(engine) as connection:
         query = select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED)).limit(1)
         if connection.execute(query).first():
             return None
@@ -155,7 +159,7 @@ def cancel(engine: Engine, number: int) -> Job:
         JobNotFoundError: there is none of that id.
         JobFinishedError: it is over.
     """
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         revised = {"revision": jobs.c.revision + 1}
         waiting = connection.execute(
             update(jobs)
@@ -187,7 +191,7 @@ def job_of(row: Row[Any]) -> Job:
     progress = json.loads(row.progress) if row.progress else None
     return Job(
         **fields
-        | vars(Order.from_json(row.order))
+        | vars(JobSpec.from_json(row.order))
         | {
             "progress": JobProgress(**progress) if progress else None,
             "verdict": _verdict.validate_json(row.verdict) if row.verdict else None,
@@ -196,7 +200,7 @@ def job_of(row: Row[Any]) -> Job:
 
 
 def _insert(
-    connection: Connection, engine: Engine, order: Order, request_id: str | None, trigger: Trigger
+    connection: Connection, engine: Engine, order: JobSpec, request_id: str | None, trigger: Trigger
 ) -> int:
     values = {"order": order.to_json(), "trigger": trigger, "request_id": request_id}
     query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)

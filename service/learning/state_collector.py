@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
@@ -16,13 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.resolution import live_version_if_any
+from streetlight.service.learning.queue import UNFINISHED, State
 from streetlight.service.ledger import queries as observations
 from streetlight.service.ledger.queries import Accuracy, Filter
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import jobs
 
-STATES = ("queued", "running", "succeeded", "failed", "cancelled")
-UNFINISHED = STATES[:2]
 SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 # A database that doesn't answer may hold one thread of a worker, never those that predict.
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Tally:
+class _JobStats:
     """The jobs of one state: how many, for how long the oldest has been there, how long they took.
 
     `within` counts those that took at most so many of SECONDS.
@@ -46,7 +46,7 @@ class _Tally:
     within: tuple[int, ...] = (0,) * len(SECONDS)
 
 
-class Census(Collector):
+class StateCollector(Collector):
     """Asks the repository and the database, each time anew; goes on without a database."""
 
     def __init__(self, repository: ModelRepository, engine: Engine) -> None:
@@ -66,14 +66,14 @@ class Census(Collector):
             yield from _accuracy(accuracy.get(number, Accuracy(0, 0)))
             yield from _jobs(tallies)
 
-    def _ask(self) -> tuple[int, dict[int, Accuracy], dict[str, _Tally]] | None:
+    def _ask(self) -> tuple[int, dict[int, Accuracy], dict[str, _JobStats]] | None:
         if not _asking.acquire(timeout=PATIENCE_SECONDS):
             return None
         try:
             return (
                 observations.count(self.engine, Filter()),
                 observations.accuracy(self.engine),
-                _tallies(self.engine),
+                _job_stats(self.engine),
             )
         except SQLAlchemyError:
             log.warning("the database can't be asked for metrics", exc_info=True)
@@ -82,7 +82,7 @@ class Census(Collector):
             _asking.release()
 
 
-def _tallies(engine: Engine) -> dict[str, _Tally]:
+def _job_stats(engine: Engine) -> dict[str, _JobStats]:
     took = jobs.c.finished_at - jobs.c.started_at
     since = case((jobs.c.state == "running", jobs.c.started_at), else_=jobs.c.submitted_at)
     query = select(
@@ -96,7 +96,7 @@ def _tallies(engine: Engine) -> dict[str, _Tally]:
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return {
-        state: _Tally(count, oldest, timed, seconds, tuple(within))
+        state: _JobStats(count, oldest, timed, seconds, tuple(within))
         for state, count, oldest, timed, seconds, *within in rows
     }
 
@@ -110,10 +110,10 @@ def _accuracy(done: Accuracy) -> Iterator[Metric]:
     yield _gauge("live_asked_observations", text, done.observations)
     if done.observations:
         text = "Which part of them it had decided rightly."
-        yield _gauge("live_accuracy_ratio", text, done.right / done.observations)
+        yield _gauge("live_accuracy_ratio", text, done.correct / done.observations)
 
 
-def _jobs(tallies: dict[str, _Tally]) -> Iterator[Metric]:
+def _jobs(tallies: dict[str, _JobStats]) -> Iterator[Metric]:
     count = GaugeMetricFamily("streetlight_jobs", "Jobs by state.", labels=["state"])
     oldest = GaugeMetricFamily(
         "streetlight_oldest_job_age_seconds",
@@ -125,8 +125,8 @@ def _jobs(tallies: dict[str, _Tally]) -> Iterator[Metric]:
         "Time from a job's last start to its end.",
         labels=["state"],
     )
-    for state in STATES:
-        tally = tallies.get(state, _Tally())
+    for state in get_args(State):
+        tally = tallies.get(state, _JobStats())
         count.add_metric([state], tally.count)
         if state in UNFINISHED:
             oldest.add_metric([state], tally.oldest)

@@ -14,7 +14,7 @@ LONGEST_PAUSE = 30.0
 log = logging.getLogger(__name__)
 
 
-def ending() -> threading.Event:
+def install_stop_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set."""
     event = threading.Event()
 
@@ -26,9 +26,9 @@ def ending() -> threading.Event:
     return event
 
 
-def keep(run: Callable[[], object], parent: int) -> None:
+def supervise(run: Callable[[], object], parent: int) -> None:
     """Let `run` be done in a fork, again and again, until a signal or the end of the parent."""
-    end, pause = ending(), 0.5
+    end, pause = install_stop_signals(), 0.5
     while not end.is_set() and os.getppid() == parent:
         trainer = multiprocessing.get_context("fork").Process(target=run)
         trainer.start()

@@ -11,9 +11,9 @@ import uuid
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.service.learning.automatic import submit_if_due
-from streetlight.service.learning.job_runner import work_on
-from streetlight.service.learning.lease import claim
-from streetlight.service.learning.supervisor import ending
+from streetlight.service.learning.job_runner import run_job
+from streetlight.service.learning.lease import acquire_lease
+from streetlight.service.learning.supervisor import install_stop_signals
 from streetlight.service.wiring import Services
 
 POLL_SECONDS = 0.25
@@ -29,19 +29,19 @@ def work(services: Services, parent: int) -> None:
 
     The job under way goes back into the queue then.
     """
-    end = ending()
+    end = install_stop_signals()
     os.nice(NICE)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
 
-    def is_ending() -> bool:
+    def should_stop() -> bool:
         return end.is_set() or os.getppid() != parent
 
-    while not is_ending():
+    while not should_stop():
         try:
-            held = claim(services.engine, owner, services.settings.job_lease)
+            held = acquire_lease(services.engine, owner, services.settings.job_lease)
             if held:
-                work_on(services, held, is_ending)
+                run_job(services, held, should_stop)
                 continue
             submit_if_due(services)
         except DBAPIError:

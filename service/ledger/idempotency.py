@@ -19,7 +19,7 @@ class KeyReusedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Replayed:
+class IdempotentRequest:
     """A call that may come again: what it is about, its key, and the digest of its body."""
 
     scope: str
@@ -27,7 +27,7 @@ class Replayed:
     sha256: str
 
 
-def remembered(connection: Connection, call: Replayed) -> str | None:
+def stored_response(connection: Connection, call: IdempotentRequest) -> str | None:
     """Return the answer that the call got before, if it came before.
 
     Raises:
@@ -46,7 +46,9 @@ def remembered(connection: Connection, call: Replayed) -> str | None:
     return str(row.answer)
 
 
-def remember(connection: Connection, engine: Engine, call: Replayed, answer: str) -> None:
+def store_response(
+    connection: Connection, engine: Engine, call: IdempotentRequest, answer: str
+) -> None:
     """Keep the answer for a week, and forget what is older."""
     now = connection.execute(select(clock(engine))).scalar_one()
     connection.execute(delete(table).where(table.c.at < now - KEPT_SECONDS))

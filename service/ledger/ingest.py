@@ -12,14 +12,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from streetlight.model.dataset import Outcome
+from streetlight.model.dataset import Outcome, outcome_name
 from streetlight.model.registry.version import Version
-from streetlight.service.ledger.idempotency import Replayed, remember, remembered
-from streetlight.service.store.engine import clock, writing_in_order
+from streetlight.service.ledger.idempotency import (
+    IdempotentRequest,
+    store_response,
+    stored_response,
+)
+from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
 
-MOST_CONTRADICTIONS = 10
-MOST_LIGHTS = 64
+MAX_CONTRADICTIONS = 10
+MAX_LIGHTS = 64
 CHUNK = 1000
 
 # An answer names only what there is to tell.
@@ -27,7 +31,7 @@ UNLESS_EMPTY = Field(exclude_if=operator.not_)
 
 
 @dataclass(frozen=True)
-class Observed:
+class NewObservation:
     """One thing that was seen, as it is handed in."""
 
     lights: tuple[float, ...]
@@ -36,7 +40,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class RowVerdict:
+class RowResult:
     """What became of one row: its id in the ledger, or what is wrong with it.
 
     Where that is an `id` of the caller's that another row has, `id` is that other row.
@@ -50,11 +54,11 @@ class RowVerdict:
 
 def record(
     engine: Engine,
-    rows: Sequence[Observed | str],
+    rows: Sequence[NewObservation | str],
     live: Version | None,
     source: str,
-    replay: Replayed | None = None,
-) -> list[RowVerdict]:
+    idempotent: IdempotentRequest | None = None,
+) -> list[RowResult]:
     """Add rows to the ledger and return a verdict for each; they are durable then.
 
     Args:
@@ -62,32 +66,34 @@ def record(
         rows: what was seen; a text instead says why that row is rejected.
         live: the version that is asked what it says, before it can learn from it.
         source: where they come from.
-        replay: a key with which the same call may come again: it gets the same verdicts.
+        idempotent: a key with which the same call may come again: it gets the same verdicts.
 
     Raises:
         KeyReusedError: the key came before, with other rows.
     """
-    with writing_in_order(engine) as connection:
-        if replay and (before := remembered(connection, replay)):
-            return [RowVerdict(**verdict) for verdict in json.loads(before)]
+    with ordered_write_transaction(engine) as connection:
+        if idempotent and (before := stored_response(connection, idempotent)):
+            return [RowResult(**verdict) for verdict in json.loads(before)]
         verdicts = record_in(connection, engine, rows, live, source)
-        if replay:
-            remember(connection, engine, replay, json.dumps([asdict(v) for v in verdicts]))
+        if idempotent:
+            store_response(
+                connection, engine, idempotent, json.dumps([asdict(v) for v in verdicts])
+            )
         return verdicts
 
 
 def record_in(
     connection: Connection,
     engine: Engine,
-    rows: Sequence[Observed | str],
+    rows: Sequence[NewObservation | str],
     live: Version | None,
     source: str,
-) -> list[RowVerdict]:
-    """Do what `record` does in a transaction that the caller began, with `writing_in_order`."""
-    return _Recorder(connection, engine, live, source).record(rows)
+) -> list[RowResult]:
+    """Do what `record` does in the transaction of `connection`, an `ordered_write_transaction`."""
+    return _Ingest(connection, engine, live, source).record(rows)
 
 
-class _Recorder:
+class _Ingest:
     """One transaction's worth of new rows."""
 
     def __init__(
@@ -105,34 +111,34 @@ class _Recorder:
         self.light_count: int | None = len(json.loads(first)) if first else None
         self.against: dict[tuple[str, int], list[int]] = {}
 
-    def record(self, rows: Sequence[Observed | str]) -> list[RowVerdict]:
-        known = self._known([row.client_id for row in rows if isinstance(row, Observed)])
+    def record(self, rows: Sequence[NewObservation | str]) -> list[RowResult]:
+        known = self._known([row.client_id for row in rows if isinstance(row, NewObservation)])
         verdicts, new = [], []
         for row in rows:
             if isinstance(row, str):
-                verdicts.append(RowVerdict("rejected", error=row))
+                verdicts.append(RowResult("rejected", error=row))
                 continue
             lights = json.dumps(row.lights)
             outcome = int(row.outcome == "walk")
             if row.client_id is not None and row.client_id in known:
                 verdicts.append(_again(known[row.client_id], lights, outcome))
                 continue
-            if len(row.lights) > MOST_LIGHTS:
-                error = f"lights: expected at most {MOST_LIGHTS} lights, got {len(row.lights)}"
-                verdicts.append(RowVerdict("rejected", error=error))
+            if len(row.lights) > MAX_LIGHTS:
+                error = f"lights: expected at most {MAX_LIGHTS} lights, got {len(row.lights)}"
+                verdicts.append(RowResult("rejected", error=error))
                 continue
             if self.light_count not in (None, len(row.lights)):
                 error = f"lights: the ledger is of {self.light_count} lights, got {len(row.lights)}"
-                verdicts.append(RowVerdict("rejected", error=error))
+                verdicts.append(RowResult("rejected", error=error))
                 continue
             self.light_count = len(row.lights)
             number, self.next_id = self.next_id, self.next_id + 1
             against = self._against(lights, 1 - outcome)
             verdicts.append(
-                RowVerdict("contradicts" if against else "accepted", number, list(against))
+                RowResult("contradicts" if against else "accepted", number, list(against))
             )
             same = self._against(lights, outcome)
-            if len(same) < MOST_CONTRADICTIONS:
+            if len(same) < MAX_CONTRADICTIONS:
                 same.append(number)
             if row.client_id is not None:
                 known[row.client_id] = (number, lights, outcome)
@@ -172,7 +178,7 @@ class _Recorder:
                     table.c.withdrawn_at.is_(None),
                 )
                 .order_by(table.c.id)
-                .limit(MOST_CONTRADICTIONS)
+                .limit(MAX_CONTRADICTIONS)
             )
             self.against[lights, outcome] = list(self.connection.execute(query).scalars())
         return self.against[lights, outcome]
@@ -182,14 +188,14 @@ class _Recorder:
             return {"version": None, "said": None}
         return {
             "version": self.live.number,
-            "said": int(self.live.network.score(lights) >= 0.5),
+            "said": int(outcome_name(self.live.network.score(lights)) == "walk"),
         }
 
 
-def _again(before: tuple[int, str, int], lights: str, outcome: int) -> RowVerdict:
+def _again(before: tuple[int, str, int], lights: str, outcome: int) -> RowResult:
     number, same_lights, same_outcome = before
     if (same_lights, same_outcome) == (lights, outcome):
-        return RowVerdict("duplicate", number)
-    return RowVerdict(
+        return RowResult("duplicate", number)
+    return RowResult(
         "rejected", number, error=f"id: observation {number} has it, and is another one"
     )

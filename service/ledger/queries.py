@@ -1,7 +1,7 @@
 """Observations: the ledger of what people saw, from which the network learns.
 
 Rows are added (in `recording`) and withdrawn, never changed. What is learnt from them is put
-together in `training_data`.
+together in `load_training_set`.
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Engine, Row, Select, func, select, update
 
 from streetlight.model.dataset import Outcome
-from streetlight.service.store.engine import clock, writing_in_order
+from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
-from streetlight.service.store.timestamp import Instant
+from streetlight.service.store.timestamp import Timestamp
 
 CHUNK = 1000
 
@@ -29,7 +29,7 @@ class Observation:
 
     id: int
     client_id: str | None
-    at: Instant
+    at: Timestamp
     lights: list[float]
     outcome: Outcome
     source: str
@@ -54,7 +54,7 @@ def withdraw(engine: Engine, number: int) -> Observation:
     Raises:
         ObservationNotFoundError: there is none of that id.
     """
-    with writing_in_order(engine) as connection:
+    with ordered_write_transaction(engine) as connection:
         connection.execute(
             update(table)
             .where(table.c.id == number, table.c.withdrawn_at.is_(None))
@@ -94,7 +94,7 @@ def count(engine: Engine, wanted: Filter) -> int:
         return connection.execute(query).scalar_one()
 
 
-def arrived(engine: Engine, since: float | None, at_most: int) -> int:
+def count_since(engine: Engine, since: float | None, at_most: int) -> int:
     """Return how many rows have come since, `at_most` at most; the lab's own don't count."""
     query = select(table.c.id).where(table.c.source != "lab", table.c.withdrawn_at.is_(None))
     if since is not None:
@@ -110,7 +110,7 @@ class Accuracy:
     """How a version did on what came after it: rows that it was asked first, and said rightly."""
 
     observations: int
-    right: int
+    correct: int
 
 
 def accuracy(engine: Engine) -> dict[int, Accuracy]:

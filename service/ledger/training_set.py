@@ -16,14 +16,14 @@ class LedgerError(ValueError):
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingSet:
     """A row for each light state, and the ids of the observations it is made of, in ranges."""
 
     dataset: Dataset
     ids: list[tuple[int, int]]
 
 
-def training_data(engine: Engine) -> TrainingData:
+def load_training_set(engine: Engine) -> TrainingSet:
     """Return what is to be learnt from: every row that isn't withdrawn.
 
     Equal light states are one row, in order of first appearance, with their mean outcome.
@@ -49,7 +49,7 @@ def training_data(engine: Engine) -> TrainingData:
         raise LedgerError(
             f"nothing to tell apart: none of the {seen} observations has the outcome {missing}"
         )
-    return TrainingData(
+    return TrainingSet(
         Dataset(
             np.array([json.loads(row[0]) for row in states], float),
             np.array([row[1] / row[2] for row in states], float),

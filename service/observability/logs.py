@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 # Where, in the WSGI environment, the application leaves what else is to be said of a request.
-LOGGED = "streetlight.logged"
+LOG_FIELDS = "streetlight.logged"
 
 # What a person is told besides the message; the rest is in it, or for machines.
-SHOWN = ("duration_ms", "version", "request_id")
+TERMINAL_FIELDS = ("duration_ms", "version", "request_id")
 
 _encode = json.JSONEncoder(default=str).encode
 
@@ -32,7 +32,7 @@ def formatter(stream: TextIO) -> logging.Formatter:
     return PlainLines() if stream.isatty() else JsonLines()
 
 
-def about(**fields: object) -> dict[str, Any]:
+def log_fields(**fields: object) -> dict[str, Any]:
     """Return `fields` as what a log call takes as `extra`."""
     return {"about": fields}
 
@@ -47,7 +47,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             "logger": record.name,
-            **_about(record),
+            **_log_fields(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -63,8 +63,8 @@ class PlainLines(logging.Formatter):
         if not message.isprintable():
             message = message.encode("unicode_escape").decode()
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        fields = _about(record)
-        shown = "".join(f"  {name}={fields[name]}" for name in SHOWN if fields.get(name))
+        fields = _log_fields(record)
+        shown = "".join(f"  {name}={fields[name]}" for name in TERMINAL_FIELDS if fields.get(name))
         line = f"{_time(record).astimezone():%H:%M:%S} {level}{message}{shown}"
         if record.exc_info:
             line += "\n" + textwrap.indent(self.formatException(record.exc_info), "    ")
@@ -75,6 +75,6 @@ def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 
 
-def _about(record: logging.LogRecord) -> dict[str, object]:
+def _log_fields(record: logging.LogRecord) -> dict[str, object]:
     fields: dict[str, object] = getattr(record, "about", {})
     return fields

@@ -20,7 +20,7 @@ OTHER = "other"
 
 # Whose files this process counts into. By place and not by process: a worker goes on where the one
 # that it replaces ended, so a sum loses nothing, and files don't add up however often one dies.
-place = "master"
+worker_slot = "master"
 
 _registry = CollectorRegistry()
 _requests = Counter(
@@ -69,10 +69,10 @@ _last = Gauge(
 )
 
 
-def share(folder: str) -> None:
+def share_counters(folder: str) -> None:
     """Count in files in `folder` from now on, which all processes that count there share."""
     os.environ[FOLDER] = folder
-    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(lambda: worker_slot)  # type: ignore[no-untyped-call]
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
@@ -81,7 +81,7 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     _durations_of(route).observe(seconds)
 
 
-def count_refusal(status: int) -> None:
+def count_rejection(status: int) -> None:
     """Count a request that was refused before it was known what it asks for."""
     _answers(OTHER, OTHER, status).inc()
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from streetlight.service.observability.logs import LOGGED, about, formatter
+from streetlight.service.observability.logs import LOG_FIELDS, formatter, log_fields
 
 # A line must go into a pipe in one piece, which 4096 bytes do. The path is in it twice, and at
 # worst each character is six.
-LONGEST_PATH = 300
+MAX_PATH_LENGTH = 300
 
 
 class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -39,13 +39,20 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         # What the kernel sends by itself, a file, gunicorn doesn't count.
         sent = resp.sent or (method != "HEAD" and resp.response_length) or 0
         took = request_time / timedelta(milliseconds=1)
-        known = environ.get(LOGGED, {})
+        application_fields = environ.get(LOG_FIELDS, {})
         uri = environ["RAW_URI"]
-        self.record(known, method=method, uri=uri, status=resp.status_code, sent=sent, took=took)
+        self.record(
+            application_fields,
+            method=method,
+            uri=uri,
+            status=resp.status_code,
+            sent=sent,
+            took=took,
+        )
 
     def record(
         self,
-        known: Mapping[str, Any],
+        application_fields: Mapping[str, Any],
         *,
         method: str,
         uri: str,
@@ -56,7 +63,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         """Log a request.
 
         Args:
-            known: what the application knows of it.
+            application_fields: what the application knows of it.
             method: its method.
             uri: as it was sent, still quoted.
             status: of the answer.
@@ -65,17 +72,17 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         """
         # Without the query, which may hold light states.
         path = uri.partition("?")[0]
-        if len(path) > LONGEST_PATH:
-            path = path[:LONGEST_PATH] + "…"
+        if len(path) > MAX_PATH_LENGTH:
+            path = path[:MAX_PATH_LENGTH] + "…"
         fields: dict[str, object] = {
-            "request_id": known.get("request_id"),
+            "request_id": application_fields.get("request_id"),
             "method": method,
-            "route": known.get("route"),
+            "route": application_fields.get("route"),
             "path": path,
             "status": status,
             "duration_ms": round(took, 3),
             "bytes": sent,
         }
-        if known.get("version"):
-            fields["version"] = known["version"]
-        self.access_log.info("%s %s %s", method, path, status, extra=about(**fields))
+        if application_fields.get("version"):
+            fields["version"] = application_fields["version"]
+        self.access_log.info("%s %s %s", method, path, status, extra=log_fields(**fields))

@@ -7,73 +7,79 @@ request.
 
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 from gunicorn.util import http_date
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 
-from streetlight.service.server.buffering import SEND_SECONDS, CollectingWorker
+from streetlight.service.server.buffering import SEND_TIMEOUT, BufferingWorker
+from streetlight.service.web.response import FastPath
 
 # How often the parent is shown a sign of life, which is a system call; it waits for 30 s.
-SIGN_SECONDS = 1.0
+HEARTBEAT_INTERVAL = 1.0
 
 # How long a thread may compute while the main loop wants to go on; Python's own is 5 ms.
-TURN_SECONDS = 0.0005
+SWITCH_INTERVAL = 0.0005
 
 KEEP, CLOSE = b"Connection: keep-alive\r\n", b"Connection: close\r\n"
 
 
-class QuickWorker(CollectingWorker):
+class FastPathWorker(BufferingWorker):
     """The collecting worker, which asks the application for quick answers."""
 
-    quick: Callable[[bytes], Any] | None = None
+    fast_path: FastPath
 
     def init_process(self) -> None:
         """Begin with no head of an answer."""
-        self.head, self.head_until, self.next_sign = b"", 0.0, 0.0
-        sys.setswitchinterval(TURN_SECONDS)
+        self.head, self.head_until, self.next_heartbeat = b"", 0.0, 0.0
+        sys.setswitchinterval(SWITCH_INTERVAL)
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application, and its quick door if it has one."""
+        """Load the application and its fast path."""
         super().load_wsgi()
-        self.quick = getattr(self.wsgi, "extensions", {}).get("quick")
+        self.fast_path = self.application.fast_path
 
     def notify(self) -> None:
         """Show a sign of life, but not with each event."""
         now = time.monotonic()
-        if now >= self.next_sign:
-            self.next_sign = now + SIGN_SECONDS
+        if now >= self.next_heartbeat:
+            self.next_heartbeat = now + HEARTBEAT_INTERVAL
             super().notify()
 
-    def answer_at_once(self, conn: TConn, data: bytes) -> bool:
+    def try_fast_path(self, conn: TConn, data: bytes) -> bool:
         """Answer a request that is whole and plain; tell whether it was."""
-        if not (self.quick and self.alive):
+        if not self.alive:
             return False
-        began = time.perf_counter()
-        if (told := self.quick(data)) is None:
+        started = time.perf_counter()
+        if (response := self.fast_path(data)) is None:
             return False
-        answer = self._head() + (KEEP if told.keep else CLOSE) + told.headers + told.body
+        answer = (
+            self._head()
+            + (KEEP if response.keep_alive else CLOSE)
+            + response.headers
+            + response.body
+        )
         try:
-            gone = conn.sock.send(answer)
+            sent_bytes = conn.sock.send(answer)
         except BlockingIOError:
-            gone = 0  # it has had many answers and read none
-        if gone < len(answer):
-            self._forget(conn)
-            future = self.tpool.submit(self._send, conn, answer[gone:])
-            future.add_done_callback(partial(self.method_queue.defer, self._sent, conn, told.keep))
+            sent_bytes = 0  # it has had many answers and read none
+        if sent_bytes < len(answer):
+            self._unregister(conn)
+            future = self.tpool.submit(self._send_rest, conn, answer[sent_bytes:])
+            future.add_done_callback(
+                partial(self.method_queue.defer, self._rest_sent, conn, response.keep_alive)
+            )
         else:
-            self._go_on(conn, told.keep)
-        took = (time.perf_counter() - began) * 1000
+            self._keep_or_close(conn, response.keep_alive)
+        took = (time.perf_counter() - started) * 1000
         self.log.record(
-            told.known,
+            response.log_fields,
             method="POST",
-            uri=told.uri,
+            uri=response.uri,
             status=200,
-            sent=len(told.body),
+            sent=len(response.body),
             took=took,
         )
         return True
@@ -88,23 +94,23 @@ class QuickWorker(CollectingWorker):
             )
         return self.head
 
-    def _go_on(self, conn: TConn, keep: bool) -> None:
+    def _keep_or_close(self, conn: TConn, keep: bool) -> None:
         if not keep:
-            self._leave(conn)
+            self._linger(conn)
             return
         # To the end of the line: who is first in it leaves first where there are too many.
-        self.arriving[conn] = self.arriving.pop(conn, None)
+        self.receiving[conn] = self.receiving.pop(conn, None)
         linger = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
         conn.deadline = time.monotonic() + linger
-        self._poll(conn, self._collect)
+        self._poll(conn, self._receive_request)
 
-    def _send(self, conn: TConn, rest: bytes) -> None:
-        conn.sock.settimeout(SEND_SECONDS)
-        conn.sock.sendall(rest)
+    def _send_rest(self, conn: TConn, pipelined: bytes) -> None:
+        conn.sock.settimeout(SEND_TIMEOUT)
+        conn.sock.sendall(pipelined)
         conn.sock.setblocking(False)
 
-    def _sent(self, conn: TConn, keep: bool, future: Future[None]) -> None:
+    def _rest_sent(self, conn: TConn, keep: bool, future: Future[None]) -> None:
         if future.exception():
             self._close(conn)
         else:
-            self._go_on(conn, keep)
+            self._keep_or_close(conn, keep)

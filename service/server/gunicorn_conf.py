@@ -17,7 +17,7 @@ from streetlight.service.observability import logs, metrics
 logs.configure()
 _settings = load_settings()
 _counts = tempfile.mkdtemp(prefix="streetlight-metrics-")
-metrics.share(_counts)
+metrics.share_counters(_counts)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
@@ -53,13 +53,13 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has n
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
     """Give a worker the first place that is free, to count in."""
-    taken = {other.place for other in server.WORKERS.values()}
-    worker.place = next(n for n in range(len(taken) + 1) if n not in taken)
+    taken = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(n for n in range(len(taken) + 1) if n not in taken)
 
 
 def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
     """Let it count there."""
-    metrics.place = str(worker.place)
+    metrics.worker_slot = str(worker.slot)
 
 
 def on_exit(_server: Any) -> None:  # noqa: ANN401 - likewise

@@ -3,11 +3,11 @@
 import socket
 from selectors import EVENT_READ, DefaultSelector
 
-from streetlight.service.server.fast_worker import QuickWorker
+from streetlight.service.server.fast_worker import FastPathWorker
 from streetlight.service.web.shutdown import stopping
 
 
-class DrainingWorker(QuickWorker):
+class DrainingWorker(FastPathWorker):
     """The quick worker, which on SIGTERM first takes up whoever is connected already.
 
     With a socket for each worker, who is in its queue can be answered by no other. gthread itself

@@ -6,9 +6,9 @@ from sqlalchemy.exc import DBAPIError
 
 from streetlight.service.config import load_settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import bootstrap, prepare
+from streetlight.service.wiring import build_services, prepare
 
-services = bootstrap(load_settings())
+services = build_services(load_settings())
 try:
     prepare(services)
 except (OSError, DBAPIError):

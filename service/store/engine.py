@@ -43,16 +43,16 @@ def open_engine(url: str) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def write_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a transaction that writes; it is committed at the end of the block."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def writing_in_order(engine: Engine) -> Iterator[Connection]:
+def ordered_write_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a transaction that writes, one at a time: they commit in the order they began."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(func.pg_advisory_xact_lock(WRITE_LOCK).select())
         yield connection

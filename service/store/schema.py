@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
-from streetlight.service.store.engine import writing_in_order
+from streetlight.service.store.engine import ordered_write_transaction
 from streetlight.service.store.tables import metadata
 
 
@@ -16,7 +16,7 @@ def create_schema(engine: Engine, data_dir: Path, fill: Callable[[Connection], N
     # A lock for this host, and one for those that share the database from elsewhere.
     with (data_dir / ".schema.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with writing_in_order(engine) as connection:
+        with ordered_write_transaction(engine) as connection:
             if not inspect(connection).has_table("idempotency"):
                 metadata.create_all(connection)
                 fill(connection)

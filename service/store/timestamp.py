@@ -11,7 +11,7 @@ def _as_text(seconds: float) -> str:
 
 
 # Seconds since 1970.
-Instant = Annotated[
+Timestamp = Annotated[
     float,
     PlainSerializer(_as_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),

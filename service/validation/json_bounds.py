@@ -11,19 +11,19 @@ from pydantic_core import from_json
 from streetlight.service.validation.problems import FieldError, Problem
 
 # A million rows, and what is around them.
-MOST_LISTS = 1_000_100
-MOST_VALUES = 4_000_000
+MAX_LISTS = 1_000_100
+MAX_VALUES = 4_000_000
 
 
-def bounded(body: bytes) -> bytes:
+def check_bounds(body: bytes) -> bytes:
     """Return `body` itself.
 
     Raises:
         FieldError: it would become too much.
     """
     lists = body.count(b"[") + body.count(b"{")
-    if lists > MOST_LISTS or body.count(b",") > MOST_VALUES:
-        message = f"expected at most {MOST_LISTS} lists and objects and {MOST_VALUES} values"
+    if lists > MAX_LISTS or body.count(b",") > MAX_VALUES:
+        message = f"expected at most {MAX_LISTS} lists and objects and {MAX_VALUES} values"
         raise FieldError(Problem("", message))
     return body
 
@@ -35,7 +35,7 @@ def decode(body: bytes) -> Any:  # noqa: ANN401 - whatever is JSON
         FieldError: it isn't, or it would become too much.
     """
     try:
-        return from_json(bounded(body))
+        return from_json(check_bounds(body))
     except FieldError:
         raise
     except ValueError as error:

@@ -12,8 +12,8 @@ from types import NoneType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-MOST_PROBLEMS = 20
-MOST_CHARACTERS = 80
+MAX_PROBLEMS = 20
+MAX_CHARACTERS = 80
 
 EXPECTED = {
     "bool_parsing": "true or false",
@@ -65,17 +65,17 @@ class FieldError(ValueError):
 
 def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
     """Return the first problems of `error`; an unknown field suggests one of `known_fields`."""
-    return [_problem(details, list(known_fields)) for details in error.errors()[:MOST_PROBLEMS]]
+    return [_problem(details, list(known_fields)) for details in error.errors()[:MAX_PROBLEMS]]
 
 
-def as_json(value: object) -> str:
+def preview(value: object) -> str:
     """Return `value` as JSON, cut where it is long: what a message quotes."""
     if isinstance(value, str):
-        cut = value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS] + "…"
+        cut = value if len(value) <= MAX_CHARACTERS else value[:MAX_CHARACTERS] + "…"
         return json.dumps(cut, ensure_ascii=False)
     # Cut before it is written out: what came may be a list of millions.
-    text = json.dumps(value[:MOST_CHARACTERS] if isinstance(value, list) else value, default=repr)
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    text = json.dumps(value[:MAX_CHARACTERS] if isinstance(value, list) else value, default=repr)
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
 
 
 def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
@@ -84,7 +84,7 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         return Problem(field, f"malformed JSON: {context['error']}")
     if kind == "missing":
         return Problem(field, "required, but missing")
-    quoted = as_json(details["input"])
+    quoted = preview(details["input"])
     scalar = isinstance(details["input"], (str, float, int, NoneType))
     whole = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
     got = json.loads(quoted) if scalar and whole else quoted

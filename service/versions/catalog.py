@@ -96,7 +96,7 @@ def list_versions(
             since = (asked or {}).get(number, Accuracy(0, 0))
             manifest = repository.load(number).manifest
             versions.append(
-                ListedVersion(**vars(manifest), asked=since.observations, right=since.right)
+                ListedVersion(**vars(manifest), asked=since.observations, right=since.correct)
             )
         except VersionNotFoundError:
             continue  # removed since it was listed

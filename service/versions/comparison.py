@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streetlight.model import explanation
-from streetlight.model.dataset import FloatArray, Outcome, outcome_name
+from streetlight.model.dataset import FloatArray, Outcome, is_walk, outcome_name
 from streetlight.model.registry.version import Version
 
 
@@ -49,10 +49,10 @@ def difference(a: Version, b: Version) -> Difference:
             f"version {a.number} takes {a.network.light_count} lights and version {b.number} "
             f"takes {b.network.light_count}: there is nothing to compare"
         )
-    all_patterns = a.network.light_count <= explanation.MOST_LIGHTS
+    all_patterns = a.network.light_count <= explanation.MAX_LIGHTS
     lights = np.unique(np.concatenate([_states(a, all_patterns), _states(b, all_patterns)]), axis=0)
     was, now = a.network.scores(lights), b.network.scores(lights)
-    changed = np.flatnonzero((was >= 0.5) != (now >= 0.5))
+    changed = np.flatnonzero(is_walk(was) != is_walk(now))
     return Difference(
         a=a.number,
         b=b.number,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-from streetlight.model.registry.reproduction import Replay
+from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import Version, VersionDamagedError
 
 SECONDS = 60
@@ -21,7 +21,7 @@ class VerificationBusyError(Exception):
     """Another verification is under way, or this one took too long."""
 
 
-def verify(version: Version, seconds: float = SECONDS) -> Replay:
+def verify(version: Version, seconds: float = SECONDS) -> Reproduction:
     """Train `version` again from its file and compare, bit for bit.
 
     Raises:
@@ -47,4 +47,4 @@ def verify(version: Version, seconds: float = SECONDS) -> Replay:
         _one_at_a_time.release()
     if run.returncode:
         raise VersionDamagedError(run.stderr.strip())
-    return Replay(**json.loads(run.stdout))
+    return Reproduction(**json.loads(run.stdout))

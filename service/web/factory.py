@@ -3,25 +3,24 @@
 A module a resource. A view parses, calls one function of `service`, and answers.
 """
 
-from flask import Flask
-
 from streetlight.service.web import fast_path
 from streetlight.service.web.api import health, jobs, metrics, observations, predict, step, versions
+from streetlight.service.web.application import Application
 from streetlight.service.web.middleware import auth, errors, instrumentation, request_id
 from streetlight.service.web.openapi import document
 from streetlight.service.web.page import docs, home
 from streetlight.service.web.protocols import invocations, v1, v2, v2_repository
-from streetlight.service.web.request import Number
+from streetlight.service.web.request import IdConverter
 from streetlight.service.wiring import Services
 
 
-def create_app(services: Services) -> Flask:
+def create_app(services: Services) -> Application:
     """Return the WSGI application, all its parts in order."""
-    app = Flask("streetlight", static_folder=None)
-    app.url_map.converters["int"] = Number
+    app = Application("streetlight", static_folder=None)
+    app.services = services
+    app.fast_path = fast_path.build_fast_path(services)
+    app.url_map.converters["int"] = IdConverter
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
-    app.extensions["streetlight"] = services
-    app.extensions["quick"] = fast_path.quick_door(services)
     instrumentation.init_app(app)
     request_id.init_app(app)
     errors.init_app(app)

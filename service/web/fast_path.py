@@ -12,24 +12,23 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from streetlight.model.registry.version import Version
-from streetlight.service.inference import batch_json, prediction, v2_response
-from streetlight.service.inference import v2_request as infer_request
+from streetlight.service.inference import batch_json, prediction, v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.observability import metrics
 from streetlight.service.web.api.predict import PredictBody
-from streetlight.service.web.response import as_json
+from streetlight.service.web.response import FastPath, RawResponse, dump_json
 from streetlight.service.wiring import Services
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 16 * 1024
+MAX_BYTES = 16 * 1024
 # Packed numbers take no time to read.
-MOST_PACKED = 64 * 1024
+MAX_PACKED = 64 * 1024
 # Rows times weights: what takes longer would keep the worker's other connections waiting.
-MOST_PRODUCTS = 50_000
+MAX_PRODUCTS = 50_000
 
 # A head that can be taken in one way only: plain names, printable values, no line folded.
 HEAD = re.compile(
@@ -37,7 +36,7 @@ HEAD = re.compile(
     rb"(?:[A-Za-z0-9-]{1,100}:[\x20-\x7e]*\r\n){1,40}\r\n"
 )
 # Those fields that have a say in how a request is framed, decoded or called.
-TELLING = re.compile(
+SIGNIFICANT_HEADERS = re.compile(
     rb"\n(content-length|content-encoding|transfer-encoding|te|trailer|connection|keep-alive|expect|"
     rb"proxy-connection|upgrade|http2-settings|host|x-request-id|x-forwarded-(?:protocol|ssl)|"
     rb"accept-encoding|inference-header-content-length):"
@@ -47,23 +46,10 @@ TELLING = re.compile(
 LENGTH = re.compile(rb"[0-9]{1,5}")
 HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
 VARY = b"Vary: Accept-Encoding\r\n"
-FIT = re.compile(rb"[\x21-\x7e]{1,128}")
+VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
-class Answered(NamedTuple):
-    """The application's headers, the body, what the log is to say; is the connection kept?"""
-
-    headers: bytes
-    body: bytes
-    uri: str
-    known: dict[str, Any]
-    keep: bool
-
-
-Quick = Callable[[bytes], Answered | None]
-
-
-class Inferred(NamedTuple):
+class InferenceResult(NamedTuple):
     """What is said of the network's answer, how it is counted, and when it was asked and had."""
 
     headers: bytes
@@ -74,7 +60,7 @@ class Inferred(NamedTuple):
     answered: float
 
 
-class Taken(NamedTuple):
+class ParsedRequest(NamedTuple):
     """What there is in a request; is its connection kept?"""
 
     path: str
@@ -84,11 +70,11 @@ class Taken(NamedTuple):
     keep: bool
 
 
-def quick_door(services: Services) -> Quick:
+def build_fast_path(services: Services) -> FastPath:
     """Return what answers a request, or `None` for what is to go the usual way."""
     repository, model = services.repository, services.settings.model_name
-    most = min(MOST_PACKED, services.settings.max_body_bytes)
-    doors: dict[bytes, tuple[str, Callable[[Version, Taken], Inferred | None]]] = {
+    most = min(MAX_PACKED, services.settings.max_body_bytes)
+    doors: dict[bytes, tuple[str, Callable[[Version, ParsedRequest], InferenceResult | None]]] = {
         b"/predict": ("/predict", _one),
         b"/predict/batch": ("/predict/batch", _many),
         b"/v2/models/%s/infer" % model.encode(): (
@@ -97,7 +83,7 @@ def quick_door(services: Services) -> Quick:
         ),
     }
 
-    def answer(data: bytes) -> Answered | None:
+    def answer(data: bytes) -> RawResponse | None:
         began = perf_counter()
         if len(data) > most or not (head := HEAD.match(data)):
             return None
@@ -131,7 +117,7 @@ def quick_door(services: Services) -> Quick:
             "route": route,
             "version": version.number,
         }
-        return Answered(headers, inferred.said, taken.path, known, taken.keep)
+        return RawResponse(headers, inferred.said, taken.path, known, taken.keep)
 
     return answer
 
@@ -141,40 +127,42 @@ def _headers(kind: bytes, size: int, more: bytes = b"") -> bytes:
 
 
 def _is_long(version: Version, rows: int) -> bool:
-    return rows * version.network.weight_count > MOST_PRODUCTS
+    return rows * version.network.weight_count > MAX_PRODUCTS
 
 
-def _one(version: Version, taken: Taken) -> Inferred | None:
-    if len(taken.body) > MOST_BYTES or _is_long(version, 1):
+def _one(version: Version, taken: ParsedRequest) -> InferenceResult | None:
+    if len(taken.body) > MAX_BYTES or _is_long(version, 1):
         return None
     lights = PredictBody.model_validate_json(taken.body).lights
     asked = perf_counter()
     told = prediction.predict(version, lights)
     answered = perf_counter()
-    said, walking = as_json(told) + b"\n", int(told.decision == "walk")
-    return Inferred(_headers(b"json", len(said)), said, 1, walking, asked, answered)
+    said, walking = dump_json(told) + b"\n", int(told.decision == "walk")
+    return InferenceResult(_headers(b"json", len(said)), said, 1, walking, asked, answered)
 
 
-def _many(version: Version, taken: Taken) -> Inferred | None:
-    if len(taken.body) > MOST_BYTES or (rows := batch_json.plain_rows(taken.body)) is None:
+def _many(version: Version, taken: ParsedRequest) -> InferenceResult | None:
+    if len(taken.body) > MAX_BYTES or (rows := batch_json.decode_rows(taken.body)) is None:
         return None
     if _is_long(version, len(rows)):
         return None
     asked = perf_counter()
     scores = prediction.score_batch(version, rows)
     answered = perf_counter()
-    said, walking = batch_json.told(scores, version.number), batch_json.walking(scores)
-    return Inferred(_headers(b"json", len(said)), said, len(scores), walking, asked, answered)
+    said, walking = batch_json.encode(scores, version.number), batch_json.count_walk(scores)
+    return InferenceResult(
+        _headers(b"json", len(said)), said, len(scores), walking, asked, answered
+    )
 
 
-def _tensors(model: str, version: Version, taken: Taken) -> Inferred | None:
-    if taken.header_length is None and len(taken.body) > MOST_BYTES:
+def _tensors(model: str, version: Version, taken: ParsedRequest) -> InferenceResult | None:
+    if taken.header_length is None and len(taken.body) > MAX_BYTES:
         return None
-    request = infer_request.parse(taken.body, taken.header_length, version.network.light_count)
+    request = v2_request.parse(taken.body, taken.header_length, version.network.light_count)
     if _is_long(version, len(request.lights)):
         return None
     asked = perf_counter()
-    scores = prediction.score_rows(version, request.lights, infer_request.INPUT)
+    scores = prediction.score_rows(version, request.lights, v2_request.INPUT)
     answered = perf_counter()
     told = v2_response.render(request, scores, model, version.number)
     said = b"".join([told.header, *(told.binary or ())])
@@ -183,12 +171,14 @@ def _tensors(model: str, version: Version, taken: Taken) -> Inferred | None:
     else:
         length = b"Inference-Header-Content-Length: %d\r\n" % len(told.header)
         headers = _headers(b"octet-stream", len(said), length + VARY)
-    return Inferred(headers, said, len(scores), batch_json.walking(scores), asked, answered)
+    return InferenceResult(
+        headers, said, len(scores), batch_json.count_walk(scores), asked, answered
+    )
 
 
-def _taken(head: re.Match[bytes], data: bytes) -> Taken | None:
+def _taken(head: re.Match[bytes], data: bytes) -> ParsedRequest | None:
     """Take a whole request that is plain apart."""
-    telling = TELLING.findall(head[0])
+    telling = SIGNIFICANT_HEADERS.findall(head[0])
     fields = {name.lower(): value for name, value in telling}
     once = len(telling) == len(fields)
     length, host = fields.pop(b"content-length", b""), fields.pop(b"host", b"")
@@ -197,11 +187,13 @@ def _taken(head: re.Match[bytes], data: bytes) -> Taken | None:
     header_length, path = fields.pop(b"inference-header-content-length", None), head[1].decode()
     if path.startswith("/predict"):
         fields.pop(b"accept-encoding", None)  # their answers are never compressed
-    plain = LENGTH.fullmatch(length) and HOST.fullmatch(host) and FIT.fullmatch(request_id)
+    plain = (
+        LENGTH.fullmatch(length) and HOST.fullmatch(host) and VALID_REQUEST_ID.fullmatch(request_id)
+    )
     if fields or not (once and plain and connection in (b"keep-alive", b"close")):
         return None
     body = data[head.end() :]
     if len(body) != int(length) or not body:
         return None
     told = None if header_length is None else header_length.decode("latin-1")
-    return Taken(path, request_id, body, told, connection == b"keep-alive")
+    return ParsedRequest(path, request_id, body, told, connection == b"keep-alive")

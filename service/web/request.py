@@ -12,19 +12,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
-from streetlight.service.inference.request_body import Body, Buffer
-from streetlight.service.ledger.idempotency import Replayed
-from streetlight.service.validation.json_bounds import bounded, decode
+from streetlight.service.inference.tensors import Buffer
+from streetlight.service.ledger.idempotency import IdempotentRequest
+from streetlight.service.validation.json_bounds import check_bounds, decode
 from streetlight.service.validation.problems import Problem, problems
 from streetlight.service.web.middleware.compression import decompress
 
-MOST_KEY = 200
+# In the WSGI environment: the whole body, where the server has it in one buffer.
+RECEIVED_BODY = "streetlight.body"
+
+MAX_KEY_LENGTH = 200
 # Of all objects together: each that is unknown is a complaint to build.
-MOST_FIELDS = 10_000
-MOST_NUMBER = 10**18 - 1
+MAX_FIELDS = 10_000
+MAX_ID = 10**18 - 1
 
 
-class Number(IntegerConverter):
+class IdConverter(IntegerConverter):
     """A number in a path: one that every database can compare; there is nothing at any other."""
 
     regex = "[0-9]{1,18}"
@@ -54,9 +57,9 @@ def parse_body(schema: type[SchemaT]) -> SchemaT:
         RequestError, FieldError: it isn't one.
         RequestEntityTooLarge: it is larger than the settings allow.
     """
-    body = bounded(read_body())
-    if body.count(b":") > MOST_FIELDS:
-        raise RequestError([Problem("", f"expected at most {MOST_FIELDS} fields in all")])
+    body = check_bounds(read_body())
+    if body.count(b":") > MAX_FIELDS:
+        raise RequestError([Problem("", f"expected at most {MAX_FIELDS} fields in all")])
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -90,11 +93,9 @@ def read_buffer() -> Buffer:
         RequestEntityTooLarge: it is larger than the settings allow, before or after.
         FieldError, UnsupportedMediaType: it can't be decompressed.
     """
-    stream, limit = request.environ["wsgi.input"], request.max_content_length or 0
-    body: Buffer
-    if isinstance(stream, Body) and request.content_length == len(stream.data) <= limit:
-        body = stream.data
-    else:
+    limit = request.max_content_length or 0
+    body: Buffer = request.environ.get(RECEIVED_BODY, b"")
+    if not body or len(body) != request.content_length or len(body) > limit:
         body = request.get_data()
     if request.content_length is None and len(body) >= limit:
         # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
@@ -102,7 +103,7 @@ def read_buffer() -> Buffer:
     return decompress(body, request.headers.get("Content-Encoding", ""), limit)
 
 
-def replayed(scope: str) -> Replayed | None:
+def idempotent_request(scope: str) -> IdempotentRequest | None:
     """Return what the header Idempotency-Key says of this request, if there is one.
 
     Raises:
@@ -111,10 +112,10 @@ def replayed(scope: str) -> Replayed | None:
     key = request.headers.get("Idempotency-Key")
     if not key:
         return None
-    if len(key) > MOST_KEY:
-        message = f"expected at most {MOST_KEY} characters, got {len(key)}"
+    if len(key) > MAX_KEY_LENGTH:
+        message = f"expected at most {MAX_KEY_LENGTH} characters, got {len(key)}"
         raise RequestError([Problem("Idempotency-Key", message)])
-    return Replayed(scope, key, hashlib.sha256(read_body()).hexdigest())
+    return IdempotentRequest(scope, key, hashlib.sha256(read_body()).hexdigest())
 
 
 def parse_query(schema: type[SchemaT]) -> SchemaT:

@@ -1,18 +1,41 @@
-"""Responses: from dataclasses to bytes by Pydantic's serialiser."""
+"""Responses: JSON through Flask, and the raw responses of the fast path."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response
 from pydantic import TypeAdapter
 
 
-def answer(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever is JSON
+class RawResponse(NamedTuple):
+    """A response that the server sends without Flask.
+
+    Attributes:
+        headers: the header lines that the application adds, and the empty line after them.
+        body: of the response.
+        uri: of the request, for the access log.
+        log_fields: the other fields of the access log line.
+        keep_alive: whether the connection stays open.
+    """
+
+    headers: bytes
+    body: bytes
+    uri: str
+    log_fields: dict[str, Any]
+    keep_alive: bool
+
+
+# Takes the bytes of a request; returns `None` for a request that Flask must answer.
+FastPath = Callable[[bytes], RawResponse | None]
+
+
+def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever is JSON
     """Return `payload`, a dataclass or plain data, as a JSON response that ends its line."""
-    return Response(as_json(payload) + b"\n", status, mimetype="application/json")
+    return Response(dump_json(payload) + b"\n", status, mimetype="application/json")
 
 
-def as_json(payload: Any) -> bytes:  # noqa: ANN401 - whatever is JSON
+def dump_json(payload: Any) -> bytes:  # noqa: ANN401 - whatever is JSON
     """Return `payload`, a dataclass or plain data, as JSON in one line."""
     # What came out of JSON has lists where tuples are declared; nobody sees the difference.
     kind: Any = type(payload)

@@ -28,7 +28,7 @@ class Ready:
 
 
 @blueprint.get("/livez")
-@operation(example={"status": "ok"}, stored=False)
+@operation(example={"status": "ok"}, uses_storage=False)
 def livez() -> Alive:
     """Say that the process answers."""
     return Alive()

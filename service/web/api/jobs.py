@@ -20,27 +20,27 @@ from streetlight.service.learning.queue import (
     Job,
     JobFinishedError,
     JobNotFoundError,
-    Order,
+    JobSpec,
     Promote,
 )
 from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.validation.fields import MustHolds, Whole
 from streetlight.service.validation.problems import Problem
 from streetlight.service.web.application import services
-from streetlight.service.web.openapi.operation import Reply, operation
-from streetlight.service.web.request import RequestError, Schema, replayed
-from streetlight.service.web.response import answer, as_json
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
+from streetlight.service.web.request import RequestError, Schema, idempotent_request
+from streetlight.service.web.response import dump_json, json_response
 from streetlight.service.web.shutdown import stopping
 
 blueprint = Blueprint("jobs", __name__)
 
 # Each follower takes a thread, and predictions need some too.
-MOST_FOLLOWERS = 6
-MOST_MESSAGE = 200
+MAX_FOLLOWERS = 6
+MAX_MESSAGE = 200
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
 
-_followers = threading.BoundedSemaphore(MOST_FOLLOWERS)
+_followers = threading.BoundedSemaphore(MAX_FOLLOWERS)
 
 
 class RetrainBody(Schema):
@@ -77,8 +77,8 @@ OF_THE_JOB = {"number": "$response.body#/id"}
 @blueprint.post("/retrain")
 @operation(
     headers=["Idempotency-Key"],
-    replies={
-        202: Reply(
+    responses={
+        202: ResponseSpec(
             Job,
             headers=["Location"],
             links={
@@ -92,9 +92,11 @@ OF_THE_JOB = {"number": "$response.body#/id"}
 )
 def retrain(body: RetrainBody) -> Response:
     """Queue a retraining on the ledger as it will be when its turn comes."""
-    order = Order(_recipe(body), body.promote, body.must_hold)
-    job = jobs.submit(services().engine, order, g.request_id, replay=replayed("retrain"))
-    response = answer(job, 202)
+    order = JobSpec(_recipe(body), body.promote, body.must_hold)
+    job = jobs.submit(
+        services().engine, order, g.request_id, idempotent=idempotent_request("retrain")
+    )
+    response = json_response(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
     return response
 
@@ -105,7 +107,7 @@ def _recipe(body: RetrainBody) -> Recipe:
     except ValueError as error:
         field, _, message = str(error).partition(": ")
         # It may quote a number of thousands of digits.
-        raise RequestError([Problem(field, message[:MOST_MESSAGE])]) from None
+        raise RequestError([Problem(field, message[:MAX_MESSAGE])]) from None
 
 
 class JobsQuery(Schema):
@@ -153,7 +155,7 @@ def cancel(number: int) -> Job:
 @blueprint.get("/jobs/<int:number>/events")
 @operation(
     headers=["Last-Event-ID"],
-    replies={200: Reply(also=["text/event-stream"])},
+    responses={200: ResponseSpec(media_types=["text/event-stream"])},
     raises=[JobNotFoundError],
 )
 def follow(number: int) -> Response:
@@ -162,10 +164,8 @@ def follow(number: int) -> Response:
     jobs.get(engine, number)
     seen = request.headers.get("Last-Event-ID", "")
     if not _followers.acquire(blocking=False):
-        message = (
-            f"{MOST_FOLLOWERS} others follow jobs here already; ask GET /jobs/{number} instead"
-        )
-        response = answer({"error": message}, 503)
+        message = f"{MAX_FOLLOWERS} others follow jobs here already; ask GET /jobs/{number} instead"
+        response = json_response({"error": message}, 503)
         response.headers["Retry-After"] = "5"
         return response
     events = _events(engine, number, int(seen) if re.fullmatch("[0-9]{1,18}", seen) else -1)
@@ -183,7 +183,7 @@ def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
         job = jobs.get(engine, number)
         if job.revision > seen:
             seen, told = job.revision, time.monotonic()
-            yield b"id: %d\nevent: job\ndata: %s\n\n" % (seen, as_json(job))
+            yield b"id: %d\nevent: job\ndata: %s\n\n" % (seen, dump_json(job))
         elif time.monotonic() - told > HEARTBEAT_SECONDS:
             told = time.monotonic()
             yield b": still here\n\n"

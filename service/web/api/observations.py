@@ -14,22 +14,22 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.ledger import ingest
 from streetlight.service.ledger import queries as observations
 from streetlight.service.ledger.idempotency import KeyReusedError
-from streetlight.service.ledger.ingest import Observed, RowVerdict
+from streetlight.service.ledger.ingest import NewObservation, RowResult
 from streetlight.service.ledger.queries import Filter, Observation, ObservationNotFoundError
 from streetlight.service.validation.fields import Text
 from streetlight.service.validation.problems import Problem, problems
 from streetlight.service.web.api import observations_csv
-from streetlight.service.web.api.observations_csv import MOST_ROWS
+from streetlight.service.web.api.observations_csv import MAX_ROWS
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.errors import Failure
-from streetlight.service.web.openapi.operation import Reply, operation
-from streetlight.service.web.request import RequestError, Schema, parse_json, replayed
-from streetlight.service.web.response import answer, as_json
+from streetlight.service.web.middleware.errors import ErrorResponse
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
+from streetlight.service.web.request import RequestError, Schema, idempotent_request, parse_json
+from streetlight.service.web.response import dump_json, json_response
 
 blueprint = Blueprint("observations", __name__)
 
 # Of one row: there is a complaint for each that is unknown.
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 
 
 class ObservationBody(Schema):
@@ -43,18 +43,18 @@ class ObservationBody(Schema):
 class ObservationsBody(Schema):
     """Many observations; each is judged by itself, so one at fault keeps no other out."""
 
-    observations: Annotated[list[ObservationBody], Field(min_length=1, max_length=MOST_ROWS)]
+    observations: Annotated[list[ObservationBody], Field(min_length=1, max_length=MAX_ROWS)]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordResult:
     """What became of what was handed in: how many of each verdict, and each one's in turn."""
 
     recorded: int
     contradicting: int
     duplicates: int
     rejected: int
-    results: list[RowVerdict]
+    results: list[RowResult]
     error: Annotated[str | None, Field(exclude_if=operator.not_)] = None
 
 
@@ -64,14 +64,14 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
 @blueprint.post("/observations")
 @operation(
     body=ObservationBody | ObservationsBody,
-    body_also=["text/csv"],
+    body_media_types=["text/csv"],
     headers=["Idempotency-Key"],
-    replies={
-        201: Reply(Recorded, links=WITHDRAWABLE),
-        200: Reply(Recorded, links=WITHDRAWABLE),
-        207: Reply(Recorded),
-        400: Reply(Recorded | Failure),
-        409: Reply(Recorded | Failure),
+    responses={
+        201: ResponseSpec(RecordResult, links=WITHDRAWABLE),
+        200: ResponseSpec(RecordResult, links=WITHDRAWABLE),
+        207: ResponseSpec(RecordResult),
+        400: ResponseSpec(RecordResult | ErrorResponse),
+        409: ResponseSpec(RecordResult | ErrorResponse),
     },
     raises=[KeyReusedError],
 )
@@ -83,36 +83,36 @@ def record() -> Response:
     """
     rows = observations_csv.parse() if request.mimetype == "text/csv" else _from_json()
     live = live_version_if_any(services().repository)
-    replay = replayed("observations")
-    return _told(ingest.record(services().engine, rows, live, "api", replay))
+    idempotent = idempotent_request("observations")
+    return _told(ingest.record(services().engine, rows, live, "api", idempotent))
 
 
-def _from_json() -> list[Observed | str]:
+def _from_json() -> list[NewObservation | str]:
     body = parse_json()
     rows = [body]
     if isinstance(body, dict) and "observations" in body:
         rows = body["observations"]
-        if not (isinstance(rows, list) and 0 < len(rows) <= MOST_ROWS and len(body) == 1):
-            message = f"expected a list of 1 to {MOST_ROWS} observations, and no other field"
+        if not (isinstance(rows, list) and 0 < len(rows) <= MAX_ROWS and len(body) == 1):
+            message = f"expected a list of 1 to {MAX_ROWS} observations, and no other field"
             raise RequestError([Problem("observations", message)])
     return [_parsed(row) for row in rows]
 
 
-def _parsed(row: Any) -> Observed | str:  # noqa: ANN401 - whatever came
-    if isinstance(row, dict) and len(row) > MOST_FIELDS:
+def _parsed(row: Any) -> NewObservation | str:  # noqa: ANN401 - whatever came
+    if isinstance(row, dict) and len(row) > MAX_FIELDS:
         return f"expected {', '.join(ObservationBody.model_fields)}, got {len(row)} fields"
     try:
         body = ObservationBody.model_validate(row)
     except ValidationError as error:
         return "; ".join(map(str, problems(error, ObservationBody.model_fields)))
-    return Observed(tuple(body.lights), body.outcome, body.id)
+    return NewObservation(tuple(body.lights), body.outcome, body.id)
 
 
-def _told(verdicts: list[RowVerdict]) -> Response:
+def _told(verdicts: list[RowResult]) -> Response:
     counts = Counter(verdict.verdict for verdict in verdicts)
     recorded = counts["accepted"] + counts["contradicts"]
     none_kept = counts["rejected"] == len(verdicts)
-    told = Recorded(
+    told = RecordResult(
         recorded,
         counts["contradicts"],
         counts["duplicate"],
@@ -121,11 +121,11 @@ def _told(verdicts: list[RowVerdict]) -> Response:
         verdicts[0].error if none_kept else None,
     )
     if not counts["rejected"]:
-        return answer(told, 201 if recorded else 200)
+        return json_response(told, 201 if recorded else 200)
     if not none_kept:
-        return answer(told, 207)
+        return json_response(told, 207)
     # Nothing is wrong with a row whose id another one has but that it came too late.
-    return answer(told, 409 if all(verdict.id for verdict in verdicts) else 400)
+    return json_response(told, 409 if all(verdict.id for verdict in verdicts) else 400)
 
 
 def _no_number(text: str) -> str:
@@ -158,10 +158,10 @@ class ObservationPage:
 
 @blueprint.get("/observations")
 @operation(
-    replies={
-        200: Reply(
+    responses={
+        200: ResponseSpec(
             ObservationPage,
-            also=["application/x-ndjson", "text/csv"],
+            media_types=["application/x-ndjson", "text/csv"],
         )
     }
 )
@@ -176,12 +176,12 @@ def list_observations(query: ObservationQuery) -> Response:
         )
     if query.format == "jsonl":
         lines = (
-            b"".join(as_json(row) + b"\n" for row in rows)
+            b"".join(dump_json(row) + b"\n" for row in rows)
             for rows in observations.stream(engine, wanted)
         )
         return Response(lines, mimetype="application/x-ndjson")
     page = observations.page(engine, wanted, query.after, query.limit)
-    return answer(
+    return json_response(
         ObservationPage(
             total=observations.count(engine, wanted),
             observations=page,

@@ -7,17 +7,17 @@ from itertools import islice
 
 from streetlight.model import csv_io
 from streetlight.model.dataset import DatasetError, outcome_name
-from streetlight.service.ledger.ingest import Observed
+from streetlight.service.ledger.ingest import NewObservation
 from streetlight.service.ledger.queries import Observation
 from streetlight.service.validation.problems import Problem
 from streetlight.service.web.request import RequestError, read_bytes
 
-MOST_ROWS = 10_000
-MOST_HEADER = 10_000
-MOST_MESSAGE = 200
+MAX_ROWS = 10_000
+MAX_HEADER = 10_000
+MAX_MESSAGE = 200
 
 
-def parse() -> list[Observed | str]:
+def parse() -> list[NewObservation | str]:
     """Return the rows of the request's body.
 
     Raises:
@@ -25,17 +25,17 @@ def parse() -> list[Observed | str]:
         RequestEntityTooLarge: it is larger than the settings allow.
     """
     body = read_bytes()
-    if len(body.partition(b"\n")[0]) > MOST_HEADER:
-        raise RequestError([Problem("line 1", f"expected at most {MOST_HEADER} characters")])
+    if len(body.partition(b"\n")[0]) > MAX_HEADER:
+        raise RequestError([Problem("line 1", f"expected at most {MAX_HEADER} characters")])
     try:
         lines = io.StringIO(body.decode("utf-8-sig"), newline="")
-        rows = list(islice(csv_io.parse(lines), MOST_ROWS + 1))
+        rows = list(islice(csv_io.parse(lines), MAX_ROWS + 1))
     except (DatasetError, csv.Error, UnicodeDecodeError) as error:
-        raise RequestError([Problem("", str(error)[:MOST_MESSAGE])]) from error
-    if len(rows) > MOST_ROWS:
-        message = f"expected at most {MOST_ROWS} rows; `streetlight import` takes any number"
+        raise RequestError([Problem("", str(error)[:MAX_MESSAGE])]) from error
+    if len(rows) > MAX_ROWS:
+        message = f"expected at most {MAX_ROWS} rows; `streetlight import` takes any number"
         raise RequestError([Problem("", message)])
-    return [Observed(tuple(lights), outcome_name(outcome)) for lights, outcome in rows]
+    return [NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in rows]
 
 
 def write(pages: Iterator[list[Observation]]) -> Iterator[str]:

@@ -11,11 +11,11 @@ from streetlight.model.registry.version import Version
 from streetlight.service.inference import batch_json, prediction
 from streetlight.service.inference.prediction import BatchPrediction, Explanation, Prediction
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
-from streetlight.service.validation.json_bounds import bounded
+from streetlight.service.validation.json_bounds import check_bounds
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
-from streetlight.service.web.middleware.instrumentation import computed, predicts
-from streetlight.service.web.openapi.operation import Reply, operation
+from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.instrumentation import inference_view, record_inference
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import Schema, parse_body, read_body
 
 blueprint = Blueprint("predict", __name__)
@@ -35,8 +35,8 @@ class PredictBody(Schema):
 
 
 @blueprint.post("/predict")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 @operation(example=EXAMPLE, raises=[NoLiveVersionError])
 def predict(body: PredictBody) -> Prediction:
     """Decide for one light state: walk or stop."""
@@ -50,7 +50,7 @@ class PredictQuery(Schema):
 
 
 @blueprint.get("/predict")
-@predicts
+@inference_view
 @operation(example=EXAMPLE, raises=[NoLiveVersionError])
 def predict_from_query(query: PredictQuery) -> Prediction:
     """Decide for one light state in the address, such as `?lights=1,0,1`."""
@@ -66,23 +66,25 @@ class BatchBody(Schema):
 
 
 @blueprint.post("/predict/batch")
-@changes_nothing
-@predicts
-@operation(body=BatchBody, replies={200: Reply(BatchPrediction)}, raises=[NoLiveVersionError])
+@read_only
+@inference_view
+@operation(
+    body=BatchBody, responses={200: ResponseSpec(BatchPrediction)}, raises=[NoLiveVersionError]
+)
 def predict_batch() -> Response:
     """Decide for many light states; the answer's columns are in their order."""
-    plain = batch_json.plain_rows(bounded(read_body()))
+    plain = batch_json.decode_rows(check_bounds(read_body()))
     rows = parse_body(BatchBody).lights if plain is None else plain
     version = live_version(services().repository)
     began = perf_counter()
     scores = prediction.score_batch(version, rows)
-    computed(version.number, began, len(scores), batch_json.walking(scores))
-    return Response(batch_json.told(scores, version.number), mimetype="application/json")
+    record_inference(version.number, began, len(scores), batch_json.count_walk(scores))
+    return Response(batch_json.encode(scores, version.number), mimetype="application/json")
 
 
 @blueprint.post("/explain")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 @operation(raises=[NoLiveVersionError])
 def explain(body: PredictBody) -> Explanation:
     """Say how the score of one light state comes about."""
@@ -93,5 +95,5 @@ def _counted(decide: Callable[[Version, list[float]], ToldT], lights: Lights) ->
     version = live_version(services().repository)
     began = perf_counter()
     told = decide(version, lights)
-    computed(version.number, began, 1, int(told.decision == "walk"))
+    record_inference(version.number, began, 1, int(told.decision == "walk"))
     return told

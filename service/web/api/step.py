@@ -11,11 +11,11 @@ from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.inference import scratch_network
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
-from streetlight.service.inference.scratch_network import ScratchNetwork, StepTaken
+from streetlight.service.inference.scratch_network import ScratchNetwork, StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
 from streetlight.service.web.request import Schema
 
@@ -55,9 +55,9 @@ class StepBody(Schema):
 
 
 @blueprint.post("/step")
-@changes_nothing
+@read_only
 @operation(raises=[NoLiveVersionError])
-def step(body: StepBody) -> StepTaken:
+def step(body: StepBody) -> StepResult:
     """Let a network of the caller's learn from one example; nothing is kept here.
 
     The answer's `network` goes into the next step.
@@ -75,8 +75,8 @@ def _network(body: StepBody) -> Network:
     if body.network:
         if body.seed is not None:
             raise FieldError(Problem("seed", "expected a network or a seed, got both", body.seed))
-        return scratch_network.given_network(ScratchNetwork(**vars(body.network)))
+        return scratch_network.parse_network(ScratchNetwork(**vars(body.network)))
     version = live_version(services().repository)
     if body.seed is None:
         return version.network
-    return scratch_network.fresh_network(version, body.hidden_sizes, body.seed)
+    return scratch_network.random_network(version, body.hidden_sizes, body.seed)

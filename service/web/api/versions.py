@@ -8,7 +8,7 @@ from pydantic import Field
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
-from streetlight.model.registry.reproduction import Replay
+from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.ledger import queries
 from streetlight.service.versions import catalog, comparison
@@ -17,8 +17,8 @@ from streetlight.service.versions.comparison import Difference, IncomparableErro
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
-from streetlight.service.web.openapi.operation import Reply, operation
+from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import Schema
 
 blueprint = Blueprint("versions", __name__)
@@ -43,7 +43,9 @@ def show(number: int) -> VersionDetails:
 
 @blueprint.get("/versions/<int:number>/weights")
 @operation(
-    replies={200: Reply(also=["application/octet-stream"], headers=["Content-Disposition"])},
+    responses={
+        200: ResponseSpec(media_types=["application/octet-stream"], headers=["Content-Disposition"])
+    },
     raises=UNUSABLE,
 )
 def download(number: int) -> Response:
@@ -113,8 +115,8 @@ def rollback(body: SwitchBody) -> Switched:
 
 
 @blueprint.post("/versions/<int:number>/verify")
-@changes_nothing
+@read_only
 @operation(raises=[*UNUSABLE, VerificationBusyError])
-def verify(number: int) -> Replay:
+def verify(number: int) -> Reproduction:
     """Train a version again from its file alone and compare, bit for bit."""
     return verify_version(services().repository.load(number))

@@ -1,7 +1,7 @@
 """Access: who may change state. The default is the strict one.
 
 Every request but GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
-`changes_nothing`. With an API key set, such a request must bear it; and a browser may send one
+`read_only`. With an API key set, such a request must bear it; and a browser may send one
 only from a page of this very host.
 """
 
@@ -13,24 +13,22 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, current_app, request
 
 from streetlight.service.web.application import services
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
-_open_views: set[object] = set()
 
-
-def changes_nothing(view: ViewT) -> ViewT:
+def read_only(view: ViewT) -> ViewT:
     """Mark a view that takes a body and yet changes no state: anyone may call it."""
-    _open_views.add(view)
+    vars(view)["read_only"] = True
     return view
 
 
 def changes_state(method: str, view: object) -> bool:
     """Tell whether a request of `method` to `view` counts as changing state."""
-    return method not in SAFE and view not in _open_views
+    return method not in SAFE and not getattr(view, "read_only", False)
 
 
 def init_app(app: Flask) -> None:
@@ -43,7 +41,7 @@ def _guard() -> Response | None:
     if endpoint is None or not changes_state(request.method, current_app.view_functions[endpoint]):
         return None
     if _is_from_another_origin():
-        return answer({"error": "a page of another origin may not change state here"}, 403)
+        return json_response({"error": "a page of another origin may not change state here"}, 403)
     key = services().settings.api_key
     if key is None:
         return None
@@ -51,7 +49,7 @@ def _guard() -> Response | None:
     wanted = key.get_secret_value().encode()
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), wanted):
         return None
-    response = answer(
+    response = json_response(
         {"error": "this changes state: expected the header Authorization: Bearer <the API key>"},
         401,
     )

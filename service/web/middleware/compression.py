@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from streetlight.service.inference.request_body import Buffer
+from streetlight.service.inference.tensors import Buffer
 from streetlight.service.validation.problems import FieldError, Problem
 
 if TYPE_CHECKING:

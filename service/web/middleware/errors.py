@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.resolution import NoLiveVersionError
-from streetlight.service.inference.v2_request import NotOfferedError
+from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.ledger.queries import ObservationNotFoundError
@@ -25,7 +25,7 @@ from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.web.protocols.model_names import ModelNotFoundError
 from streetlight.service.web.request import RequestError
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 STATUS: dict[type[Exception], int] = {
     IncomparableError: 409,
@@ -35,7 +35,7 @@ STATUS: dict[type[Exception], int] = {
     KeyReusedError: 409,
     LedgerError: 409,
     ModelNotFoundError: 404,
-    NotOfferedError: 501,
+    NotSupportedError: 501,
     NothingToRollBackToError: 409,
     ObservationNotFoundError: 404,
     VerificationBusyError: 503,
@@ -45,7 +45,7 @@ STATUS: dict[type[Exception], int] = {
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorResponse:
     """What went wrong, in a sentence, and the fields of the request that are at fault."""
 
     error: str
@@ -65,7 +65,7 @@ def init_app(app: Flask) -> None:
 
 def _domain_error(error: Exception) -> Response:
     status = STATUS[type(error)]
-    response = answer(Failure(str(error)), status)
+    response = json_response(ErrorResponse(str(error)), status)
     if status == 503:
         response.headers["Retry-After"] = "1"
     return response
@@ -73,17 +73,19 @@ def _domain_error(error: Exception) -> Response:
 
 def _bad_request(problems: list[Problem]) -> Response:
     details = problems if any(problem.field for problem in problems) else []
-    return answer(Failure("; ".join(map(str, problems)), details), 400)
+    return json_response(ErrorResponse("; ".join(map(str, problems)), details), 400)
 
 
 def _storage_error(error: OSError) -> Response:
     current_app.logger.exception("storage failed")
-    return answer(Failure(f"the data directory can't be used: {error.strerror or error}"), 503)
+    return json_response(
+        ErrorResponse(f"the data directory can't be used: {error.strerror or error}"), 503
+    )
 
 
 def _database_error(error: DBAPIError) -> Response:
     current_app.logger.exception("the database failed")
-    return answer(Failure(f"the database can't be used: {error.orig}"), 503)
+    return json_response(ErrorResponse(f"the database can't be used: {error.orig}"), 503)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -101,7 +103,7 @@ def _http_error(error: HTTPException) -> Response:
         sentence = f"the body is larger than {limit} bytes, the most that is accepted"
     elif status == 500:
         sentence = "something went wrong here; the log says what"
-    response = answer(Failure(sentence), status)
+    response = json_response(ErrorResponse(sentence), status)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

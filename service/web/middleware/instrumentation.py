@@ -1,6 +1,7 @@
 """Measuring: every answer is counted and timed here, and every prediction by its version.
 
-A view that predicts is marked with `predicts`, and tells `computed` when the network has answered.
+A view that predicts is marked with `inference_view`, and calls `record_inference` when the network
+has answered.
 What is counted, and how, is in `streetlight.service.observability.metrics`.
 """
 
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from flask import Flask, Response, current_app, g, request
 
 from streetlight.service.observability import metrics
-from streetlight.service.observability.logs import LOGGED
+from streetlight.service.observability.logs import LOG_FIELDS
 from streetlight.service.web.application import services
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -21,8 +22,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 BEGAN = "streetlight.began"
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
-
-_predicting: set[object] = set()
 
 
 class _Computed(NamedTuple):
@@ -33,13 +32,13 @@ class _Computed(NamedTuple):
     walking: int
 
 
-def predicts(view: ViewT) -> ViewT:
+def inference_view(view: ViewT) -> ViewT:
     """Mark a view whose failures count as failed predictions."""
-    _predicting.add(view)
+    vars(view)["infers"] = True
     return view
 
 
-def computed(version: int, began: float, rows: int, walking: int) -> None:
+def record_inference(version: int, began: float, rows: int, walking: int) -> None:
     """Tell, once a request, that the network has answered just now.
 
     Args:
@@ -48,7 +47,7 @@ def computed(version: int, began: float, rows: int, walking: int) -> None:
         rows: how many light states there were.
         walking: how many of them it decided to walk on.
     """
-    g.computed = _Computed(version, began, perf_counter(), rows, walking)
+    g.inference = _Computed(version, began, perf_counter(), rows, walking)
 
 
 def init_app(app: Flask) -> None:
@@ -64,8 +63,8 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     environ, rule = request.environ, request.url_rule  # each look at `request` takes its time
     route = rule.rule if rule else metrics.OTHER
-    done: _Computed | None = g.get("computed")
-    environ[LOGGED] = {
+    done: _Computed | None = g.get("inference")
+    environ[LOG_FIELDS] = {
         "request_id": g.get("request_id"),
         "route": route,
         "version": done and done.version,
@@ -92,8 +91,12 @@ def _count(route: str, method: str, status: int, began: float, done: _Computed |
         phases = (done.began - began, done.ended - done.began, ended - done.ended)
         stopping = done.rows - done.walking
         metrics.count_inference(done.version, done.walking, stopping, phases, time.time())
-    elif status >= 400 and current_app.view_functions.get(request.endpoint or "") in _predicting:
+    elif status >= 400 and _infers(request.endpoint):
         metrics.count_failure(_asked_version(), ended - began)
+
+
+def _infers(endpoint: str | None) -> bool:
+    return getattr(current_app.view_functions.get(endpoint or ""), "infers", False)
 
 
 def _asked_version() -> int:

@@ -6,9 +6,9 @@ import uuid
 
 from flask import Flask, Response, g, has_request_context, request
 
-from streetlight.service.observability.logs import about
+from streetlight.service.observability.logs import log_fields
 
-FIT = re.compile(r"[\x21-\x7e]{1,128}")
+VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def init_app(app: Flask) -> None:
@@ -20,12 +20,12 @@ def init_app(app: Flask) -> None:
 
 def _take_or_make() -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if FIT.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _log(record: logging.LogRecord) -> bool:
     if has_request_context():
-        vars(record).update(about(request_id=g.get("request_id")))
+        vars(record).update(log_fields(request_id=g.get("request_id")))
     return True
 
 

@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import changes_state
-from streetlight.service.web.middleware.errors import STATUS, Failure
+from streetlight.service.web.middleware.errors import STATUS, ErrorResponse
 from streetlight.service.web.openapi import examples
-from streetlight.service.web.openapi.operation import Operation, Reply, operations
-from streetlight.service.web.request import MOST_KEY, MOST_NUMBER
-from streetlight.service.web.response import answer
+from streetlight.service.web.openapi.operation import Operation, ResponseSpec, operation_of
+from streetlight.service.web.request import MAX_ID, MAX_KEY_LENGTH
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -30,7 +30,10 @@ Schemas = dict[tuple[Any, Literal["validation", "serialization"]], Json]
 
 REQUEST_HEADERS: dict[str, tuple[str, Json]] = {
     "X-Request-ID": ("What this request is to be called; made up where nothing fit came.", {}),
-    "Idempotency-Key": ("The same key gets the same answer for a week.", {"maxLength": MOST_KEY}),
+    "Idempotency-Key": (
+        "The same key gets the same answer for a week.",
+        {"maxLength": MAX_KEY_LENGTH},
+    ),
     "Last-Event-ID": ("The id of the last event that was seen; what is newer is told.", {}),
 }
 RESPONSE_HEADERS = {
@@ -55,17 +58,21 @@ def openapi() -> Response:
     extensions = current_app.extensions
     if "openapi" not in extensions:
         extensions["openapi"] = describe(current_app)
-    return answer(extensions["openapi"])
+    return json_response(extensions["openapi"])
 
 
 def describe(app: Flask) -> Json:
     """Return the description of every route of `app` whose view is an operation."""
     views = app.view_functions
-    rules = [rule for rule in app.url_map.iter_rules() if views[rule.endpoint] in operations]
-    schemas, shared = _schemas(operations[views[rule.endpoint]] for rule in rules)
+    described = [
+        (rule, operation)
+        for rule in app.url_map.iter_rules()
+        if (operation := operation_of(views[rule.endpoint]))
+    ]
+    schemas, shared = _schemas(operation for _, operation in described)
     paths: dict[str, Json] = {}
     tags: dict[str, Json] = {}
-    for rule in rules:
+    for rule, operation in described:
         view, (tag, _, name) = views[rule.endpoint], rule.endpoint.partition(".")
         title = (modules[view.__module__].__doc__ or "").partition("\n")[0]
         tags[tag] = {"name": tag, "description": title.partition(": ")[2]}
@@ -74,7 +81,7 @@ def describe(app: Flask) -> Json:
             paths.setdefault(path, {})[method.lower()] = {
                 "operationId": name if tag in name else f"{tag}_{name}",
                 "tags": [tag],
-                **_operation(view, method, path, schemas),
+                **_operation(view, operation, method, path, schemas),
             }
     about = metadata("streetlight")
     return {
@@ -109,22 +116,24 @@ def describe(app: Flask) -> Json:
 
 def _schemas(described: Iterable[Operation]) -> tuple[Schemas, Json]:
     """Return the schema of each type that comes or goes, and those that they share."""
-    kinds: Schemas = {(Failure, "serialization"): {}}
+    kinds: Schemas = {(ErrorResponse, "serialization"): {}}
     for operation in described:
         if operation.body:
             kinds[operation.body, "validation"] = {}
-        for reply in operation.replies.values():
-            if reply.shows:
-                kinds[reply.shows, "serialization"] = {}
+        for reply in operation.responses.values():
+            if reply.model:
+                kinds[reply.model, "serialization"] = {}
     return TypeAdapter.json_schemas(
         [(kind, mode, TypeAdapter(kind)) for kind, mode in kinds],
         ref_template="#/components/schemas/{model}",
     )
 
 
-def _operation(view: Any, method: str, path: str, schemas: Schemas) -> Json:  # noqa: ANN401 - a view
+def _operation(
+    view: object, operation: Operation, method: str, path: str, schemas: Schemas
+) -> Json:
     """Return what there is to say of a view, called by `method` at `path`."""
-    operation, guarded = operations[view], changes_state(method, view)
+    guarded = changes_state(method, view)
     numbers = re.findall("{(.*?)}", path)
     summary, _, more = (getdoc(view) or "").partition("\n\n")
     told: Json = {"summary": summary}
@@ -139,13 +148,15 @@ def _operation(view: Any, method: str, path: str, schemas: Schemas) -> Json:  # 
         content = {"schema": schemas[operation.body, "validation"]}
         content["example"] = examples.example(operation.body)
         required = "required" in examples.fields_of(operation.body)
-        also = {media: {"schema": {"type": "string"}} for media in operation.body_also}
+        media_types = {
+            media: {"schema": {"type": "string"}} for media in operation.body_media_types
+        }
         told["requestBody"] = {
             "required": required,
-            "content": {"application/json": content} | also,
+            "content": {"application/json": content} | media_types,
         }
     responses = _failures(operation, guarded, schemas) | {
-        status: _success(status, reply, schemas) for status, reply in operation.replies.items()
+        status: _success(status, reply, schemas) for status, reply in operation.responses.items()
     }
     told["responses"] = {str(status): responses[status] for status in sorted(responses)}
     if guarded:
@@ -157,7 +168,7 @@ def _operation(view: Any, method: str, path: str, schemas: Schemas) -> Json:  # 
 
 
 def _path_parameter(name: str, example: int) -> Json:
-    bounds = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
+    bounds = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
     return {"name": name, "in": "path", "required": True, "schema": bounds, "example": example}
 
 
@@ -175,13 +186,13 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
         )
 
 
-def _success(status: int, reply: Reply, schemas: Schemas) -> Json:
+def _success(status: int, reply: ResponseSpec, schemas: Schemas) -> Json:
     content: Json = {}
-    if reply.shows:
-        content["application/json"] = {"schema": schemas[reply.shows, "serialization"]}
+    if reply.model:
+        content["application/json"] = {"schema": schemas[reply.model, "serialization"]}
         if reply.example:
             content["application/json"]["example"] = reply.example
-    content |= {media: {} for media in reply.also}
+    content |= {media: {} for media in reply.media_types}
     told = {"description": HTTPStatus(status).phrase, "headers": _headers(reply.headers)}
     links = {
         name: {"operationId": name, "parameters": dict(taken)}
@@ -197,7 +208,7 @@ def _failures(operation: Operation, guarded: bool, schemas: Schemas) -> dict[int
         (operation.body, TOO_LARGE),
         (operation.query, TOO_LONG),
         (guarded, REFUSED),
-        (operation.stored, UNAVAILABLE),
+        (operation.uses_storage, UNAVAILABLE),
         *((True, {STATUS[error]: getdoc(error) or ""}) for error in operation.raises),
     ):
         for status, reason in reasons.items() if possible else ():
@@ -206,7 +217,7 @@ def _failures(operation: Operation, guarded: bool, schemas: Schemas) -> dict[int
         status: {
             "description": " ".join(reasons),
             "headers": _headers(["WWW-Authenticate"] if status == 401 else []),
-            "content": {"application/json": {"schema": schemas[Failure, "serialization"]}},
+            "content": {"application/json": {"schema": schemas[ErrorResponse, "serialization"]}},
         }
         for status, reasons in told.items()
     }

@@ -36,9 +36,9 @@ def curl(
         words.append("-X POST")
     elif method not in ("GET", "POST"):
         words.append(f"-X {method}")
-    if any("text/event-stream" in reply.also for reply in operation.replies.values()):
+    if any("text/event-stream" in reply.media_types for reply in operation.responses.values()):
         words.append("-N")
-    if any("Content-Disposition" in reply.headers for reply in operation.replies.values()):
+    if any("Content-Disposition" in reply.headers for reply in operation.responses.values()):
         words.append("-OJ")
     words.append(quote(url))
     if body:

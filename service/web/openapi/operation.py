@@ -11,11 +11,11 @@ from typing import Any, get_type_hints
 from flask import Response
 
 from streetlight.service.web.request import Schema, parse_body, parse_query
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 
 @dataclass(frozen=True)
-class Reply:
+class ResponseSpec:
     """One way to succeed.
 
     Attributes:
@@ -26,8 +26,8 @@ class Reply:
         example: of the JSON.
     """
 
-    shows: Any = None
-    also: Sequence[str] = ()
+    model: Any = None
+    media_types: Sequence[str] = ()
     headers: Sequence[str] = ()
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     example: Any = None
@@ -38,27 +38,29 @@ class Operation:
     """What is to be known of a view."""
 
     body: Any
-    body_also: Sequence[str]
+    body_media_types: Sequence[str]
     query: type[Schema] | None
     headers: Sequence[str]
-    replies: Mapping[int, Reply]
+    responses: Mapping[int, ResponseSpec]
     raises: Sequence[type[Exception]]
-    stored: bool
+    uses_storage: bool
 
 
-operations: dict[object, Operation] = {}
+def operation_of(view: object) -> Operation | None:
+    """Return the operation that a view is marked as, if it is."""
+    return getattr(view, "operation", None)
 
 
 def operation(
     *,
     body: Any = None,  # noqa: ANN401 - a type
-    body_also: Sequence[str] = (),
+    body_media_types: Sequence[str] = (),
     headers: Sequence[str] = (),
-    replies: Mapping[int, Reply] | None = None,
+    responses: Mapping[int, ResponseSpec] | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
     example: Any = None,  # noqa: ANN401 - whatever is JSON
     raises: Sequence[type[Exception]] = (),
-    stored: bool = True,
+    uses_storage: bool = True,
 ) -> Callable[[Callable[..., object]], Callable[..., Response]]:
     """Mark a view: its arguments `body` and `query` are parsed as what they are annotated with.
 
@@ -66,13 +68,13 @@ def operation(
 
     Args:
         body: the type of a body that the view parses itself.
-        body_also: the media types that it may come as besides JSON.
+        body_media_types: the media types that it may come as besides JSON.
         headers: those of the request that it reads.
-        replies: how it may succeed, by status; a 200 of what it returns where nothing is said.
+        responses: how it may succeed, by status; a 200 of what it returns where nothing is said.
         links: of that 200.
         example: of that 200.
         raises: the errors that are its own, of those in `errors.STATUS`.
-        stored: whether it needs what is stored.
+        uses_storage: whether it needs what is stored.
     """
 
     def mark(view: Callable[..., object]) -> Callable[..., Response]:
@@ -86,11 +88,17 @@ def operation(
             if wanted_query:
                 arguments["query"] = parse_query(wanted_query)
             told = view(**arguments)
-            return told if isinstance(told, Response) else answer(told)
+            return told if isinstance(told, Response) else json_response(told)
 
-        usual = {200: Reply(hints["return"], links=links or {}, example=example)}
-        operations[parsed] = Operation(
-            wanted_body or body, body_also, wanted_query, headers, replies or usual, raises, stored
+        usual = {200: ResponseSpec(hints["return"], links=links or {}, example=example)}
+        vars(parsed)["operation"] = Operation(
+            wanted_body or body,
+            body_media_types,
+            wanted_query,
+            headers,
+            responses or usual,
+            raises,
+            uses_storage,
         )
         return parsed
 

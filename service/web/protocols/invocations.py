@@ -10,15 +10,15 @@ from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.config import Settings
 from streetlight.service.inference.resolution import live_version
-from streetlight.service.validation.problems import FieldError, Problem, as_json
+from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.api import health
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
-from streetlight.service.web.middleware.instrumentation import predicts
+from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
-from streetlight.service.web.protocols.model_names import scored
+from streetlight.service.web.protocols.model_names import score_and_count
 from streetlight.service.web.request import parse_json, read_bytes
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("invocations", __name__)
 
@@ -48,8 +48,8 @@ def ping() -> Response:
 
 
 @blueprint.post("/invocations")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def invoke() -> Response:
     """Score rows: JSON in any of the forms, or CSV; as CSV, if that is what is accepted."""
     version = live_version(services().repository)
@@ -61,10 +61,10 @@ def invoke() -> Response:
         raise UnsupportedMediaType(
             f"Content-Type: expected application/json or text/csv, got {request.mimetype[:40]!r}"
         )
-    scores = scored(version, lights, "rows")
+    scores = score_and_count(version, lights, "rows")
     if request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv":
         return Response("".join(f"{score!r}\n" for score in scores.tolist()), mimetype="text/csv")
-    return answer({"predictions": scores[:, None].tolist()})
+    return json_response({"predictions": scores[:, None].tolist()})
 
 
 def _from_json(version: Version) -> FloatArray:
@@ -74,5 +74,5 @@ def _from_json(version: Version) -> FloatArray:
     given = [form for form in FORMS if isinstance(body, dict) and form in body]
     if len(given) != 1:
         message = f"expected a list of rows, or an object with one of {', '.join(FORMS)}"
-        raise FieldError(Problem("", f"{message}; got {as_json(body)}"))
+        raise FieldError(Problem("", f"{message}; got {preview(body)}"))
     return FORMS[given[0]](version, body[given[0]], given[0])

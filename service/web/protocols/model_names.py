@@ -3,11 +3,11 @@
 import re
 from time import perf_counter
 
-import numpy as np
 from pydantic import ConfigDict
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version, VersionDamagedError
+from streetlight.service.inference.batch_json import count_walk
 from streetlight.service.inference.prediction import score_rows
 from streetlight.service.inference.resolution import (
     NoLiveVersionError,
@@ -15,7 +15,7 @@ from streetlight.service.inference.resolution import (
     pinned_version,
 )
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.instrumentation import computed
+from streetlight.service.web.middleware.instrumentation import record_inference
 from streetlight.service.web.request import Schema
 
 
@@ -68,7 +68,7 @@ def version_of(model: str, version: str | None) -> Version:
         raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
 
 
-def scored(version: Version, lights: FloatArray, field: str) -> FloatArray:
+def score_and_count(version: Version, lights: FloatArray, field: str) -> FloatArray:
     """Return the scores, shape (rows,), of `lights`, shape (rows, lights); they are counted.
 
     Raises:
@@ -76,5 +76,5 @@ def scored(version: Version, lights: FloatArray, field: str) -> FloatArray:
     """
     began = perf_counter()
     scores = score_rows(version, lights, field)
-    computed(version.number, began, len(scores), int(np.count_nonzero(scores >= 0.5)))
+    record_inference(version.number, began, len(scores), count_walk(scores))
     return scores

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.prediction import check_counts
-from streetlight.service.validation.problems import FieldError, Problem, as_json, problems
+from streetlight.service.validation.problems import FieldError, Problem, preview, problems
 from streetlight.service.web.request import RequestError
 
 INPUT = "lights"
@@ -66,12 +66,12 @@ def from_records(version: Version, records: object, field: str) -> FloatArray:
         RequestError, LightsError: names the row at fault.
     """
     if not isinstance(records, list) or not records:
-        raise FieldError(Problem(field, f"expected a list of rows, got {as_json(records)}"))
+        raise FieldError(Problem(field, f"expected a list of rows, got {preview(records)}"))
     names = records[0].keys() if isinstance(records[0], dict) else ()
     rows = []
     for i, record in enumerate(records):
         if not isinstance(record, dict) or record.keys() != names:
-            message = f"expected an object with {', '.join(names)[:80]}, got {as_json(record)}"
+            message = f"expected an object with {', '.join(names)[:80]}, got {preview(record)}"
             raise FieldError(Problem(f"{field}[{i}]", message))
         rows.append(record if names == {INPUT} else [record[name] for name in names])
     return from_rows(version, rows, field)
@@ -84,7 +84,7 @@ def from_table(version: Version, table: object, field: str) -> FloatArray:
         RequestError, LightsError: names the row at fault.
     """
     if not isinstance(table, dict) or "data" not in table:
-        raise FieldError(Problem(field, f"expected columns and data, got {as_json(table)}"))
+        raise FieldError(Problem(field, f"expected columns and data, got {preview(table)}"))
     data = table["data"]
     if table.get("columns") == [INPUT] and isinstance(data, list):
         # One column, whose cells are whole rows.

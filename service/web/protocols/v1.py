@@ -7,22 +7,22 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from streetlight.model.dataset import FloatArray
+from streetlight.model.dataset import FloatArray, outcome_name
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.prediction import explain
-from streetlight.service.validation.problems import FieldError, Problem, as_json
+from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
-from streetlight.service.web.middleware.instrumentation import predicts
+from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
 from streetlight.service.web.protocols.model_names import (
     ModelNotFoundError,
     check_name,
-    scored,
+    score_and_count,
     version_of,
 )
 from streetlight.service.web.request import parse_json
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1/models")
 
@@ -32,7 +32,7 @@ SIGNATURE = "serving_default"
 @blueprint.get("")
 def models() -> Response:
     """List the one model there is."""
-    return answer({"models": [services().settings.model_name]})
+    return json_response({"models": [services().settings.model_name]})
 
 
 @blueprint.get("/<model>")
@@ -47,7 +47,7 @@ def status(model: str, version: str | None = None, label: str | None = None) -> 
     numbers = [found.number, *(number for number in others if number != found.number)]
     available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     told = [{"version": str(number), **available} for number in numbers]
-    return answer({"name": model, "ready": True, "model_version_status": told})
+    return json_response({"name": model, "ready": True, "model_version_status": told})
 
 
 @blueprint.get("/<model>/metadata")
@@ -63,7 +63,7 @@ def metadata(model: str, version: str | None = None, label: str | None = None) -
     }
     spec = {"name": model, "signature_name": "", "version": str(found.number)}
     definitions = {"signature_def": {SIGNATURE: signature}}
-    return answer({"model_spec": spec, "metadata": {"signature_def": definitions}})
+    return json_response({"model_spec": spec, "metadata": {"signature_def": definitions}})
 
 
 def _tensor(*sizes: int) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def _tensor(*sizes: int) -> dict[str, Any]:
 @blueprint.post("/<model>:predict")
 @blueprint.post("/<model>/versions/<version>:predict")
 @blueprint.post("/<model>/labels/<label>:predict")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Score rows, `{"instances": …}`, or columns, `{"inputs": …}`."""
     found = _version(model, version, label)
@@ -85,45 +85,47 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
         raise FieldError(Problem("", expected))
     if "inputs" in body:
         lights = rows.from_columns(found, body["inputs"], "inputs")
-        return answer({"outputs": _column(scored(found, lights, "inputs"))})
-    return answer({"predictions": _column(_scores(found, body, "instances"))})
+        return json_response({"outputs": _column(score_and_count(found, lights, "inputs"))})
+    return json_response({"predictions": _column(_scores(found, body, "instances"))})
 
 
 @blueprint.post("/<model>:explain")
 @blueprint.post("/<model>/versions/<version>:explain")
 @blueprint.post("/<model>/labels/<label>:explain")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def explain_rows(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say of each row how its score comes about."""
     found = _version(model, version, label)
     lights = rows.from_rows(found, _required(_body(), "instances"), "instances")
-    column = _column(scored(found, lights, "instances"))
+    column = _column(score_and_count(found, lights, "instances"))
     told = [explain(found, row) for row in lights.tolist()]
-    return answer({"predictions": column, "explanations": told})
+    return json_response({"predictions": column, "explanations": told})
 
 
 @blueprint.post("/<model>:classify")
 @blueprint.post("/<model>/versions/<version>:classify")
 @blueprint.post("/<model>/labels/<label>:classify")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say of each example walk and stop, the likelier first: stop with what is left of one."""
     scores = _scores(_version(model, version, label), _body(), "examples").tolist()
     pairs = [[["walk", score], ["stop", 1 - score]] for score in scores]
-    return answer({"results": [pair if pair[0][1] >= 0.5 else pair[::-1] for pair in pairs]})
+    return json_response(
+        {"results": [pair if outcome_name(pair[0][1]) == "walk" else pair[::-1] for pair in pairs]}
+    )
 
 
 @blueprint.post("/<model>:regress")
 @blueprint.post("/<model>/versions/<version>:regress")
 @blueprint.post("/<model>/labels/<label>:regress")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Say the score of each example."""
     scores = _scores(_version(model, version, label), _body(), "examples")
-    return answer({"results": scores.tolist()})
+    return json_response({"results": scores.tolist()})
 
 
 def _version(model: str, version: str | None, label: str | None) -> Version:
@@ -143,10 +145,10 @@ def _version(model: str, version: str | None, label: str | None) -> Version:
 def _body() -> dict[str, Any]:
     body = parse_json()
     if not isinstance(body, dict):
-        raise FieldError(Problem("", f"expected a JSON object, got {as_json(body)}"))
+        raise FieldError(Problem("", f"expected a JSON object, got {preview(body)}"))
     signature = body.get("signature_name", SIGNATURE)
     if signature not in ("", SIGNATURE):
-        message = f"expected {SIGNATURE}, got {as_json(signature)}"
+        message = f"expected {SIGNATURE}, got {preview(signature)}"
         raise FieldError(Problem("signature_name", message))
     return body
 
@@ -158,7 +160,7 @@ def _required(body: dict[str, Any], field: str) -> object:
 
 
 def _scores(version: Version, body: dict[str, Any], field: str) -> FloatArray:
-    return scored(version, rows.from_rows(version, _required(body, field), field), field)
+    return score_and_count(version, rows.from_rows(version, _required(body, field), field), field)
 
 
 def _column(scores: FloatArray) -> list[list[float]]:

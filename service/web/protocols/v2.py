@@ -10,16 +10,15 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from streetlight.service.inference import v2_request as infer_request
-from streetlight.service.inference import v2_response
+from streetlight.service.inference import v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.compression import compressed
-from streetlight.service.web.middleware.instrumentation import predicts
-from streetlight.service.web.protocols.model_names import scored, version_of
+from streetlight.service.web.middleware.instrumentation import inference_view
+from streetlight.service.web.protocols.model_names import score_and_count, version_of
 from streetlight.service.web.request import read_buffer
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
@@ -38,26 +37,26 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 def server_metadata() -> Response:
     """Say what this server is and can do."""
     about = {"name": "streetlight", "version": package_version("streetlight")}
-    return answer(about | {"extensions": EXTENSIONS})
+    return json_response(about | {"extensions": EXTENSIONS})
 
 
 @blueprint.get("/health/live")
 def live() -> Response:
     """Say that the process answers."""
-    return answer({"live": True})
+    return json_response({"live": True})
 
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
     """Say that a version is live and loaded; 503 where none is."""
     live_version(services().repository)
-    return answer({"live": True, "ready": True})
+    return json_response({"live": True, "ready": True})
 
 
 @blueprint.get("/models")
 def models() -> Response:
     """List the one model there is."""
-    return answer({"models": [services().settings.model_name]})
+    return json_response({"models": [services().settings.model_name]})
 
 
 @blueprint.get("/models/<model>/ready")
@@ -65,7 +64,7 @@ def models() -> Response:
 def model_ready(model: str, version: str | None = None) -> Response:
     """Say that the version can answer."""
     version_of(model, version)
-    return answer({"name": model, "ready": True})
+    return json_response({"name": model, "ready": True})
 
 
 @blueprint.get("/models/<model>")
@@ -73,12 +72,12 @@ def model_ready(model: str, version: str | None = None) -> Response:
 def metadata(model: str, version: str | None = None) -> Response:
     """Describe the model's tensors."""
     found = version_of(model, version)
-    return answer(
+    return json_response(
         {
             "name": model,
             "versions": [str(number) for number in services().repository.versions()],
             "platform": "numpy_npz",
-            "inputs": [_tensor(infer_request.INPUT, "FP64", found.network.light_count)],
+            "inputs": [_tensor(v2_request.INPUT, "FP64", found.network.light_count)],
             "outputs": [_tensor("score", "FP64", 1), _tensor("decision", "BYTES", 1)],
             "properties": {
                 "version": str(found.number),
@@ -98,7 +97,7 @@ def _tensor(name: str, datatype: str, columns: int) -> dict[str, Any]:
 def config(model: str, version: str | None = None) -> Response:
     """Describe the model the way Triton's configuration does."""
     lights = version_of(model, version).network.light_count
-    return answer(
+    return json_response(
         {
             "name": model,
             "platform": "numpy_npz",
@@ -116,14 +115,14 @@ def config(model: str, version: str | None = None) -> Response:
 
 @blueprint.post("/models/<model>/infer")
 @blueprint.post("/models/<model>/versions/<version>/infer")
-@changes_nothing
-@predicts
+@read_only
+@inference_view
 def infer(model: str, version: str | None = None) -> Response:
     """Decide for the light states in the tensor `lights`."""
     found = version_of(model, version)
     header, lights = request.headers.get(HEADER_LENGTH), found.network.light_count
-    asked = infer_request.parse(read_buffer(), header, lights)
-    scores = scored(found, asked.lights, infer_request.INPUT)
+    asked = v2_request.parse(read_buffer(), header, lights)
+    scores = score_and_count(found, asked.lights, v2_request.INPUT)
     told = v2_response.render(asked, scores, model, found.number)
     if told.binary is None:
         return compressed(Response(told.header, mimetype="application/json"))

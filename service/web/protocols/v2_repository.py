@@ -10,10 +10,10 @@ from pydantic import Field
 
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.resolution import pinned_version
-from streetlight.service.inference.v2_request import NotOfferedError
+from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import changes_nothing
+from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.protocols.model_names import (
     LenientSchema,
     check_name,
@@ -21,7 +21,7 @@ from streetlight.service.web.protocols.model_names import (
     version_of,
 )
 from streetlight.service.web.request import parse_body
-from streetlight.service.web.response import answer
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2_repository", __name__, url_prefix="/v2")
 
@@ -33,7 +33,7 @@ class IndexBody(LenientSchema):
 
 
 @blueprint.post("/repository/index")
-@changes_nothing
+@read_only
 def index() -> Response:
     """List the versions; each that can be read is ready, while any is live."""
     only_ready = parse_body(IndexBody).ready
@@ -49,7 +49,7 @@ def index() -> Response:
         if not reason or not only_ready:
             state = "UNAVAILABLE" if reason else "READY"
             listed.append({"name": name, "version": str(number), "state": state, "reason": reason})
-    return answer(listed)
+    return json_response(listed)
 
 
 class LoadBody(LenientSchema):
@@ -64,13 +64,13 @@ def load(model: str) -> Response:
     check_name(model)
     parameters = parse_body(LoadBody).parameters
     if unknown := set(parameters) - {"version"}:
-        raise NotOfferedError(f"load takes no parameter but version, got {min(unknown)[:40]!r}")
+        raise NotSupportedError(f"load takes no parameter but version, got {min(unknown)[:40]!r}")
     repository, reason = services().repository, "loaded through the inference protocol"
     if "version" in parameters:
         repository.promote(version_number(str(parameters["version"])), reason)
     else:
         repository.reload(reason)
-    return answer({"name": model, "load": True})
+    return json_response({"name": model, "load": True})
 
 
 @blueprint.post("/repository/models/<model>/unload")
@@ -79,7 +79,7 @@ def unload(model: str) -> Response:
     check_name(model)
     parse_body(LoadBody)
     services().repository.unload("unloaded through the inference protocol")
-    return answer({"name": model, "load": False})
+    return json_response({"name": model, "load": False})
 
 
 @blueprint.get("/models/stats")
@@ -94,7 +94,7 @@ def statistics(model: str | None = None, version: str | None = None) -> Response
     if version is not None:
         numbers = [version_of(name, version).number]
     told = [_told(name, number, counted.get(number, Statistics())) for number in numbers]
-    return answer({"model_stats": told})
+    return json_response({"model_stats": told})
 
 
 def _told(name: str, number: int, counted: Statistics) -> dict[str, Any]:

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository, NothingToRollBackToError
 from streetlight.model.registry.version import Version
-from streetlight.model.training.fit import Training, fit
+from streetlight.model.training.fit import TrainingResult, fit
 
 SPAWN = get_context("spawn")
 
 
-def publish(repository: ModelRepository, training: Training | None = None) -> Version:
+def publish(repository: ModelRepository, training: TrainingResult | None = None) -> Version:
     """Publish the lab's version."""
-    return repository.publish(training or fit(LAB, Recipe()), LAB, Origin("lab"))
+    return repository.publish(training or fit(LAB, Recipe()), LAB, Provenance("lab"))
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
@@ -40,7 +40,7 @@ def publish_for_ever(folder: Path, ready: Path) -> None:
         _one_round(repository, training)
 
 
-def _one_round(repository: ModelRepository, training: Training) -> None:
+def _one_round(repository: ModelRepository, training: TrainingResult) -> None:
     version = publish(repository, training)
     repository.promote(version.number)
     repository.promote(1)

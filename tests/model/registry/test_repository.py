@@ -17,15 +17,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streetlight.model.dataset import LAB, LAB_DIRECT
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
-from streetlight.model.registry.promotion_log import PromotionRecord
+from streetlight.model.registry.manifest import Provenance
+from streetlight.model.registry.promotion_log import PromotionLog
 from streetlight.model.registry.repository import (
     ModelRepository,
     NothingToRollBackToError,
     VersionNotFoundError,
 )
 from streetlight.model.registry.reproduction import main as replay_main
-from streetlight.model.registry.reproduction import replay
+from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import fit
 from tests.model.registry.publishing import publish
@@ -40,7 +40,7 @@ def repository(tmp_path: Path) -> ModelRepository:
 
 def test_a_version_brings_back_everything(repository: ModelRepository) -> None:
     training = fit(LAB_DIRECT, Recipe(hidden_sizes=(8, 4), iterations=200))
-    version = repository.publish(training, LAB_DIRECT, Origin("corner.csv", parent=7))
+    version = repository.publish(training, LAB_DIRECT, Provenance("corner.csv", parent=7))
 
     loaded = ModelRepository(repository.folder).load(1)
 
@@ -217,13 +217,13 @@ def test_what_can_not_be_put_on_record_does_not_happen(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PromotionRecord, "append", full)
+        patch.setattr(PromotionLog, "append", full)
         with pytest.raises(OSError, match="No space"):
             repository.promote(1)
     assert repository.live_number() is None
     repository.promote(1)
     with monkeypatch.context() as patch:
-        patch.setattr(PromotionRecord, "append", full)
+        patch.setattr(PromotionLog, "append", full)
         with pytest.raises(OSError, match="No space"):
             repository.promote(2)
     assert repository.live_number() == 1
@@ -362,7 +362,7 @@ def test_a_version_can_be_trained_again_to_the_bit(
 ) -> None:
     version = publish(repository, fit(LAB, Recipe(seed=2, weight_decay=0.001, iterations=100)))
 
-    result = replay(version)
+    result = reproduce(version)
 
     assert result.identical
     assert result.differs == []
@@ -376,7 +376,7 @@ def test_a_version_that_its_file_does_not_explain_is_found_out(
     publish(repository, TRAINING)
     rewrite(repository.path(1), walk_vs_stop=1 - LAB.walk_vs_stop)
 
-    result = replay(repository.load(1))
+    result = reproduce(repository.load(1))
 
     assert not result.identical
     assert set(result.differs) >= {"weights_0_1", "weights_1_2", "errors"}
@@ -397,7 +397,7 @@ def test_a_version_that_diverges_when_trained_again_is_damaged(repository: Model
     )
 
     with pytest.raises(VersionDamagedError, match="trained again, it diverged"):
-        replay(broken)
+        reproduce(broken)
 
 
 class RepositoryMachine(RuleBasedStateMachine):
@@ -408,7 +408,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.repositories = [ModelRepository(self.folder), ModelRepository(self.folder)]
         self.versions = 0
-        self.been_live: list[int] = []
+        self.live_history: list[int] = []
 
     who = st.integers(0, 1)
 
@@ -424,17 +424,17 @@ class RepositoryMachine(RuleBasedStateMachine):
                 self.repositories[who].promote(number)
             return
         promotion = self.repositories[who].promote(number)
-        already = self.been_live[-1:] == [number]
+        already = self.live_history[-1:] == [number]
         assert (promotion is None) == already
         if not already:
-            self.been_live.append(number)
+            self.live_history.append(number)
 
     @rule(who=who)
-    @precondition(lambda self: len(self.been_live) > 1)
+    @precondition(lambda self: len(self.live_history) > 1)
     def rollback(self, who: int) -> None:
-        was = self.been_live.pop()
+        was = self.live_history.pop()
         promotion = self.repositories[who].rollback()
-        assert (promotion.version, promotion.instead_of) == (self.been_live[-1], was)
+        assert (promotion.version, promotion.instead_of) == (self.live_history[-1], was)
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -443,7 +443,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     def all_agree(self) -> None:
         for repository in self.repositories:
             live = repository.live()
-            assert self.been_live[-1:] == ([live.number] if live else [])
+            assert self.live_history[-1:] == ([live.number] if live else [])
             assert repository.versions() == list(range(1, self.versions + 1))
 
 

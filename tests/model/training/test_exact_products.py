@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streetlight.model.dataset import Dataset, FloatArray
 from streetlight.model.network import forward
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.exact_products import ROWS, on_grid, weight_deltas_of_wide
+from streetlight.model.training.exact_products import ROWS, exact_weight_deltas, quantise
 from streetlight.model.training.fit import TrainingDivergedError, fit, initial_network
 
 WIDE = Recipe(hidden_sizes=(40,), alpha=0.02, iterations=30, batch_size=None, target_error=None)
@@ -48,7 +48,7 @@ def test_a_grid_holds_few_bits_and_is_no_further_than_half_its_step(
     top = max(np.abs(array).max(), 2.0**-400)
     step = np.ldexp(1.0, np.frexp(top)[1] - bits)
 
-    rounded = on_grid(array.copy(), bits)
+    rounded = quantise(array.copy(), bits)
 
     assert (np.abs(rounded - array) <= step / 2).all()
     assert (rounded / step == np.round(rounded / step)).all()
@@ -60,7 +60,7 @@ def test_they_are_the_weight_deltas_as_fine_as_the_grid(sizes: tuple[int, ...]) 
     network = initial_network(dataset, Recipe(hidden_sizes=sizes), 1)
     layer_0 = dataset.lights / network.scale
 
-    deltas, error = weight_deltas_of_wide(
+    deltas, error = exact_weight_deltas(
         network.weights, layer_0, dataset.walk_vs_stop, network.activation
     )
 
@@ -78,8 +78,8 @@ def test_neither_the_order_of_rows_nor_of_nodes_changes_a_bit() -> None:
     rows, lights, nodes = (random.permutation(n) for n in (ROWS, 20, 40))
     first, second = network.weights
 
-    (a, b), _ = weight_deltas_of_wide(network.weights, layer_0, dataset.walk_vs_stop, "relu")
-    (a2, b2), _ = weight_deltas_of_wide(
+    (a, b), _ = exact_weight_deltas(network.weights, layer_0, dataset.walk_vs_stop, "relu")
+    (a2, b2), _ = exact_weight_deltas(
         (first[lights][:, nodes], second[nodes]),
         layer_0[rows][:, lights],
         dataset.walk_vs_stop[rows],

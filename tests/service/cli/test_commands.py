@@ -7,7 +7,7 @@ import pytest
 
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.fit import fit
 from tests.server import streetlight
@@ -17,7 +17,7 @@ from tests.server import streetlight
 def trained(tmp_path: Path) -> Path:
     repository = ModelRepository(tmp_path / "models")
     for seed in (1, 5):
-        version = repository.publish(fit(LAB, Recipe(seed=seed)), LAB, Origin("lab"))
+        version = repository.publish(fit(LAB, Recipe(seed=seed)), LAB, Provenance("lab"))
         repository.promote(version.number, "trained")
     return tmp_path
 

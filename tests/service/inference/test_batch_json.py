@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streetlight.service.inference.batch_json import plain_rows, told
+from streetlight.service.inference.batch_json import decode_rows, encode
 from streetlight.service.inference.prediction import BatchPrediction
 from streetlight.service.web.api.predict import BatchBody
-from streetlight.service.web.response import as_json
+from streetlight.service.web.response import dump_json
 
 
 def by_pydantic(body: bytes) -> Any:
@@ -77,7 +77,7 @@ def batch(draw: st.DrawFn) -> bytes:
 @example(body=b'{"lights":[[1,0,1]]')
 @example(body=b'{"lights":[[-0,-0.0,1]]}')
 def test_what_it_reads_is_what_pydantic_reads(body: bytes) -> None:
-    quick, careful = plain_rows(body), by_pydantic(body)
+    quick, careful = decode_rows(body), by_pydantic(body)
     if quick is not None:
         assert careful is not None
         assert quick.tobytes() == careful.astype(np.float64).tobytes()
@@ -87,7 +87,7 @@ def test_what_it_reads_is_what_pydantic_reads(body: bytes) -> None:
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
 @pytest.mark.parametrize("rows", [[[1, 0, 1]], [[1, 0], [0, 1]], [[0.5, 1, -2e300]] * 3, [[1]] * 9])
 def test_it_reads_what_clients_send(rows: list[list[float]], separators: tuple[str, str]) -> None:
-    quick = plain_rows(json.dumps({"lights": rows}, separators=separators).encode())
+    quick = decode_rows(json.dumps({"lights": rows}, separators=separators).encode())
     assert quick is not None
     assert quick.tolist() == rows
 
@@ -96,4 +96,4 @@ def test_it_reads_what_clients_send(rows: list[list[float]], separators: tuple[s
 def test_what_it_writes_is_what_pydantic_writes(scores: list[float]) -> None:
     decisions = ["walk" if score >= 0.5 else "stop" for score in scores]
     usual = BatchPrediction(decisions, scores, 7)  # type: ignore[arg-type]
-    assert told(np.array(scores), 7) == as_json(usual) + b"\n"
+    assert encode(np.array(scores), 7) == dump_json(usual) + b"\n"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streetlight.model.dataset import FloatArray
 from streetlight.service.inference.tensors import DTYPES
-from streetlight.service.inference.v2_request import NotOfferedError, parse
+from streetlight.service.inference.v2_request import NotSupportedError, parse
 from streetlight.service.inference.v2_response import render
 from streetlight.service.validation.problems import FieldError
 from tests.service.conftest import STORM
@@ -52,7 +52,7 @@ def understood_or_refused(body: bytes, header: str | None) -> bool:
     """Parse a body, and answer it where it could be."""
     try:
         request = parse(body, header, 3)
-    except (FieldError, NotOfferedError):
+    except (FieldError, NotSupportedError):
         return False
     lights: FloatArray = request.lights
     assert lights.dtype.kind in "fiu"

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from streetlight.service.store.engine import open_engine, writing
+from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.store.tables import jobs as table
 from tests.server import DEADLINE
 from tests.service.conftest import ENDLESS, Site, Trainer, until
@@ -67,7 +67,7 @@ def stop_outside_a_transaction(site: Site, trainer: Trainer, number: int) -> Non
     while True:
         site.under_way(number)
         trainer.process.send_signal(signal.SIGSTOP)
-        with suppress(DBAPIError), writing(engine) as connection:
+        with suppress(DBAPIError), write_transaction(engine) as connection:
             connection.execute(select(table.c.id).with_for_update(nowait=True))
             break
         trainer.process.send_signal(signal.SIGCONT)

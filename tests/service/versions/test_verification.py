@@ -9,7 +9,7 @@ import pytest
 
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Origin
+from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import fit
@@ -20,7 +20,7 @@ from streetlight.service.versions.verification import VerificationBusyError, ver
 def slow(tmp_path: Path) -> Version:
     """A version that claims to have been trained for very long."""
     repository = ModelRepository(tmp_path)
-    path = repository.publish(fit(LAB, Recipe()), LAB, Origin("lab")).path
+    path = repository.publish(fit(LAB, Recipe()), LAB, Provenance("lab")).path
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     manifest = json.loads(str(arrays["manifest"]))

@@ -7,7 +7,7 @@ import pytest
 
 from streetlight.service.config import Settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import bootstrap
+from streetlight.service.wiring import build_services
 from tests.server import Server
 
 KEY = "a key, with ünicode"
@@ -31,7 +31,7 @@ CHANGES_NOTHING = {
 
 def routes(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Every route and method that isn't safe by itself."""
-    app = create_app(bootstrap(Settings(data_dir=tmp_path)))
+    app = create_app(build_services(Settings(data_dir=tmp_path)))
     for rule in app.url_map.iter_rules():
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
             yield method, rule.rule

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from streetlight.service.config import Settings
 from streetlight.service.inference.tensors import DTYPES
-from streetlight.service.web.fast_path import Answered, quick_door
-from streetlight.service.wiring import bootstrap
+from streetlight.service.web.fast_path import build_fast_path
+from streetlight.service.web.response import RawResponse
+from streetlight.service.wiring import build_services
 from tests.server import DEADLINE, Server, streetlight
 
 BODY = b'{"lights": [1, 0, 1]}'
@@ -55,11 +56,11 @@ def packed(datatype: str = "FP64") -> tuple[bytes, str]:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], Answered | None]:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], RawResponse | None]:
     """The door of a service with the lab's version live."""
     folder = tmp_path_factory.mktemp("quick")
     assert streetlight("train", data_dir=folder).returncode == 0
-    return quick_door(bootstrap(Settings(data_dir=folder)))
+    return build_fast_path(build_services(Settings(data_dir=folder)))
 
 
 def test_a_plain_request_is_answered(quick: Any) -> None:
@@ -68,7 +69,7 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
     assert (
         f"Content-Length: {len(told.body)}\r\nX-Request-ID: mine\r\n\r\n".encode() in told.headers
     )
-    assert told.known == {"request_id": "mine", "route": "/predict", "version": 1}
+    assert told.log_fields == {"request_id": "mine", "route": "/predict", "version": 1}
     proxied = (
         "X-Empty:\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nCookie: a=b; c\r\n"
     )
@@ -136,7 +137,7 @@ def test_what_takes_long_goes_to_a_thread(tmp_path: Path) -> None:
     wide = ("--hidden-sizes", "1000", "--alpha", "0.001", "--iterations", "1")
     aims = ("--target-error", "none", "--batch-size", "all")
     assert streetlight("train", *wide, *aims, data_dir=tmp_path).returncode == 0
-    quick = quick_door(bootstrap(Settings(data_dir=tmp_path)))
+    quick = build_fast_path(build_services(Settings(data_dir=tmp_path)))
     for rows, at_once in ((5, True), (100, False)):
         many = json.dumps({"lights": [[1, 0, 1]] * rows}).encode()
         told = quick(request(many, path="/predict/batch"))
@@ -188,7 +189,9 @@ def test_both_doors_say_the_same_of_packed_numbers(
     connected: socket.socket, quick: Any, datatype: str
 ) -> None:
     body, length = packed(datatype)
-    assert quick(request(body, length, path=INFER)).known["route"] == "/v2/models/<model>/infer"
+    assert (
+        quick(request(body, length, path=INFER)).log_fields["route"] == "/v2/models/<model>/infer"
+    )
     said = []
     for more in ("", THE_USUAL_WAY):
         connected.sendall(request(body, f"X-Request-ID: the-same\r\n{length}{more}", path=INFER))

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from streetlight.service.config import Settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import bootstrap
+from streetlight.service.wiring import build_services
 from tests.server import DEADLINE, Server, environment, streetlight
 
 KEY = "key"
@@ -47,7 +47,7 @@ def test_it_is_valid(site: Server) -> None:
 
 
 def test_every_native_route_is_in_it_and_nothing_else(site: Server, tmp_path: Path) -> None:
-    app = create_app(bootstrap(Settings(data_dir=tmp_path)))
+    app = create_app(build_services(Settings(data_dir=tmp_path)))
     native = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()

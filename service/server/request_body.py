@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-Buffer = bytes | memoryview
+from streetlight.service.inference.tensors import Buffer
 
 
-class Body(RawIOBase):
+class RequestBody(RawIOBase):
     """A whole body, as WSGI wants it; `data` is all of it as it lies, without a copy."""
 
     def __init__(self, data: Buffer) -> None:
@@ -31,6 +31,6 @@ class Body(RawIOBase):
         self._at += len(part)
         return len(part)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Be empty from now on, whoever still holds it."""
         self.data = b""
