@@ -45,6 +45,7 @@ class Server:
     """`streetlight serve` on a free port, from `with` to the end of its block."""
 
     command: tuple[str, ...] = (STREETLIGHT, "serve")
+    cwd: Path | None = None
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
@@ -65,6 +66,7 @@ class Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command,
+                cwd=self.cwd,
                 env=environment(**self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -37,9 +37,13 @@ def serve(**options: str | None) -> None:
     services.engine.dispose()
     sys.stdout.flush()
     if settings.trainer:
-        # Beside gunicorn, which this process becomes; it ends when that does.
+        # Beside gunicorn, which this process becomes; it ends when that does. -P keeps the working
+        # directory off its module search path.
         work = ["-m", "streetlight.service.cli", "work", "--restart", "--parent", str(os.getpid())]
-        subprocess.Popen([sys.executable, *work])
+        subprocess.Popen([sys.executable, "-P", *work])
+    # gunicorn puts the working directory first on sys.path unless it is there already. Last, it
+    # can't replace a module: a user's own flask.py would otherwise be imported.
+    sys.path.append(str(Path.cwd()))
     # In this very process: what it has imported need not be imported again.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"

@@ -32,7 +32,13 @@ def verify(version: Version, seconds: float = SECONDS) -> Reproduction:
         raise VerificationBusyError("another verification is under way; try again when it is done")
     try:
         run = subprocess.run(
-            [sys.executable, "-m", "streetlight.model.registry.reproduction", str(version.path)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "streetlight.model.registry.reproduction",
+                str(version.path),
+            ],
             capture_output=True,
             text=True,
             timeout=seconds,

@@ -15,6 +15,7 @@ import pytest
 import urllib3
 
 from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port, streetlight
+from tests.service.conftest import until
 
 
 def test_it_trains_the_first_version_and_says_what_to_try(server: Server) -> None:
@@ -209,3 +210,24 @@ def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
         process.terminate()
         process.stdout.read()
         assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "versions"])
+def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, command: str) -> None:
+    """A user's own package or file of any name replaces none of ours, in no process of ours."""
+    folder = tmp_path / "folder"
+    for name in ("model", "service", "streetlight", "flask", "uuid", "uvloop", "sqlalchemy"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(f"raise SystemExit('{name} was imported')\n")
+    (folder / "csv.py").write_text("raise SystemExit('csv was imported')\n")
+    if command != "serve":
+        data = environment(data_dir=tmp_path / "data")
+        run = subprocess.run([STREETLIGHT, command], cwd=folder, env=data, check=False)
+        assert run.returncode == 0
+        return
+    server = Server(tmp_path / "data", trainer=True)
+    server.cwd = folder
+    with server:
+        job = server.expect(202, "POST", "/retrain", {})["id"]
+        until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
+        assert server.post("/versions/1/verify")["identical"]
