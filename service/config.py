@@ -1,6 +1,7 @@
-"""Settings: what an operator may choose, read from the environment once and frozen.
+"""The settings: their names, types, bounds, defaults and descriptions.
 
-Every setting is a `STREETLIGHT_…` variable, in the environment or in a file `.env`.
+Each setting is a variable `STREETLIGHT_…` in the environment, or in a file `.env` in the working
+directory. A process reads the settings once. docs/settings.md is generated from the descriptions.
 """
 
 import difflib
@@ -15,7 +16,9 @@ from streetlight.service.validation.fields import MustHolds
 from streetlight.service.validation.problems import problems
 
 PREFIX = "STREETLIGHT_"
-# What Vertex AI calls some of them, in the containers that it runs.
+# Of each worker. Half of them may follow jobs.
+THREADS = 12
+# The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
 VERTEX = {
     "AIP_HTTP_PORT": "port",
     "AIP_HEALTH_ROUTE": "health_route",
@@ -24,7 +27,7 @@ VERTEX = {
 
 
 class SettingsError(ValueError):
-    """A setting can't be used; the message names it."""
+    """A setting is unknown or has an unusable value; the message names the setting."""
 
 
 class Settings(BaseSettings):
@@ -34,95 +37,120 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore"
     )
 
-    data_dir: Path = Field(Path("data"), description="The folder that holds all state.")
-    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
-    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    data_dir: Path = Field(
+        Path("data"), description="Directory that holds the versions and, by default, the database."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         le=256,
-        description="Processes that answer requests, 4 threads each.",
+        description=f"Number of worker processes, each with {THREADS} threads. "
+        "Default: the number of processors.",
     )
     api_key: SecretStr | None = Field(
         None,
         min_length=1,
-        description="The key that requests that change state must bear.",
+        description="Key that requests that change state must send: `Authorization: Bearer KEY`. "
+        "Without a key, every client that reaches the port can change state.",
     )
     model_name: str = Field(
         "streetlight",
         pattern=r"[^/:]{1,100}",
-        description="What the model is called in the routes of other servers' protocols.",
+        description="Name of the model in the routes of the V1 and V2 protocols.",
     )
     health_route: str | None = Field(
-        None, pattern="/.*", description="One more route for what /readyz answers."
+        None, pattern="/.*", description="Additional path that answers like `/readyz`."
     )
     predict_route: str | None = Field(
-        None, pattern="/.*", description="One more route for what /invocations answers."
+        None, pattern="/.*", description="Additional path that answers like `/invocations`."
     )
     max_body_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, le=1024**3, description="The largest request body, in bytes."
+        32 * 1024 * 1024,
+        ge=1024,
+        le=1024**3,
+        description="Largest request body in bytes, before and after decompression; "
+        "a larger one is answered with 413.",
     )
 
     database_url: str | None = Field(
-        None, min_length=1, description="Of observations and jobs; SQLite in the data directory."
+        None,
+        min_length=1,
+        description="URL of the database of observations and jobs, such as "
+        "`postgresql+psycopg://…` with the extra `postgresql`. "
+        "Default: a SQLite file in the data directory.",
     )
     start_empty: bool = Field(
-        False, description="Whether the ledger starts without the lab's four observations."
+        False, description="Create the ledger empty, without the lab's four observations."
     )
     trainer: bool = Field(
-        True, description="Whether `serve` keeps a trainer; false where one runs elsewhere."
+        True,
+        description="Run a trainer beside the server; "
+        "`false` where `streetlight work` runs elsewhere.",
     )
     job_lease: float = Field(
         30,
         ge=1,
         le=3600,
-        description="Seconds of silence after which a job is tried again.",
+        description="Seconds after which a job whose trainer sends no heartbeat is tried again.",
     )
     must_hold: MustHolds = Field(
-        (), description="Light patterns that every version must decide so, as JSON."
+        (),
+        description="Light patterns and the decision that a version must give to go live, as JSON: "
+        '`[{"lights": [0, 0, 1], "outcome": "stop"}]`.',
     )
     retrain_after: int | None = Field(
-        None, ge=1, description="Retrain by itself after so many new observations."
+        None,
+        ge=1,
+        description="Number of new observations after which a retraining is queued.",
     )
     retrain_below: float | None = Field(
-        None, gt=0, le=1, description="Retrain by itself where the live accuracy falls below this."
+        None,
+        gt=0,
+        le=1,
+        description="Accuracy of the live version below which a retraining is queued.",
     )
     retrain_window: int = Field(
-        50, ge=1, le=100_000, description="How many of the last observations that accuracy is over."
+        50,
+        ge=1,
+        le=100_000,
+        description="Number of latest observations from which that accuracy is computed.",
     )
 
     @property
     def database(self) -> str:
-        """The URL of the database."""
+        """The URL of the database: the setting, or SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir / 'streetlight.db'}"
 
     @property
     def models_dir(self) -> Path:
-        """Where the versions are."""
+        """The directory of the versions."""
         return self.data_dir / "models"
 
 
 def load_settings() -> Settings:
-    """Read the settings.
+    """Return the settings of the environment.
 
     Raises:
-        SettingsError: a value is of the wrong kind or out of bounds, or a name is unknown.
+        SettingsError: a variable `STREETLIGHT_…` is unknown, or a value has the wrong type or is
+            out of bounds; the message names each of them.
     """
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    complaints = []
+    found = []
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, 1) or known
-            complaints.append(f"{name}: unknown setting; did you mean {' or '.join(close)}?")
+            found.append(f"{name}: unknown setting; did you mean {' or '.join(close)}?")
     try:
         given: dict[str, Any] = {
             field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
         }
         settings = Settings(**given)
     except ValidationError as error:
-        complaints += [
+        found += [
             f"{PREFIX}{problem.field.upper()}: {problem.message}" for problem in problems(error)
         ]
-    if complaints:
-        raise SettingsError("; ".join(complaints))
+    if found:
+        raise SettingsError("; ".join(found))
     return settings
