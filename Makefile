@@ -1,5 +1,6 @@
-# Everything runs in $(VENV), which is made by itself, and refreshed when a lock file changes:
-# for `serve` with what the service needs, for everything else with the tools as well.
+# All targets run in the virtual environment $(VENV), which is created when a target needs it and
+# updated when a lock file changes. `serve` installs only the dependencies of the service; the other
+# targets install the tools as well.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,10 +15,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install: $(DEVELOPED) ## Make the environment with all tools (runs by itself where it is needed)
+install: $(DEVELOPED) ## Create the environment with all tools (other targets do it if needed)
 
 $(INSTALLED): requirements.lock requirements-build.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: expected Python 3.11 or newer; choose one with: make PYTHON=python3.13 …")'
 	@test -e $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) …"
 	@$(PIP) --require-hashes --requirement requirements.lock --requirement requirements-build.lock
@@ -29,33 +30,34 @@ $(DEVELOPED): requirements-dev.lock $(INSTALLED)
 	@$(PIP) --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
-serve: $(INSTALLED) ## Train if there is no model, and serve on http://127.0.0.1:8000
+serve: $(INSTALLED) ## Train a version if none is live, and serve on http://127.0.0.1:8000
 	@exec $(BIN)/streetlight serve
 
-test: $(DEVELOPED) ## Run the tests but the storms; ARGS go to pytest
+test: $(DEVELOPED) ## Run the tests except the storms; ARGS are passed to pytest
 	$(BIN)/pytest -m "not storm" $(ARGS)
 
-coverage: $(DEVELOPED) ## Run the same with branch coverage, which takes twice as long
+coverage: $(DEVELOPED) ## Run the same tests with branch coverage, in twice the time
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not storm" --timeout 300
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-storm: $(DEVELOPED) ## Run the tests that break things: kill, stop, fill, restart
+storm: $(DEVELOPED) ## Run the fault tests: kill and stop processes, fill the disk, restart
 	STORM_ROUNDS=$${STORM_ROUNDS:-300} $(BIN)/pytest -m storm --timeout 3000
 
-lint: $(DEVELOPED) ## Check style, types and the direction of imports
+lint: $(DEVELOPED) ## Check style, types and imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(DEVELOPED) ## Put the code into its one format
+format: $(DEVELOPED) ## Format the code, and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(DEVELOPED) ## Write the reference and draw the pictures anew
+docs: $(DEVELOPED) ## Generate the reference and the pictures of the documentation
 	$(BIN)/python -m tests.reference
+	$(BIN)/python -m tests.tables
 	$(BIN)/python -m tests.architecture
 	$(BIN)/python -m tests.page.pictures
 
@@ -63,14 +65,14 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-annotate --custom-compile-command "make lock" --quiet
 
-lock: $(DEVELOPED) ## Write the lock files anew, with the newest versions
+lock: $(DEVELOPED) ## Update the lock files to the newest versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
 	$(COMPILE) --group build --output-file requirements-build.lock
 
-bench: $(DEVELOPED) ## Measure ourselves and others, side by side; ONLY=serving names some
+bench: $(DEVELOPED) ## Run the benchmarks; ONLY=serving runs one of them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
 
-clean: ## Remove the environment and everything generated; data/ stays
+clean: ## Remove the environment and all generated files, but not data/
 	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+"""Writes docs/settings.md and docs/routes.md from the code, by `python -m tests.tables`.
+
+A setting is described by its field in `service/config.py`, a route by the first line of its view's
+docstring, a group of routes by the docstring of its module.
+"""
+
+import inspect
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from streetlight.service.config import PREFIX, VERTEX, Settings
+from streetlight.service.web.factory import create_app
+from streetlight.service.wiring import build_services
+
+DOCS = Path(__file__).parents[1] / "docs"
+SETTINGS, ROUTES = DOCS / "settings.md", DOCS / "routes.md"
+
+SETTINGS_HEAD = """\
+# Settings
+
+The settings are environment variables, or lines of a file `.env` in the working directory. The
+service reads them when it starts. `streetlight serve` has the options `--host`, `--port` and
+`--workers`, which override the environment. A variable `STREETLIGHT_…` that is not in this table is
+an error.
+
+| setting | default | description |
+|---|---|---|
+"""
+COLUMNS = "| route | description |\n|---|---|\n"
+ROUTES_HEAD = """\
+# Routes
+
+Parameters, bodies and responses are described in the [HTTP reference](reference.md), and the routes
+of other servers' protocols in [protocols](protocols.md).
+"""
+
+
+def settings() -> str:
+    """Return the page of the settings."""
+    platforms = {field: f" Also `{name}`, which Vertex AI sets." for name, field in VERTEX.items()}
+    rows = []
+    for name, field in Settings.model_fields.items():
+        plain = field.default is not None and field.default is not PydanticUndefined
+        value = field.default if isinstance(field.default, (bool, int, float)) else None
+        text = json.dumps(value) if value is not None else str(field.default)
+        default = f"`{text}`" if plain and field.default != () else "none"
+        description = (field.description or "") + platforms.get(name, "")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {description} |\n")
+    return SETTINGS_HEAD + "".join(rows)
+
+
+def routes() -> str:
+    """Return the page of the routes, grouped by the module of their views."""
+    return ROUTES_HEAD + "".join(_groups())
+
+
+def _groups() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(build_services(Settings(data_dir=Path(folder))))
+    modules: dict[str, dict[str, list[str]]] = {}
+    for rule in app.url_map.iter_rules():
+        paths = modules.setdefault(app.view_functions[rule.endpoint].__module__, {})
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        paths.setdefault(rule.endpoint, []).extend(f"`{method} {path}`" for method in methods)
+    for module, paths in modules.items():
+        yield f"\n## {module.rpartition('.')[2]}\n\n{_summary(sys.modules[module])}\n\n{COLUMNS}"
+        for endpoint, listed in paths.items():
+            yield f"| {', '.join(listed)} | {_summary(app.view_functions[endpoint])} |\n"
+
+
+def _summary(documented: object) -> str:
+    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+
+
+if __name__ == "__main__":
+    SETTINGS.write_text(settings(), encoding="utf-8")
+    ROUTES.write_text(routes(), encoding="utf-8")
