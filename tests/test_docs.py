@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,52 @@ def test_every_test_that_is_named_exists() -> None:
             assert f"def {name}(" in source.read_text(encoding="utf-8"), f"{page}: {file}::{name}"
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the fragments that GitHub gives to the headings of a page."""
+    found: Counter[str] = Counter()
+    names = set()
+    for heading in re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE):
+        text = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w -]", "", text).replace(" ", "-")
+        names.add(f"{slug}-{found[slug]}" if slug in found else slug)
+        found[slug] += 1
+    return names
+
+
+def without_blocks(page: Path) -> str:
+    """Return the text of a page without its code blocks."""
+    return re.sub(
+        r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+
+
 def test_every_link_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page}: {target}"
+    others = [page for folder in ("benchmarks", "deploy") for page in (ROOT / folder).rglob("*.md")]
+    for page in [*PAGES, *others]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page)):
+            if link.startswith("http"):
+                continue
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), f"{page}: {link}"
+            if anchor:
+                assert anchor in anchors(target), f"{page}: {link}"
+
+
+def test_anchors_are_those_of_github(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A `layer_0`, here: 2\n```\n# no heading\n```\n## [Old](new.md) text\n## Old text\n",
+        encoding="utf-8",
+    )
+    assert anchors(page) == {"a-layer_0-here-2", "old-text", "old-text-1"}
+
+
+def test_the_glossary_defines_each_term_once_in_one_sentence() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = []
+    for section in re.split(r"^## ", glossary, flags=re.MULTILINE)[1:]:
+        term, _, definition = section.partition("\n")
+        terms.append(term)
+        assert re.fullmatch(r"[^.]([^.]|\.(?!\s))+\.", definition.strip()), term
+    assert terms == sorted(set(terms), key=str.lower)
