@@ -1,4 +1,4 @@
-"""What the documentation claims about speed, measured: `make bench`.
+"""Benchmarks behind the documentation's claims about speed, run by `make bench`.
 
-Figures of one run are compared with each other only: machines differ, and are shared.
+Compare figures of the same run only: machines differ, and this one is shared.
 """

@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks serving training`."""
+"""The command `python -m benchmarks [NAME …]`, which runs all benchmarks or those named."""
 
 import sys
 import tempfile
@@ -9,13 +9,13 @@ ALL = "serving one_request bulk retraining training growth ledger arithmetic"
 
 
 def main(names: list[str]) -> None:
-    """Run them, each in a folder of its own.
+    """Run the benchmarks `names`, or all if it is empty, each in a new temporary folder.
 
     Raises:
-        SystemExit: there is none of a name.
+        SystemExit: there is no benchmark of a name.
     """
     if unknown := set(names) - set(ALL.split()):
-        raise SystemExit(f"expected some of: {ALL}; got {', '.join(sorted(unknown))}")
+        raise SystemExit(f"expected names from: {ALL}; got {', '.join(sorted(unknown))}")
     for name in names or ALL.split():
         with tempfile.TemporaryDirectory() as folder:
             import_module(f"benchmarks.{name}").main(Path(folder))

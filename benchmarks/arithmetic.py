@@ -1,4 +1,4 @@
-"""The arithmetic: plain floats against numpy for one row, fixed order against BLAS for many."""
+"""Benchmark of the arithmetic: plain floats and numpy for a row, fixed order and BLAS for many."""
 
 import timeit
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ROWS = 1_000_000
 
 
 def seconds(work: Callable[[], object], repeat: int = 5) -> float:
-    """Return the shortest time that `work` takes, out of enough calls to be measured."""
+    """Return the shortest mean time of a call of `work`, over `repeat` series of calls."""
     timer = timeit.Timer(work)
     number, _ = timer.autorange()
     return min(timer.repeat(repeat, number)) / number
@@ -31,26 +31,29 @@ rows: list[list[str]] = []
 
 
 def compare(
-    what: str, ours: Callable[[], object], other: str, theirs: Callable[[], object]
+    name: str,
+    chosen: Callable[[], object],
+    alternative_name: str,
+    alternative: Callable[[], object],
 ) -> None:
-    """Add both times to the table, and the ratio of the other to ours."""
-    a, b = seconds(ours), seconds(theirs)
-    rows.append([what, f"{a * 1e6:,.1f}", other, f"{b * 1e6:,.1f}", f"{b / a:.2f}"])
+    """Add a row with both times, and the ratio of the alternative to the chosen one."""
+    a, b = seconds(chosen), seconds(alternative)
+    rows.append([name, f"{a * 1e6:,.1f}", alternative_name, f"{b * 1e6:,.1f}", f"{b / a:.2f}"])
 
 
 def main(folder: Path) -> None:
-    """Compare each choice that was made for speed, or in spite of it, with its alternative."""
+    """Compare each implementation choice with its alternative; write `results/arithmetic.md`."""
     network = fit(LAB, Recipe()).network
-    step = {"alpha": 0.2, "weight_decay": 0.0}
+    options = {"alpha": 0.2, "weight_decay": 0.0}
     columns = [list(matrix) for matrix in network.columns]
     states, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
     arrays = [matrix.copy() for matrix in initial_network(LAB, Recipe(), 1).weights]
     compare(
         "stochastic pass over the lab, plain floats",
-        lambda: pass_by_rows(columns, states, outcomes, activation="relu", **step),
+        lambda: pass_by_rows(columns, states, outcomes, activation="relu", **options),
         "numpy",
         lambda: pass_by_batches(
-            arrays, LAB.lights, LAB.walk_vs_stop, batch_size=1, activation="relu", **step
+            arrays, LAB.lights, LAB.walk_vs_stop, batch_size=1, activation="relu", **options
         ),
     )
     compare(
@@ -63,7 +66,7 @@ def main(folder: Path) -> None:
     repository.publish(fit(LAB, Recipe()), LAB, Provenance("lab"))
     repository.promote(1)
     compare(
-        "ask which version is live, by its link",
+        "find the live version, by its link",
         repository.live,
         "load it",
         lambda: repository.load(1),
@@ -86,5 +89,8 @@ def main(folder: Path) -> None:
         lambda: forward(network.weights, lights, "relu"),
     )
     header = ["", "us", "the alternative", "us", "ratio"]
-    said = "Choices that were made for speed, or in spite of it; the least of five repeats each."
-    results.write("arithmetic", "Arithmetic", said, [Table("Alternatives", header, rows)])
+    summary = (
+        "Choices made for speed, or for identical bits at the cost of speed; each figure is the "
+        "shortest of five repeats."
+    )
+    results.write("arithmetic", "Arithmetic", summary, [Table("Alternatives", header, rows)])

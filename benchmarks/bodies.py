@@ -1,4 +1,4 @@
-"""Bodies: what the contenders are sent."""
+"""Request bodies for the contenders."""
 
 import json
 
@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 
 def one_row(v2: bool) -> bytes:
-    """Return the body that asks for one row, in the Open Inference Protocol or in our own."""
+    """Return a body of one row, of the Open Inference Protocol (`v2`) or of our own API."""
     return many_rows(v2, [[1, 0, 1]]) if v2 else b'{"lights": [1, 0, 1]}'
 
 
 def many_rows(v2: bool, rows: list[list[int]]) -> bytes:
-    """Return the body that asks for many."""
+    """Return a body of many rows, likewise."""
     if not v2:
         return json.dumps({"lights": rows}).encode()
     tensor = {"name": "lights", "shape": [len(rows), 3], "datatype": "FP64", "data": rows}
@@ -25,11 +25,11 @@ def binary_rows(
     """Return a body of the Open Inference Protocol's binary extension, and its headers."""
     lights = np.array(rows, dtype=dtype)
     tensor = {"name": "lights", "shape": lights.shape, "datatype": datatype}
-    asked = {
+    request = {
         "inputs": [tensor | {"parameters": {"binary_data_size": lights.nbytes}}],
         "outputs": [{"name": "score", "parameters": {"binary_data": True}}],
     }
-    head = json.dumps(asked).encode()
+    head = json.dumps(request).encode()
     headers = {
         "Content-Type": "application/octet-stream",
         "Inference-Header-Content-Length": str(len(head)),

@@ -1,4 +1,7 @@
-"""Contenders: who is measured against whom, how each is started, and in which environment."""
+"""The contenders: servers to compare, how to start each, and its environment.
+
+Workloads are in `serving`, the servers' applications in `peers`.
+"""
 
 import os
 import signal
@@ -18,38 +21,39 @@ from tests.server import environment, free_port
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).with_name("peers")
 ENVIRONMENTS = ROOT / ".bench"
-OURS = Path(sys.executable).parent
+BIN = Path(sys.executable).parent
 DEADLINE = 30.0
 
-OUR = "Streetlight"
-FLOOR = "the floor: bare WSGI in our worker"
+STREETLIGHT = "Streetlight"
+BASELINE = "baseline: bare WSGI in our worker"
 FASTAPI = "FastAPI + uvicorn, async"
 
-GUNICORN = (f"{OURS}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
+GUNICORN = (f"{BIN}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
 WITH_OUR_CONFIG = (
-    f"{OURS}/gunicorn",
+    f"{BIN}/gunicorn",
     "--config",
     "python:streetlight.service.server.gunicorn_conf",
 )
 
 
 class NotInstalledError(RuntimeError):
-    """An environment can't be made; the message is the last line of why."""
+    """An environment can't be created; the message is the last line of the error output."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server, and how it is asked.
+    """A server to measure.
 
     Attributes:
-        name: as in the tables.
-        command: how it is started; `{port}` and `{bin}` are filled in.
-        packages: the file in `peers` that says what it needs; ours need nothing more.
-        one: the path for one row.
-        many: the path for many rows, if it takes them.
-        binary: the path for many rows as a binary tensor of the Open Inference Protocol, likewise.
-        v2: whether it speaks only the Open Inference Protocol.
-        settings: environment variables of its own.
+        name: name in the tables.
+        command: command that starts the server; `{port}` and `{bin}` are replaced.
+        packages: name of the requirements file in `peers`, without `.txt`, or `None` for the
+            environment of this project.
+        one: path for one row.
+        many: path for many rows, or `None` if there is none.
+        binary: path for many rows as a binary tensor of the Open Inference Protocol, likewise.
+        v2: whether JSON bodies must be those of the Open Inference Protocol.
+        settings: additional environment variables.
     """
 
     name: str
@@ -81,8 +85,8 @@ def _mlserver(name: str, workers: int) -> Contender:
 
 
 CONTENDERS = [
-    Contender(OUR, (f"{OURS}/streetlight", "serve"), binary="/v2/models/streetlight/infer"),
-    Contender(FLOOR, (*WITH_OUR_CONFIG, "bare_app:app"), many=None),
+    Contender(STREETLIGHT, (f"{BIN}/streetlight", "serve"), binary="/v2/models/streetlight/infer"),
+    Contender(BASELINE, (*WITH_OUR_CONFIG, "bare_app:app"), many=None),
     Contender(
         "bare WSGI, gunicorn gthread",
         (*GUNICORN, "--worker-class", "gthread", "--threads", "12", "bare_app:app"),
@@ -109,38 +113,40 @@ CONTENDERS = [
             "streetlight.service.server.wsgi:app",
         ),
         "granian",
-        settings={
-            "PYTHONPATH": f"{ROOT}/src:{next(OURS.parent.glob('lib/python*/site-packages'))}"
-        },
+        settings={"PYTHONPATH": f"{ROOT}/src:{next(BIN.parent.glob('lib/python*/site-packages'))}"},
     ),
 ]
 
 
 def install(packages: str) -> Path:
-    """Return the `bin` of an environment with what a file in `peers` names; make it if need be.
+    """Return the `bin` folder of the environment for `peers/<packages>.txt`.
+
+    The environment is created in `.bench/`, and created again when the file has changed.
 
     Raises:
-        NotInstalledError: it can't be made.
+        NotInstalledError: the environment can't be created.
     """
-    folder, wanted = ENVIRONMENTS / packages, PEERS / f"{packages}.txt"
-    done = folder / "installed"
-    if not done.exists() or done.read_text() != wanted.read_text():
+    folder, requirements = ENVIRONMENTS / packages, PEERS / f"{packages}.txt"
+    installed = folder / "installed"
+    if not installed.exists() or installed.read_text() != requirements.read_text():
         python = str(folder / "bin" / "python")
         commands: list[list[str]] = [
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [python, "-m", "pip", "install", "--quiet", "--requirement", str(wanted)],
+            [python, "-m", "pip", "install", "--quiet", "--requirement", str(requirements)],
         ]
         for command in commands:
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             if run.returncode:
-                raise NotInstalledError((run.stderr.strip().splitlines() or ["no word"])[-1][:200])
-        done.write_text(wanted.read_text())
+                raise NotInstalledError(
+                    (run.stderr.strip().splitlines() or ["no output"])[-1][:200]
+                )
+        installed.write_text(requirements.read_text())
     return folder / "bin"
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers, and how long it took until it did."""
+    """A running server; `cold_start` is the time from its start to its first answer, in seconds."""
 
     contender: Contender
     port: int
@@ -149,20 +155,20 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The base URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
 
 @contextmanager
 def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running]:
-    """Start a contender on the versions in `data_dir`; wait for its first answer.
+    """Run a contender on the versions in `data_dir`, and yield it after its first answer.
 
     Raises:
-        NotInstalledError: it can't be installed.
-        RuntimeError: it doesn't answer as it should.
+        NotInstalledError: the contender's packages can't be installed.
+        RuntimeError: the server ends, doesn't answer in time, or gives a wrong answer.
     """
     port = free_port()
-    binaries = install(contender.packages) if contender.packages else OURS
+    binaries = install(contender.packages) if contender.packages else BIN
     command = [part.format(port=port, bin=binaries) for part in contender.command]
     settings = environment(data_dir=data_dir, port=port, workers=1, trainer=False) | {
         "PYTHONPATH": f"{PEERS}:{ROOT}",
@@ -179,7 +185,7 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,
-            cwd=data_dir,  # some leave files where they are started
+            cwd=data_dir,  # some servers write files to their working directory
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -187,31 +193,31 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
             start_new_session=True,
         )
     try:
-        answered = _wait(
+        answer = _first_answer(
             f"http://127.0.0.1:{port}{contender.one}", bodies.one_row(contender.v2), process
         )
-        if b'"walk"' not in answered and b"1.0" not in answered:
-            raise RuntimeError(f"{contender.name} answers {answered[:200]!r}")
+        if b'"walk"' not in answer and b"1.0" not in answer:
+            raise RuntimeError(f"{contender.name}: expected walk or 1.0, got {answer[:200]!r}")
         yield Running(contender, port, process.pid, time.perf_counter() - start)
     finally:
-        # Not by group: some put their workers into groups of their own.
+        # Not by process group: some servers put their workers into other groups.
         for pid in process_tree.pids(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
-def _wait(url: str, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
-    deadline, said = time.monotonic() + DEADLINE, b""
+def _first_answer(url: str, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
+    deadline, data = time.monotonic() + DEADLINE, b""
     with urllib3.PoolManager(retries=False, timeout=DEADLINE) as pool:
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 headers = {"Content-Type": "application/json"}
                 response = pool.request("POST", url, body=body, headers=headers)
-                said = response.data
+                data = response.data
                 if response.status == 200:
-                    return said
+                    return data
             except urllib3.exceptions.HTTPError:
                 pass
             time.sleep(0.01)
-    raise RuntimeError(f"it doesn't answer: {said[:200]!r}")
+    raise RuntimeError(f"expected status 200 from {url} within {DEADLINE:g} s, got {data[:200]!r}")

@@ -1,7 +1,7 @@
-"""Growth: what a job costs against its size, observations or hidden nodes; and with what exponent.
+"""Benchmark of time and memory against the number of observations and of hidden nodes.
 
-Each point is a process of its own, `python -m benchmarks.growth <job> <size> <folder>`, so that no
-other's memory is counted.
+Each point is measured in a new process, `python -m benchmarks.growth <job> <size> <folder>`, so
+that its peak memory is its own.
 """
 
 import json
@@ -30,26 +30,26 @@ from streetlight.model.training.fit import (
 
 OBSERVATIONS = [10**n for n in range(2, 8)]
 NODES = [2**n for n in range(2, 13)]
-LEAST_SECONDS = 0.2
+MIN_SECONDS = 0.2
 FULL = Recipe(iterations=1, batch_size=None, alpha=1e-3, target_error=None)
 ROW_BY_ROW = Recipe(iterations=1, batch_size=1, alpha=1e-3, target_error=None)
 
 
 def crossings(rows: int) -> Dataset:
-    """Return rows no two of which are alike."""
+    """Return a dataset whose rows all have different light states."""
     lights = np.random.default_rng(0).uniform(0, 1, (rows, 3))
     return Dataset(lights, (lights[:, 1] > 0.5).astype(float))
 
 
 def network_of(nodes: int) -> Network:
-    """Return a network of 3 lights and that many hidden nodes, however many."""
+    """Return a network of 3 lights and `nodes` hidden nodes, which may exceed a recipe's bound."""
     random = np.random.default_rng(0)
     shapes = ((3, nodes), (nodes, 1))
     return Network(tuple(random.uniform(-1, 1, shape) / math.sqrt(nodes) for shape in shapes))
 
 
-def act_of(job: str, size: int, folder: Path) -> Callable[[], object]:
-    """Return what is measured."""
+def function_of(job: str, size: int, folder: Path) -> Callable[[], object]:
+    """Return the function to measure for `job` at `size`."""
     if "nodes" in job:
         network, dataset = network_of(size), crossings(100 if "row by row" in job else 10_000)
     else:
@@ -82,46 +82,48 @@ JOBS: dict[str, Sequence[int]] = {
 
 
 def measured(job: str, size: int, folder: Path) -> dict[str, float]:
-    """Return the seconds of a job, and by how many MiB it raised the memory at most."""
-    act = act_of(job, size, folder)
-    process_tree.forget_peak()
+    """Return the mean seconds of a call, and by how many MiB the first call raised peak memory."""
+    function = function_of(job, size, folder)
+    process_tree.reset_peak()
     before = process_tree.peak()
-    act()
-    held = process_tree.peak() - before
+    function()
+    memory = process_tree.peak() - before
     start, times = time.perf_counter(), 0
-    while not times or time.perf_counter() - start < LEAST_SECONDS:
-        act()
+    while not times or time.perf_counter() - start < MIN_SECONDS:
+        function()
         times += 1
-    took = (time.perf_counter() - start) / times
-    return {"seconds": took, "memory": held}
+    return {"seconds": (time.perf_counter() - start) / times, "memory": memory}
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope on logarithmic axes over the upper half, where constants no longer count."""
+    """Return the slope on logarithmic axes over the upper half of the sizes.
+
+    At the lower sizes, constant costs dominate.
+    """
     upper = np.log([point for point in points[len(points) // 2 :] if point[1] > 0])
     return float(np.polyfit(upper[:, 0], upper[:, 1], 1)[0]) if len(upper) > 1 else 0.0
 
 
 def main(folder: Path) -> None:
-    """Measure, and write `results/growth.md`."""
+    """Run the benchmark and write `results/growth.md`."""
     time_rows, memory_rows = [], []
     seconds: dict[str, list[tuple[float, float]]] = {}
     memory: dict[str, list[tuple[float, float]]] = {}
     for job, sizes in JOBS.items():
         for size in sizes:
             command = [sys.executable, "-m", __name__, job, str(size), str(folder)]
-            told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-            seconds.setdefault(job, []).append((size, told["seconds"]))
-            memory.setdefault(job, []).append((size, max(told["memory"], 0.1)))
-            print(job, size, told, flush=True)
-        last, spent, held = sizes[-1], seconds[job], memory[job]
-        ends = [f"{spent[0][1] * 1e3:,.2f}", f"{spent[-1][1] * 1e3:,.0f}"]
-        time_rows.append([job, f"{sizes[0]:,} to {last:,}", *ends, f"{exponent(spent):.2f}"])
-        memory_rows.append([job, f"{held[0][1]:,.1f}", f"{held[-1][1]:,.1f}"])
-    said = (
-        "Of 3 lights, no two states alike, one thread; a job's time is the mean over at least "
-        f"{LEAST_SECONDS} s. The exponent is the slope over the upper half of the sizes. Real "
-        "observations are few states, often seen, and what comes after grouping has only those."
+            point = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+            seconds.setdefault(job, []).append((size, point["seconds"]))
+            memory.setdefault(job, []).append((size, max(point["memory"], 0.1)))
+            print(job, size, point, flush=True)
+        times, peaks = seconds[job], memory[job]
+        ends = [f"{times[0][1] * 1e3:,.2f}", f"{times[-1][1] * 1e3:,.0f}"]
+        time_rows.append([job, f"{sizes[0]:,} to {sizes[-1]:,}", *ends, f"{exponent(times):.2f}"])
+        memory_rows.append([job, f"{peaks[0][1]:,.1f}", f"{peaks[-1][1]:,.1f}"])
+    summary = (
+        "3 lights, all states different, one thread; a job's time is the mean over at least "
+        f"{MIN_SECONDS} s. The exponent is the slope over the upper half of the sizes. Real "
+        "observations have few different states, and training after grouping has a row for each."
     )
     plots = [
         Plot(title, kind, unit, curves={j.partition(": ")[2]: c[j] for j in JOBS if kind in j})
@@ -132,10 +134,12 @@ def main(folder: Path) -> None:
         )
     ]
     tables = [
-        Table("Time", ["", "sizes", "ms at the least", "ms at the most", "exponent"], time_rows),
-        Table("Memory", ["", "MiB at the least size", "MiB at the most"], memory_rows),
+        Table(
+            "Time", ["", "sizes", "ms at the smallest", "ms at the largest", "exponent"], time_rows
+        ),
+        Table("Memory", ["", "MiB at the smallest size", "MiB at the largest"], memory_rows),
     ]
-    results.write("growth", "Cost against size", said, tables, plots)
+    results.write("growth", "Cost against size", summary, tables, plots)
 
 
 if __name__ == "__main__":

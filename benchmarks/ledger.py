@@ -1,4 +1,4 @@
-"""The ledger at a million observations: import, pages, export, one more row, and retraining."""
+"""Benchmark of a ledger of a million observations: import, pages, export, POST and retraining."""
 
 import random
 import statistics
@@ -23,16 +23,16 @@ LINES = [
 ]
 
 
-told: list[list[str]] = []
+rows: list[list[str]] = []
 
 
-def tell(what: str, seconds: float, more: str = "") -> None:
-    """Add a line to the table."""
-    told.append([what, f"{seconds:,.3f}", more])
+def add_row(step: str, seconds: float, note: str = "") -> None:
+    """Add a row to the table."""
+    rows.append([step, f"{seconds:,.3f}", note])
 
 
 def worker_of(server: Server) -> int:
-    """Return the process that answers; the server's other child keeps the trainer."""
+    """Return the process id of the server's worker; its other child supervises the trainer."""
     parent = server.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
     [worker] = [
@@ -43,13 +43,13 @@ def worker_of(server: Server) -> int:
     return worker
 
 
-def import_rows(folder: Path, rows: int) -> None:
-    """Import that many rows by the command line, and watch its memory until it ends."""
+def import_rows(folder: Path, count: int) -> None:
+    """Run `streetlight import` on `count` rows, and measure its time and peak memory."""
     path = folder / "observations.csv"
     with path.open("w", encoding="ascii") as file:
         file.write("left,middle,right,outcome\n")
-        file.writelines(random.Random(0).choices(LINES, k=rows))  # noqa: S311 - no secrets
-    start, most = time.perf_counter(), 0.0
+        file.writelines(random.Random(0).choices(LINES, k=count))  # noqa: S311 - no secrets
+    start, peak_memory = time.perf_counter(), 0.0
     with subprocess.Popen(
         [STREETLIGHT, "import", str(path)],
         env=environment(data_dir=folder, start_empty=True),
@@ -58,22 +58,22 @@ def import_rows(folder: Path, rows: int) -> None:
         while process.poll() is None:
             time.sleep(0.02)
             try:
-                most = max(most, peak(process.pid))
-            except KeyError:  # it has just ended
+                peak_memory = max(peak_memory, peak(process.pid))
+            except KeyError:  # the process has just ended
                 break
     took = time.perf_counter() - start
     if process.returncode:
-        raise RuntimeError(f"streetlight import ended with status {process.returncode}")
+        raise RuntimeError(f"streetlight import: expected status 0, got {process.returncode}")
     size = (folder / "streetlight.db").stat().st_size / 2**20
-    tell(
-        f"import of {rows:,} rows",
+    add_row(
+        f"import of {count:,} rows",
         took,
-        f"{rows / took:.0f} rows/s, peak memory {most:.0f} MiB, database {size:.0f} MiB",
+        f"{count / took:.0f} rows/s, peak memory {peak_memory:.0f} MiB, database {size:.0f} MiB",
     )
 
 
-def export(server: Server, kind: str, rows: int) -> None:
-    """Read a whole export, and look how much memory it took the worker that streams it."""
+def export(server: Server, kind: str, count: int) -> None:
+    """Read an export of `count` rows, and measure its time and the worker's peak memory."""
     worker = worker_of(server)
     before, start, lines = peak(worker), time.perf_counter(), 0
     with urllib3.PoolManager(timeout=DEADLINE) as pool:
@@ -82,54 +82,54 @@ def export(server: Server, kind: str, rows: int) -> None:
         for chunk in response.stream(2**16):
             lines += chunk.count(b"\n")
     took = time.perf_counter() - start
-    if lines != rows + (kind == "csv"):
-        raise RuntimeError(f"the export has {lines} lines, and the ledger {rows} rows")
-    tell(
+    if lines != count + (kind == "csv"):
+        raise RuntimeError(f"export as {kind}: expected {count} rows, got {lines} lines")
+    add_row(
         f"export as {kind}",
         took,
-        f"{rows / took:.0f} rows/s, worker's peak memory {before:.0f}, then {peak(worker):.0f} MiB",
+        f"{count / took:.0f} rows/s, worker's peak {before:.0f}, then {peak(worker):.0f} MiB",
     )
 
 
-def get_page(server: Server, what: str, path: str) -> None:
-    """Get a page once: whoever comes first pays for what isn't in memory yet."""
+def get_page(server: Server, step: str, path: str) -> None:
+    """Get a page once, so that the time includes reading from disk."""
     start = time.perf_counter()
     server.get(path)
-    tell(what, time.perf_counter() - start)
+    add_row(step, time.perf_counter() - start)
 
 
 def add_one_by_one(server: Server) -> None:
-    """Post a row at a time."""
-    took = []
+    """Post one row at a time, and measure the median time."""
+    times = []
     for _ in range(POSTS):
         start = time.perf_counter()
         server.expect(201, "POST", "/observations", {"lights": [1, 0, 1], "outcome": "walk"})
-        took.append(time.perf_counter() - start)
-    tell("POST /observations, one row", statistics.median(took), f"median of {POSTS}")
+        times.append(time.perf_counter() - start)
+    add_row("POST /observations, one row", statistics.median(times), f"median of {POSTS}")
 
 
 def retrain(server: Server) -> None:
-    """Ask for a retraining and wait until it is done."""
+    """Request a retraining, and measure the time until it succeeds."""
     start = time.perf_counter()
     number = server.expect(202, "POST", "/retrain")["id"]
     while (job := server.get(f"/jobs/{number}"))["state"] in ("queued", "running"):
         if time.perf_counter() - start > DEADLINE:
-            raise TimeoutError(f"the retraining isn't done after {DEADLINE:.0f} s")
+            raise TimeoutError(f"job {number}: expected an end within {DEADLINE:.0f} s, got none")
         time.sleep(0.05)
     if job["state"] != "succeeded":
-        raise RuntimeError(f"the retraining {job['state']}: {job['error']}")
-    tell("POST /retrain, until it succeeded", time.perf_counter() - start)
+        raise RuntimeError(f"job {number}: expected succeeded, got {job['state']}: {job['error']}")
+    add_row("POST /retrain, until it succeeded", time.perf_counter() - start)
 
 
-def main(folder: Path, rows: int = ROWS) -> None:
-    """Import `rows` observations, start a server on them, ask it, write `results/ledger.md`."""
-    import_rows(folder, rows)
+def main(folder: Path, count: int = ROWS) -> None:
+    """Run the benchmark with `count` observations and write `results/ledger.md`."""
+    import_rows(folder, count)
     with Server(folder, trainer=True) as server:
         get_page(server, "GET /observations, the first page", "/observations")
-        get_page(server, "GET /observations, from the middle", f"/observations?after={rows // 2}")
-        export(server, "csv", rows)
-        export(server, "jsonl", rows)
+        get_page(server, "GET /observations, from the middle", f"/observations?after={count // 2}")
+        export(server, "csv", count)
+        export(server, "jsonl", count)
         add_one_by_one(server)
         retrain(server)
-    said = f"A ledger of {rows:,} observations, on SQLite, over HTTP and the command line."
-    results.write("ledger", "The ledger", said, [Table("Steps", ["", "s", ""], told)])
+    summary = f"A ledger of {count:,} observations, on SQLite, over HTTP and the command line."
+    results.write("ledger", "The ledger", summary, [Table("Steps", ["", "s", ""], rows)])

@@ -1,4 +1,4 @@
-"""Load: a workload put on a running server by wrk for some seconds, and what it cost."""
+"""Load on a running server by wrk for some seconds, and the cost of a request."""
 
 import json
 import os
@@ -16,7 +16,15 @@ SCRIPT = Path(__file__).with_name("request.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """How it is asked: over how many connections, with what body and headers."""
+    """The requests that wrk sends.
+
+    Attributes:
+        path: the path of every request.
+        body: the file with the body.
+        connections: number of connections.
+        headers: additional headers.
+        changing: whether the values of some headers differ between requests.
+    """
 
     path: str
     body: Path
@@ -27,9 +35,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a load came to: a second, at the latest for half and for nearly all, and each request.
+    """The result of a load.
 
-    `cpu` is in microseconds a request, of all processes of the server together.
+    Attributes:
+        rate: requests a second.
+        p50: median latency in milliseconds.
+        p99: 99th percentile of the latency in milliseconds.
+        cpu: processor time of all processes of the server, in microseconds a request.
+        errors: number of requests without a successful response.
     """
 
     rate: float
@@ -39,8 +52,8 @@ class Cost:
     errors: int
 
 
-def put(server: Running, load: Load, seconds: int) -> Cost:
-    """Put a load on a server.
+def measure(server: Running, load: Load, seconds: int) -> Cost:
+    """Send `load` to `server` for `seconds` seconds and return the cost.
 
     Raises:
         RuntimeError: wrk failed.
@@ -60,22 +73,22 @@ def put(server: Running, load: Load, seconds: int) -> Cost:
     if run.returncode:
         raise RuntimeError(f"wrk: {run.stderr or run.stdout}")
     cpu = process_tree.cpu_seconds(server.pid) - before
-    told = json.loads(run.stdout.splitlines()[-1])
-    requests = max(told["requests"], 1)
+    result = json.loads(run.stdout.splitlines()[-1])
+    requests = max(result["requests"], 1)
     return Cost(
-        rate=told["requests"] / told["seconds"],
-        p50=told["p50_ms"],
-        p99=told["p99_ms"],
+        rate=result["requests"] / result["seconds"],
+        p50=result["p50_ms"],
+        p99=result["p99_ms"],
         cpu=cpu / requests * 1e6,
-        errors=told["errors"],
+        errors=result["errors"],
     )
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """Return the median of each figure by itself, and all errors."""
+    """Return the median of each figure, and the sum of the errors."""
 
-    def middle(name: str) -> float:
+    def median_of(name: str) -> float:
         return float(statistics.median(getattr(cost, name) for cost in costs))
 
     errors = sum(cost.errors for cost in costs)
-    return Cost(middle("rate"), middle("p50"), middle("p99"), middle("cpu"), errors)
+    return Cost(median_of("rate"), median_of("p50"), median_of("p99"), median_of("cpu"), errors)

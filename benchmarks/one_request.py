@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import bodies, results
-from benchmarks.contenders import CONTENDERS, OUR, running
-from benchmarks.load import Load, median, put
+from benchmarks.contenders import CONTENDERS, STREETLIGHT, running
+from benchmarks.load import Load, measure, median
 from benchmarks.results import Table
 from streetlight.service.config import Settings
 from streetlight.service.inference import prediction, resolution
@@ -37,11 +37,11 @@ def both_doors(folder: Path) -> Table:
     """Ask a server through each door, turn by turn."""
     body = folder / "body"
     body.write_bytes(BODY)
-    contender = next(c for c in CONTENDERS if c.name == OUR)
+    contender = next(c for c in CONTENDERS if c.name == STREETLIGHT)
     loads = {"quick": Load(contender.one, body), "usual": Load(contender.one, body, 1, USUAL)}
     with running(contender, folder, folder / "log") as server:
         turns = [
-            {name: put(server, load, 1) for name, load in loads.items()} for _ in range(ROUNDS)
+            {name: measure(server, load, 1) for name, load in loads.items()} for _ in range(ROUNDS)
         ]
     costs = {name: median([turn[name] for turn in turns]) for name in loads}
     rows = [[name, f"{c.cpu:.0f}", f"{c.rate:,.0f}", f"{c.p99:.2f}"] for name, c in costs.items()]

@@ -1,4 +1,4 @@
-"""What a server and all its processes have taken, from /proc: processor time and memory."""
+"""Processor time and memory of a process and its descendants, from /proc."""
 
 import os
 from pathlib import Path
@@ -7,19 +7,19 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def pids(root: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return the ids of a process and of all its descendants."""
     found = [root]
     for pid in found:
         try:
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 found += map(int, (thread / "children").read_text().split())
         except OSError:
-            continue  # it has just ended
+            continue  # the process has just ended
     return found
 
 
 def cpu_seconds(root: int) -> float:
-    """Return the processor time of a tree, of its ended children too."""
+    """Return the processor time of a process tree, including children that have ended."""
     total = 0.0
     for pid in pids(root):
         try:
@@ -31,7 +31,7 @@ def cpu_seconds(root: int) -> float:
 
 
 def pss(root: int) -> float:
-    """Return the memory of a tree in MiB; what processes share is counted once."""
+    """Return the proportional set size of a process tree in MiB; shared pages count once."""
     total = 0
     for pid in pids(root):
         try:
@@ -43,12 +43,12 @@ def pss(root: int) -> float:
 
 
 def peak(pid: int | str = "self") -> float:
-    """Return the most memory that a process has had since `forget_peak`, or ever, in MiB."""
+    """Return the peak memory of a process in MiB, since `reset_peak` or its start."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return int(fields["VmHWM"].split()[0]) / 1024
 
 
-def forget_peak(pid: int | str = "self") -> None:
-    """Let what a process has now be the most that it had."""
+def reset_peak(pid: int | str = "self") -> None:
+    """Reset the peak memory of a process to its current memory."""
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks import bodies, load, process_tree, results
 from benchmarks.contenders import (
+    BASELINE,
     CONTENDERS,
     FASTAPI,
-    FLOOR,
-    OUR,
+    STREETLIGHT,
     Contender,
     NotInstalledError,
     Running,
@@ -85,7 +85,7 @@ def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> di
             asked = loads[server.contender.name]
             if asked is None:
                 continue
-            cost = load.put(server, asked, workload.seconds)
+            cost = load.measure(server, asked, workload.seconds)
             if turn:  # the first warms up
                 costs.setdefault(server.contender.name, []).append(cost)
     return costs
@@ -94,7 +94,7 @@ def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> di
 def table(workload: Workload, costs: Mapping[str, list[Cost]]) -> Table:
     """Return a table, the cheapest first, and those who fail last."""
     medians = {name: load.median(turns) for name, turns in costs.items()}
-    ours = medians[OUR].cpu
+    ours = medians[STREETLIGHT].cpu
     rows = []
     for name, cost in sorted(medians.items(), key=lambda item: (item[1].errors, item[1].cpu)):
         if cost.errors:
@@ -120,12 +120,12 @@ def goals(costs: Mapping[str, Mapping[str, list[Cost]]]) -> Table:
     """Return how we stand, as the median over the rounds of the ratio within a round."""
 
     def ratio(title: str, figure: str, other: str) -> str:
-        turns = zip(costs[title].get(OUR, []), costs[title].get(other, []), strict=False)
+        turns = zip(costs[title].get(STREETLIGHT, []), costs[title].get(other, []), strict=False)
         ratios = [getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in turns]
         return f"{statistics.median(ratios):.2f}" if ratios else "not measured"
 
     rows = [
-        ["CPU, against the floor", ratio(KEPT, "cpu", FLOOR), "at most 1.1"],
+        ["CPU, against the floor", ratio(KEPT, "cpu", BASELINE), "at most 1.1"],
         [f"CPU, against {FASTAPI}", ratio(KEPT, "cpu", FASTAPI), "at most 0.7"],
         ["requests/s, against the same", ratio(KEPT, "rate", FASTAPI), "at least 1.5"],
         ["p99, against the same", ratio(KEPT, "p99", FASTAPI), "at most 1.0"],
@@ -195,7 +195,7 @@ def main(folder: Path) -> None:
             title,
             "CPU microseconds a request",
             bars={n: c.cpu for n, c in medians.items() if not c.errors},
-            marked=OUR,
+            marked=STREETLIGHT,
         )
         for title in (KEPT, "One row, a connection for each", THOUSAND)
         for medians in [{name: load.median(turns) for name, turns in costs[title].items()}]

@@ -23,7 +23,7 @@ from benchmarks.results import Plot, Table
 from streetlight.model.dataset import LAB, Dataset, FloatArray
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.exact_products import ROWS
+from streetlight.model.training.exact_products import BLOCK_ROWS
 from streetlight.model.training.fit import gradient_descent, initial_network
 
 ROUNDS = 7
@@ -92,8 +92,8 @@ def bare_products(run: Run) -> None:
     """Multiply the matrices of one pass, in the same blocks, and do nothing else."""
     first, second = run.network.weights
     lights = run.dataset.lights
-    for start in range(0, len(lights), min(ROWS, run.batch_size)):
-        layer_0 = lights[start : start + min(ROWS, run.batch_size)]
+    for start in range(0, len(lights), min(BLOCK_ROWS, run.batch_size)):
+        layer_0 = lights[start : start + min(BLOCK_ROWS, run.batch_size)]
         layer_1 = layer_0 @ first
         layer_2 = layer_1 @ second
         layer_1.T @ layer_2
@@ -113,7 +113,7 @@ def others(folder: Path, asked: list[Run]) -> Iterator[Callable[[str, str], floa
     """Start PyTorch and scikit-learn in their environment, and give what asks them for a run."""
     arrays: dict[str, Any] = {}
     for run in asked:
-        block = min(ROWS, run.batch_size)
+        block = min(BLOCK_ROWS, run.batch_size)
         how = (run.recipe.iterations, run.batch_size, block, run.recipe.alpha)
         lights = run.dataset.lights / run.network.scale
         told: dict[str, Any] = {
@@ -204,7 +204,8 @@ def main(folder: Path) -> None:
     said = (
         f"The same rows, start and passes for everyone, one thread each; medians of {ROUNDS} "
         f"rounds, turn by turn. The bare products are the forward and the backward pass in the "
-        f"same blocks of {ROWS} rows, without relu, sums or updates. {results.peers('training')}"
+        f"same blocks of {BLOCK_ROWS} rows, without relu, sums or updates. "
+        f"{results.peers('training')}"
     )
     tables = [table(run, took[run.what]) for run in asked]
     plots = [

@@ -1,5 +1,5 @@
 """The network, its training, and the repository of trained versions.
 
-Everything here is numpy and the standard library, and knows nothing of HTTP, settings or
-databases: `service` imports `model`, never the other way round.
+This package imports numpy and the standard library only. HTTP, settings and databases are in
+`service`, which imports `model`; `model` never imports `service`.
 """

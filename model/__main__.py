@@ -1,6 +1,7 @@
-"""The training job: `python -m streetlight.model` trains, publishes and promotes one version.
+"""The command `python -m streetlight.model`, which trains, publishes and promotes one version.
 
-`streetlight train` is the same job with the service's folder of versions.
+`streetlight train` runs the same code with the folder of versions from the service's settings.
+Retraining jobs of the service are not here but in `service.learning`.
 """
 
 import argparse
@@ -24,16 +25,16 @@ from streetlight.model.training.fit import TrainingDivergedError, fit
 def main(
     argv: Sequence[str], prog: str = "python -m streetlight.model", models: Path = Path("models")
 ) -> int:
-    """Run the job.
+    """Run the command and return its exit status.
 
     Args:
         argv: the options.
-        prog: how the command was called, for its usage line.
-        models: the folder of versions where `--models` names none.
+        prog: the name of the command in its usage line and error messages.
+        models: the default of `--models`.
 
     Returns:
-        0, or 1 where training didn't meet its target (no version is made then), or 2 where the
-        options, the data or the folder are at fault.
+        0 on success; 1 if training diverged or missed its target error, so no version was
+        published; 2 if an option, the data or the folder is invalid.
     """
     options = _parser(prog, models).parse_args(argv)
     try:
@@ -41,7 +42,7 @@ def main(
         repository = ModelRepository(options.models)
         if not options.if_missing:
             return _train(prog, options, recipe, repository)
-        # Several may start at once: one trains, the others find its version.
+        # If several processes start at once, one trains and the others wait for its version.
         with repository.lock("first"):
             if (live := repository.live_number()) is None:
                 return _train(prog, options, recipe, repository)
@@ -73,14 +74,14 @@ def _train(
     if not training.converged:
         print(
             f"{prog}: no version: the error is {training.error:.3g}, above the target of "
-            f"{recipe.target_error:g}, with all {training.runs} seeds; more iterations, other "
-            "hidden sizes or another alpha may get there",
+            f"{recipe.target_error:g}, with all {training.runs} seeds; try more iterations, other "
+            "hidden sizes or another alpha",
             file=sys.stderr,
         )
         return 1
     parent = repository.live_number()
-    origin = Provenance(Path(options.dataset).name, parent)
-    version = repository.publish(training, dataset, origin)
+    provenance = Provenance(Path(options.dataset).name, parent)
+    version = repository.publish(training, dataset, provenance)
     print(f"\npublished version {version.number}: {version.path}")
     if options.promote:
         repository.promote(version.number, "trained by hand" if parent else "first training")
@@ -92,57 +93,83 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
     default = Recipe()
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Train the network, keep it as the next version and let it go live.",
-        epilog="Exit status: 1 and no version where the target is not met, 2 where an option, "
-        "the data or the folder is at fault.",
+        description="Train a network, publish it as the next version and make that version live.",
+        epilog="Exit status: 0 on success; 1 if training diverged or missed the target error, so "
+        "no version was published; 2 if an option, the data or the folder is invalid.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
     def option(name: str, **settings: Any) -> None:  # noqa: ANN401 - argparse's own signature
         value = getattr(default, name.removeprefix("--").replace("-", "_"))
-        # As a person would type it: argparse reads a default that is text like an option.
+        # The default as text, so that --help shows it as one would type it; argparse parses it.
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
         parser.add_argument(name, default=text, **settings)
 
     parser.add_argument(
-        "--dataset", metavar="FILE.csv|lab|lab-direct", default="lab", help="what to learn from"
+        "--dataset",
+        metavar="FILE.csv|lab|lab-direct",
+        default="lab",
+        help="training data: a CSV file, or one of the lab's two datasets",
     )
-    parser.add_argument("--models", type=Path, default=models, help="folder of the versions")
+    parser.add_argument("--models", type=Path, default=models, help="folder of versions")
     parser.add_argument(
         "--promote",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="let the new version go live",
+        help="make the new version live",
     )
-    parser.add_argument(
-        "--if-missing", action="store_true", help="do nothing where a version is live"
-    )
+    parser.add_argument("--if-missing", action="store_true", help="do nothing if a version is live")
     option(
         "--hidden-sizes",
         metavar="N,N",
         type=_sizes,
-        help="nodes of each hidden layer, such as 8,4, or none",
+        help="nodes of each hidden layer, such as 8,4, or none for a two-layer network",
     )
     option(
-        "--alpha", metavar="X", type=_number, help="how far a weight moves along its weight_delta"
+        "--alpha",
+        metavar="X",
+        type=_number,
+        help="step size: an update adds alpha times its weight_delta to each weight",
     )
-    option("--iterations", metavar="N", type=_whole, help="passes over the data")
-    option("--batch-size", metavar="N", type=_rows, help="rows to an update: 1, n, or all")
-    option("--seed", metavar="N", type=_whole, help="of the random start")
+    option("--iterations", metavar="N", type=_whole, help="passes over the data in one run")
     option(
-        "--restarts", metavar="N", type=_whole, help="further seeds to try until the target is met"
+        "--batch-size",
+        metavar="N",
+        type=_rows,
+        help="rows per update: a number, or all for full gradient descent",
+    )
+    option("--seed", metavar="N", type=_whole, help="seed of the random initial weights")
+    option(
+        "--restarts",
+        metavar="N",
+        type=_whole,
+        help="number of further seeds to try while the target error is missed",
     )
     option(
-        "--target-error", metavar="X", type=_target, help="highest summed squared error, or none"
+        "--target-error",
+        metavar="X",
+        type=_target,
+        help="highest squared error, summed over the rows, for which a version is published; "
+        "none for any",
     )
     option(
         "--patience",
         metavar="N",
         type=_passes,
-        help="stop early: at the target, or after so many passes without gain",
+        help="early stopping: end a run when it meets the target error, or after this many passes "
+        "without a lower error; none to run every pass",
     )
-    option("--weight-decay", metavar="X", type=_number, help="L2 regularisation")
-    option("--activation", choices=get_args(Activation), help="of the hidden layers")
+    option(
+        "--weight-decay",
+        metavar="X",
+        type=_number,
+        help="L2 regularisation: the fraction of each weight subtracted from its weight_delta",
+    )
+    option(
+        "--activation",
+        choices=get_args(Activation),
+        help="activation of the hidden layers; linear for none",
+    )
     return parser
 
 

@@ -1,6 +1,7 @@
-"""Observations as CSV: a header (one column a light, then `outcome`), and a row an observation.
+"""Read and write observations as CSV.
 
-What they mean once they are read is in `dataset`.
+A file has a header, one column for each light and a last column `outcome`, and a row for each
+observation. The checks on the values themselves are in `dataset`.
 """
 
 import csv
@@ -16,10 +17,10 @@ OUTCOMES = {"walk": 1.0, "1": 1.0, "stop": 0.0, "0": 0.0}
 
 
 def read(path: Path) -> Dataset:
-    """Read a dataset.
+    """Return the dataset in the CSV file at `path`.
 
     Raises:
-        DatasetError: names the file, the line and what was expected there.
+        DatasetError: the file is not a valid dataset; the message names the file and the line.
         OSError: the file can't be read.
     """
     try:
@@ -30,22 +31,26 @@ def read(path: Path) -> Dataset:
 
 
 def read_rows(path: Path) -> Iterator[tuple[list[float], float]]:
-    """Yield the lights and the outcome (1 for walk, 0 for stop) of each row, as it is read.
+    """Yield the lights and the outcome (1 for walk, 0 for stop) of each row of the file at `path`.
+
+    Rows are read as they are consumed, so memory doesn't grow with the file.
 
     Raises:
-        DatasetError: names the line and what was expected there.
-        csv.Error, UnicodeDecodeError, OSError: the file is no CSV, no UTF-8, or can't be read.
+        DatasetError: a row is invalid, or there is none; the message names the line.
+        csv.Error: the file is not CSV.
+        UnicodeDecodeError: the file is not UTF-8.
+        OSError: the file can't be read.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         yield from parse(file)
 
 
 def parse(lines: Iterable[str]) -> Iterator[tuple[list[float], float]]:
-    """Do what `read_rows` does with lines that are at hand; they keep their ends.
+    """Yield the same pairs as `read_rows`, from `lines` that include their line endings.
 
     Raises:
-        DatasetError: names the line and what was expected there.
-        csv.Error: it is no CSV.
+        DatasetError: a row is invalid, or there is none; the message names the line.
+        csv.Error: the lines are not CSV.
     """
     reader = csv.reader(lines, strict=True)
     header = [name.strip() for name in next(reader, [])]
@@ -55,36 +60,38 @@ def parse(lines: Iterable[str]) -> Iterator[tuple[list[float], float]]:
         )
     found = False
     for row in reader:
-        place = f"line {reader.line_num}"
+        location = f"line {reader.line_num}"
         if not row:
             continue
         if len(row) != len(header):
-            raise DatasetError(f"{place}: expected {len(header)} columns, got {len(row)}")
+            raise DatasetError(f"{location}: expected {len(header)} columns, got {len(row)}")
         outcome = OUTCOMES.get(row[-1].strip().lower())
         if outcome is None:
-            raise DatasetError(f'{place}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"')
+            raise DatasetError(f'{location}: outcome: expected walk, stop, 1 or 0, got "{row[-1]}"')
         cells = zip(header[:-1], row[:-1], strict=True)
-        yield [_light(cell, f"{place}: {name}") for name, cell in cells], outcome
+        yield [_light(cell, f"{location}: {name}") for name, cell in cells], outcome
         found = True
     if not found:
         raise DatasetError("expected at least one observation, got none")
 
 
-def _light(cell: str, place: str) -> float:
+def _light(cell: str, location: str) -> float:
     try:
         light = float(cell)
     except ValueError:
         light = math.nan
     if not math.isfinite(light):
-        raise DatasetError(f'{place}: expected a finite number, got "{cell}"')
+        raise DatasetError(f'{location}: expected a finite number, got "{cell}"')
     return light
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write what `read` reads; a row that stands for several observations, that many times.
+    """Write `dataset` to `path` in the format that `read` reads.
+
+    A row that stands for several observations is written once for each of them.
 
     Raises:
-        DatasetError: a row's outcome is a mean, which a file of observations can't say.
+        DatasetError: a row's outcome is a mean, which is not an observation.
         OSError: the file can't be written.
     """
     means = (dataset.walk_vs_stop != 0) & (dataset.walk_vs_stop != 1)

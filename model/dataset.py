@@ -1,6 +1,6 @@
-"""Observations as matrices: light states, what people did, the lab's two datasets.
+"""`Dataset`: light states and outcomes as checked matrices, and the lab's two datasets.
 
-Reading and writing them as CSV is in `csvfile`, how a network learns from them in `training`.
+Reading and writing CSV is in `csv_io`; training on a dataset is in `training`.
 """
 
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ Outcome = Literal["walk", "stop"]
 
 
 class DatasetError(ValueError):
-    """The data can't be trained on; the message names the row and what is wrong with it."""
+    """A dataset is invalid; the message names the row, the field and the expected value."""
 
 
-# A score or a mean outcome of at least this means walk.
+# A score or a mean outcome of at least this value means walk.
 THRESHOLD = 0.5
 
 
@@ -28,7 +28,7 @@ def outcome_name(walk_vs_stop: float) -> Outcome:
 
 
 def is_walk(scores: FloatArray) -> NDArray[np.bool_]:
-    """Return, for each of `scores`, whether it means walk; same shape."""
+    """Return a mask of the shape of `scores`: true for walk, false for stop."""
     return scores >= THRESHOLD
 
 
@@ -38,11 +38,11 @@ class Dataset:
 
     Attributes:
         lights: shape (rows, lights), any finite numbers.
-        walk_vs_stop: shape (rows,), 1 for walk, 0 for stop; in between for a mean outcome.
-        counts: shape (rows,), how many observations each row stands for; ones by default.
+        walk_vs_stop: shape (rows,), 1 for walk, 0 for stop, in between for a mean outcome.
+        counts: shape (rows,), the number of observations that each row stands for; 1 by default.
 
     Raises:
-        DatasetError: no rows, ragged rows, or a value out of its range.
+        DatasetError: there are no rows, the shapes don't match, or a value is out of range.
     """
 
     lights: FloatArray
@@ -50,7 +50,7 @@ class Dataset:
     counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        # Adding 0.0 copies, and turns -0.0 into the 0.0 that it is equal to.
+        # Adding 0.0 copies the array and turns -0.0 into 0.0, so equal states have equal bytes.
         lights = np.asarray(self.lights, dtype=np.float64) + 0.0
         outcomes = np.asarray(self.walk_vs_stop, dtype=np.float64).reshape(-1) + 0.0
         counts = np.array(self.counts if len(self.counts) else np.ones(len(outcomes)), np.int64)
@@ -61,13 +61,13 @@ class Dataset:
                 f"expected an outcome and a count for each of {len(lights)} light states, "
                 f"got {len(outcomes)} and {len(counts)}"
             )
-        for name, wrong, wanted in (
+        for name, invalid, expected in (
             ("lights", ~np.isfinite(lights).all(axis=1), "finite numbers"),
             ("outcome", ~((outcomes >= 0) & (outcomes <= 1)), "a number from 0 to 1"),
             ("count", counts < 1, "a count of at least 1"),
         ):
-            if wrong.any():
-                raise DatasetError(f"row {int(wrong.argmax()) + 1}: {name}: expected {wanted}")
+            if invalid.any():
+                raise DatasetError(f"row {int(invalid.argmax()) + 1}: {name}: expected {expected}")
         for name, array in (("lights", lights), ("walk_vs_stop", outcomes), ("counts", counts)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -80,17 +80,20 @@ class Dataset:
 
     @property
     def light_count(self) -> int:
-        """How many lights a state has."""
+        """The number of lights in a state."""
         return len(self.lights[0])
 
     @property
     def scale(self) -> float:
-        """The largest light, by absolute value; what a network divides its input by."""
+        """The largest absolute value of a light, or 1 if all are 0; a network divides by it."""
         return float(np.abs(self.lights).max()) or 1.0
 
     @property
     def levels(self) -> tuple[float, float]:
-        """What off and on look like here: the lowest and the highest light of all."""
+        """The values of an off and an on light: the lowest and the highest value in `lights`.
+
+        If all values are equal, the other level is 0; if all are 0, the levels are 0 and 1.
+        """
         off, on = float(self.lights.min()), float(self.lights.max())
         if off == on:
             return (off, 0.0) if off < 0 else (0.0, on or 1.0)
@@ -98,15 +101,16 @@ class Dataset:
 
     @cached_property
     def conflicts(self) -> int:
-        """How many light states were seen with both outcomes."""
+        """The number of light states that were observed with both outcomes."""
         mean = self.grouped().walk_vs_stop
         return int(np.count_nonzero((mean > 0) & (mean < 1)))
 
     def grouped(self) -> "Dataset":
-        """One row for each distinct light state, in order of first appearance.
+        """Return a dataset with a row for each distinct light state, in order of first appearance.
 
-        Its outcome is the mean over the observations, its count their number. A state that was
-        seen with both outcomes would otherwise pull the weights to and fro for ever.
+        A row's outcome is the mean over its observations, its count is their number. Without
+        grouping, a state observed with both outcomes moves the weights back and forth in every
+        pass.
         """
         states, first, group = np.unique(
             self.lights, axis=0, return_index=True, return_inverse=True
@@ -118,17 +122,17 @@ class Dataset:
         return Dataset(states[order], means[order], counts[order].astype(np.int64))
 
     def accuracy(self, scores: FloatArray) -> float:
-        """Return the share of the observations that `scores` (shape (rows,)) decide rightly."""
-        right = np.where(is_walk(scores), self.walk_vs_stop, 1 - self.walk_vs_stop)
-        return float((right * self.counts).sum() / self.counts.sum())
+        """Return the share of observations for which `scores`, shape (rows,), decide correctly."""
+        correct = np.where(is_walk(scores), self.walk_vs_stop, 1 - self.walk_vs_stop)
+        return float((correct * self.counts).sum() / self.counts.sum())
 
 
-# Four states, no light of which correlates with the outcome: what a hidden layer is for.
+# Four states in which no single light correlates with the outcome, so a hidden layer is needed.
 LAB = Dataset(
     np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]], float), np.array([1, 1, 0, 0], float)
 )
 
-# Six states whose middle light alone decides.
+# Six states in which the middle light alone determines the outcome.
 LAB_DIRECT = Dataset(
     np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 0, 1]], float),
     np.array([0, 1, 0, 1, 1, 0], float),

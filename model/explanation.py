@@ -1,6 +1,6 @@
-"""Why a network says what it says: contributions, flips, weight pressure, and differences.
+"""Explanations of a network's scores: contributions, counterfactuals and weight pressure.
 
-Everything here reads networks and changes none.
+The functions read a network and don't change it; training is in `training`.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from streetlight.model.dataset import Dataset, FloatArray, Outcome, outcome_name
 from streetlight.model.network import Network, blocks
 from streetlight.model.training.descent import backpropagate
 
-# Up to so many lights, all patterns of on and off are compared: 2^10 = 1,024.
+# Up to this many lights, a comparison covers all patterns of on and off: 2^10 = 1,024.
 MAX_LIGHTS = 10
 
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """One light set from `was` to `now`, and the score that the network gives then."""
+    """The change of one light from `was` to `now`, and the score and decision after it."""
 
     light: int
     was: float
@@ -30,16 +30,18 @@ class Counterfactual:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a network comes to its score for one light state.
+    """An explanation of a network's score for one light state.
 
     Attributes:
-        score: what `Network.score` gives.
-        layers: the values of `layer_0`, `layer_1` … node by node.
-        active: for each hidden layer, which nodes relu let through.
-        contributions: each light's part in the score; they add up to it (but for rounding).
-            Between the nodes that are on, the network is linear, so a light's part is its scaled
-            value times the sum, over the paths through them, of the product of the weights.
-        flip: the smallest change of a single light, to off or to on, that turns the decision.
+        score: the result of `Network.score`.
+        layers: the nodes of `layer_0`, `layer_1` …
+        active: for each hidden layer and node, whether relu left it on; all true without relu.
+        contributions: each light's part of the score; the parts add up to the score, except for
+            rounding. With the set of active nodes fixed the network is linear, so a light's part is
+            its scaled value times the sum, over all paths through active nodes, of the product of
+            the weights on the path.
+        flip: the smallest change of a single light, to off or to on, that changes the decision;
+            `None` if no single light changes it.
     """
 
     score: float
@@ -50,12 +52,12 @@ class Explanation:
 
 
 def explain(network: Network, lights: Sequence[float], levels: tuple[float, float]) -> Explanation:
-    """Explain the score of one light state.
+    """Return the explanation of the score that `network` gives to one light state.
 
     Args:
-        network: whose score.
-        lights: one row.
-        levels: what off and on look like, such as `(0.0, 1.0)`.
+        network: the network.
+        lights: one light state, not scaled.
+        levels: the values of an off and an on light, such as `(0.0, 1.0)`.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         layers = [layer[0] for layer in network.layers(np.array([lights], dtype=np.float64))]
@@ -78,22 +80,23 @@ def explain(network: Network, lights: Sequence[float], levels: tuple[float, floa
 def nearest_counterfactual(
     network: Network, lights: Sequence[float], levels: tuple[float, float]
 ) -> Counterfactual | None:
-    """Return the smallest change of one light that turns the decision; the leftmost of equals."""
+    """Return the smallest change of one light that changes the decision; at a tie, the first."""
     decision = outcome_name(network.score(lights))
-    flips = []
+    candidates = []
     for light, was in enumerate(lights):
         for now in levels:
             score = network.score([*lights[:light], now, *lights[light + 1 :]])
             if outcome_name(score) != decision:
-                flips.append(Counterfactual(light, was, now, outcome_name(score), score))
-    return min(flips, key=lambda flip: abs(flip.now - flip.was), default=None)
+                candidates.append(Counterfactual(light, was, now, outcome_name(score), score))
+    return min(candidates, key=lambda flip: abs(flip.now - flip.was), default=None)
 
 
 def weight_pressure(network: Network, dataset: Dataset, rows: slice) -> list[FloatArray]:
-    """Return the lab's Weight Pressure table: how each of `rows` pulls each weight.
+    """Return the lab's Weight Pressure table for `rows` of `dataset`.
 
-    One array a weight matrix, of shape (rows, *its shape): the weight_delta before alpha, up where
-    positive, down where negative, none where the input or the node is off.
+    The table has an array for each weight matrix, of shape (rows, *shape of the matrix). An element
+    is a row's weight_delta before multiplication by alpha: positive moves the weight up, negative
+    down, and 0 (where the input or the node is off) leaves it.
     """
     layers, deltas = backpropagate(
         network.weights,
@@ -102,16 +105,16 @@ def weight_pressure(network: Network, dataset: Dataset, rows: slice) -> list[Flo
         network.activation,
     )
     return [
-        layer[:, :, np.newaxis] * delta[:, np.newaxis, :] + 0.0  # no -0.0 for a reader
+        layer[:, :, np.newaxis] * delta[:, np.newaxis, :] + 0.0  # turns -0.0 into 0.0
         for layer, delta in zip(layers[:-1], deltas, strict=True)
     ]
 
 
 def total_pressure(network: Network, dataset: Dataset) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return what pulls each weight up, and what pulls it down, summed over all rows.
+    """Return the positive and the negative weight pressure, each summed over all rows.
 
-    Each is a list of arrays in the shapes of the weight matrices; added, they are the weight_delta
-    of full gradient descent, before the average and alpha.
+    Each is a list of arrays with the shapes of the weight matrices. Their sum is the weight_delta
+    of full gradient descent, before the average over the rows and alpha.
     """
     up = [np.zeros_like(matrix) for matrix in network.weights]
     down = [np.zeros_like(matrix) for matrix in network.weights]
@@ -123,5 +126,5 @@ def total_pressure(network: Network, dataset: Dataset) -> tuple[list[FloatArray]
 
 
 def patterns(light_count: int, levels: tuple[float, float]) -> FloatArray:
-    """Return every combination of off and on, shape (2^lights, lights), all off first."""
+    """Return every combination of off and on, shape (2^light_count, light_count), all off first."""
     return np.array(list(product(levels, repeat=light_count)))

@@ -1,10 +1,11 @@
-"""The network: weight matrices, relu, and the forward pass, for one row and for many.
+"""`Network`: weight matrices, relu, and the forward pass for one row and for many.
 
-Pure arithmetic. How weights come to be is in `training`, how they are kept in `version`.
+Training is in `training`, storage in `registry.version`.
 
-Every sum is taken in the order of the inputs, by separate multiplications and additions, never by
-BLAS, whose last bit depends on the processor and on the number of rows. So one row and a million
-rows, plain floats and arrays, this machine and the next give the same score bit for bit.
+Every sum is taken in the order of the inputs, by separate multiplications and additions. BLAS is
+not used, because its last bit depends on the processor and on the number of rows. A row therefore
+gets the same score, bit for bit, alone or among a million rows, in plain floats or in an array, and
+on every machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,23 +21,23 @@ from streetlight.model.dataset import FloatArray
 Activation = Literal["relu", "linear"]
 MemoryOrder = Literal["C", "F"]
 Row = list[float]
-# A weight matrix in plain floats, node by node: the weights that lead into each.
+# A weight matrix in plain floats: for each node, the weights of its inputs.
 Columns = list[list[float]]
 
-# Rows worked on at a time: their layers stay in the processor's cache, and memory stays bounded.
-BLOCK = 2048
-# Networks with layers up to this width are narrow. They are scored node by node, so that numpy runs
-# along the rows, which are many, and not along the nodes, which are few: docs/decisions/0016.
-NARROW = 16
+# Rows processed at a time. Their layers fit in the processor's cache, and memory stays bounded.
+BLOCK_ROWS = 2048
+# Up to this many nodes in every layer, arrays are stored node by node, so that numpy's inner loop
+# runs over the rows, which are many, and not over the few nodes: docs/decisions/0016.
+MAX_NARROW_NODES = 16
 
 
 def weighted_sum(layer: FloatArray, weights: FloatArray, order: MemoryOrder = "C") -> FloatArray:
     """Return `layer.dot(weights)`: (rows, inputs) and (inputs, nodes) give (rows, nodes).
 
-    In memory, row by row or, in Fortran's order, node by node.
+    The result is stored row by row for `order` C, node by node for F.
     """
     total: FloatArray = np.multiply(layer[:, :1], weights[0], order=order)
-    total += 0.0  # -0.0 to 0.0, so that a sum starts as it does below
+    total += 0.0  # turns -0.0 into 0.0, the start of the sums in `weighted_sum_of_row`
     product = np.empty_like(total)
     for i in range(1, len(weights)):
         total += np.multiply(layer[:, i : i + 1], weights[i], out=product)
@@ -44,10 +45,10 @@ def weighted_sum(layer: FloatArray, weights: FloatArray, order: MemoryOrder = "C
 
 
 def weighted_sum_of_row(layer: Row, columns: Columns) -> Row:
-    """Return what `weighted_sum` does, to the bit, for one row in plain floats."""
+    """Return the same bits as `weighted_sum`, for one row in plain floats."""
     sums = []
     for column in columns:
-        # Not sum(): since Python 3.12 that compensates, and would give other bits than 3.11.
+        # Not sum(): since Python 3.12 it compensates rounding errors, so its bits differ from 3.11.
         total = 0.0
         for node, weight in zip(layer, column):
             total += node * weight
@@ -56,12 +57,12 @@ def weighted_sum_of_row(layer: Row, columns: Columns) -> Row:
 
 
 def relu(layer: FloatArray) -> FloatArray:
-    """Turn off (set to 0) every node below 0; NaN stays NaN, so that it is noticed."""
+    """Return `layer` with 0.0 for every node below 0. NaN stays NaN, so that it is detected."""
     return np.where(layer <= 0, 0.0, layer)
 
 
 def relu_of_row(layer: Row) -> Row:
-    """Return what `relu` does, for one row in plain floats."""
+    """Return the same as `relu`, for one row in plain floats."""
     return [0.0 if node <= 0 else node for node in layer]
 
 
@@ -71,7 +72,7 @@ def forward(
     activation: Activation,
     order: MemoryOrder = "C",
 ) -> list[FloatArray]:
-    """Return `layer_0`, `layer_1` … of shape (rows, nodes); the last is the linear output."""
+    """Return `layer_0`, `layer_1` … of shape (rows, nodes). The last layer has no activation."""
     layers = [layer_0]
     for matrix in weights[:-1]:
         total = weighted_sum(layers[-1], matrix, order)
@@ -80,7 +81,7 @@ def forward(
 
 
 def forward_of_row(weights: Sequence[Columns], layer_0: Row, activation: Activation) -> list[Row]:
-    """Return what `forward` does, to the bit, for one row in plain floats."""
+    """Return the same bits as `forward`, for one row in plain floats."""
     layers = [layer_0]
     for columns in weights[:-1]:
         total = weighted_sum_of_row(layers[-1], columns)
@@ -89,34 +90,34 @@ def forward_of_row(weights: Sequence[Columns], layer_0: Row, activation: Activat
 
 
 def weight_names(matrices: int) -> list[str]:
-    """Return the lab's names of that many weight matrices: `weights_0_1`, `weights_1_2` and on."""
+    """Return the lab's names of so many weight matrices: `weights_0_1`, `weights_1_2` …."""
     return [f"weights_{d}_{d + 1}" for d in range(matrices)]
 
 
 def is_wide(weights: Sequence[FloatArray]) -> bool:
-    """Say whether any layer has more nodes than are best worked on one by one."""
-    return max(map(len, weights)) > NARROW
+    """Return whether any layer before the output has more than `MAX_NARROW_NODES` nodes."""
+    return max(map(len, weights)) > MAX_NARROW_NODES
 
 
-def blocks(rows: int, most: int = BLOCK) -> Iterator[slice]:
-    """Cut `rows` rows into slices of at most `most`."""
-    return (slice(start, start + most) for start in range(0, rows, most))
+def blocks(rows: int, block_rows: int = BLOCK_ROWS) -> Iterator[slice]:
+    """Return slices that cover `rows` rows in order, each of at most `block_rows` rows."""
+    return (slice(start, start + block_rows) for start in range(0, rows, block_rows))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """Weight matrices from the lights to one output.
 
-    One matrix is the lab's two-layer network, two are its three-layer network; more stack.
-    relu after every hidden layer (or nothing, for a linear network), linear output, no biases.
+    One matrix is the lab's two-layer network, two are its three-layer network; deeper networks have
+    more. Every hidden layer is followed by `activation`. The output is linear. There are no biases.
 
     Attributes:
-        weights: matrix d has shape (size of layer d, size of layer d + 1); the last, (…, 1).
-        activation: `relu`, or `linear` to see why it isn't enough.
-        scale: what lights are divided by, so that layer_0 lies in [-1, 1] on the training set.
+        weights: matrix d has shape (size of layer d, size of layer d + 1); the last has one column.
+        activation: `relu`, or `linear` for none, to show what a linear network can't learn.
+        scale: lights are divided by this number, so that layer_0 is in [-1, 1] on the training set.
 
     Raises:
-        ValueError: shapes that don't chain, weights that aren't finite, or a scale not above 0.
+        ValueError: the shapes don't chain, a weight isn't finite, or `scale` isn't above 0.
     """
 
     weights: tuple[FloatArray, ...]
@@ -147,54 +148,54 @@ class Network:
 
     @property
     def light_count(self) -> int:
-        """How many lights a row must have."""
+        """The number of lights that a row must have."""
         return len(self.weights[0])
 
     @cached_property
     def weight_count(self) -> int:
-        """How many weights there are."""
+        """The number of weights in all matrices."""
         return sum(matrix.size for matrix in self.weights)
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
-        """How many nodes each hidden layer has; empty for the two-layer network."""
+        """The number of nodes of each hidden layer; empty for a two-layer network."""
         return tuple(matrix.shape[1] for matrix in self.weights[:-1])
 
     @property
     def named_weights(self) -> dict[str, FloatArray]:
-        """The matrices by their names in the lab."""
+        """The weight matrices by the lab's names, such as `weights_0_1`."""
         return dict(zip(weight_names(len(self.weights)), self.weights, strict=True))
 
     def layers(self, lights: FloatArray) -> list[FloatArray]:
         """Return `layer_0`, `layer_1` … for `lights` of shape (rows, lights).
 
-        `layer_0` is the scaled lights, the last layer, of shape (rows, 1), the scores.
+        `layer_0` is the scaled lights; the last layer, of shape (rows, 1), is the scores.
         """
         return forward(self.weights, lights / self.scale, self.activation)
 
     def scores(self, lights: npt.NDArray[Any]) -> FloatArray:
-        """Return the scores, shape (rows,), of `lights`, shape (rows, lights), of any real type.
+        """Return the scores, shape (rows,), of `lights`, shape (rows, lights), of any real dtype.
 
-        A light so large that the arithmetic overflows gives inf or NaN, not an exception.
+        If the arithmetic overflows, the score is inf or NaN; no exception is raised.
         """
         scores = np.empty(len(lights))
         wide = is_wide(self.weights)
         order: MemoryOrder = "C" if wide else "F"
-        most = BLOCK if wide else 4 * BLOCK
+        block_rows = BLOCK_ROWS if wide else 4 * BLOCK_ROWS
         with np.errstate(over="ignore", invalid="ignore"):
-            for block in blocks(len(lights), most):
-                # Whatever numbers they are, they become doubles here, few at a time.
+            for block in blocks(len(lights), block_rows):
+                # Converting a block at a time avoids a copy of all lights as float64.
                 layer_0 = np.divide(lights[block], self.scale, dtype=np.float64)
                 layers = forward(self.weights, layer_0, self.activation, order)
                 scores[block] = layers[-1][:, 0]
         return scores
 
     def score(self, lights: Sequence[float]) -> float:
-        """Return the score of one light state, to the bit what `scores` gives for it."""
+        """Return the score of one light state, the same bits as `scores` returns for its row."""
         layer_0 = [light / self.scale for light in lights]
         return forward_of_row(self.columns, layer_0, self.activation)[-1][0]
 
     @cached_property
     def columns(self) -> list[Columns]:
-        """The weights in plain floats, matrix by matrix, node by node."""
+        """The weights in plain floats: for each matrix and each node, the weights of its inputs."""
         return [matrix.T.tolist() for matrix in self.weights]

@@ -1,4 +1,7 @@
-"""Recipe: everything that a training depends on besides its data, checked and bounded."""
+"""`Recipe`: the parameters of a training, with their bounds.
+
+The training itself is in `training.fit`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from typing import get_args
 
 from streetlight.model.network import Activation
 
-# The least and the most of each number, and of each of the numbers in `hidden_sizes`.
+# The lowest and the highest value of each field; for `hidden_sizes`, of each number in it.
 BOUNDS: dict[str, tuple[float, float]] = {
     "hidden_sizes": (1, 1024),
     "alpha": (1e-9, 1e9),
@@ -22,26 +25,28 @@ BOUNDS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults are the lab's three-layer run.
+    """The parameters of a training. The defaults are the lab's three-layer run.
 
     Attributes:
-        hidden_sizes: nodes of each hidden layer; `()` is the two-layer network.
-        alpha: how far a weight moves along its weight_delta.
+        hidden_sizes: nodes of each hidden layer; `()` is a two-layer network. At most 8 layers.
+        alpha: the step size: an update adds alpha times its weight_delta to each weight.
         iterations: passes over the data in one run.
-        batch_size: rows to an update: 1 is stochastic, n is batch, `None` is full descent.
-            A batch moves the weights by the average over its rows.
-        seed: of the random start. The same recipe on the same data gives the same bits.
-        restarts: how many further seeds (seed + 1, seed + 2 …) may be tried until the target is
-            met. Random starts often fail: 105 of the first 200 seeds do on the lab's data.
-        target_error: what a training must reach: the squared errors, summed over the rows.
-            `None` accepts any.
-        patience: early stopping: end a run once it meets its target, or once so many iterations
-            in a row brought no lower error. `None` always runs every iteration, as the lab does.
-        weight_decay: L2 regularisation, the share of each weight added to its weight_delta.
-        activation: `relu`, or `linear` to see why that can't learn what two layers can't.
+        batch_size: rows per update: 1 for stochastic, n for batch, `None` for full gradient
+            descent. A batch moves the weights by the average over its rows.
+        seed: seed of the random initial weights. The same recipe on the same data gives the same
+            network, bit for bit.
+        restarts: number of further seeds (seed + 1, seed + 2 …) to try while the target error is
+            missed. On the lab's data 105 of the first 200 seeds miss it.
+        target_error: highest accepted squared error, summed over the rows. `None` accepts any.
+        patience: early stopping: end a run when it meets the target error, or after this many
+            iterations in a row without a lower error. `None` runs every iteration, as the lab does.
+        weight_decay: L2 regularisation: this fraction of each weight is subtracted from its
+            weight_delta.
+        activation: activation of the hidden layers: `relu`, or `linear` for none. A linear network
+            can't learn more than a two-layer network.
 
     Raises:
-        ValueError: names the field, what was expected and what came.
+        ValueError: a field is out of bounds; the message names the field and its bounds.
     """
 
     hidden_sizes: tuple[int, ...] = (4,)

@@ -1,6 +1,6 @@
-"""What a person sees of a training: progress while it runs, a summary, the curve of its errors.
+"""Text output of a training: progress, a summary, and a plot of the error of each pass.
 
-What to train and where to keep it is in `__main__`.
+The command that trains is in `__main__`.
 """
 
 import math
@@ -18,36 +18,37 @@ MAX_ROWS = 20
 
 
 class ProgressReport:
-    """Shows each pass: a bar that is drawn over on a terminal, a few plain lines elsewhere."""
+    """Prints the progress of a training: a bar on a terminal, else about six lines a run."""
 
     def __init__(self, recipe: Recipe, stream: TextIO = sys.stderr) -> None:
         self.recipe = recipe
         self.stream = stream
         self.is_terminal = stream.isatty()
-        # As the lab does for its 60 iterations: six times a run.
+        # The lab prints a line for every 10 of its 60 iterations.
         self.every = max(1, recipe.iterations // (WIDTH if self.is_terminal else 6))
 
     def __call__(self, progress: Progress) -> None:
-        """Show `progress`, if its turn has come."""
+        """Print `progress` at every `self.every`-th iteration and at the last one."""
         iterations = self.recipe.iterations
         if progress.iteration % self.every and progress.iteration != iterations:
             return
-        where = f"{progress.iteration:>{len(str(iterations))}}/{iterations}"
-        what = f"seed {progress.seed}  error {progress.error:.12g}"
+        position = f"{progress.iteration:>{len(str(iterations))}}/{iterations}"
+        state = f"seed {progress.seed}  error {progress.error:.12g}"
         if not self.is_terminal:
-            print(f"iteration {where}  {what}", file=self.stream, flush=True)
+            print(f"iteration {position}  {state}", file=self.stream, flush=True)
             return
         done = 30 * progress.iteration // iterations
-        print(f"\r[{'#' * done:<30}] {where}  {what}\x1b[K", end="", file=self.stream, flush=True)
+        bar = f"\r[{'#' * done:<30}] {position}  {state}\x1b[K"
+        print(bar, end="", file=self.stream, flush=True)
 
     def close(self) -> None:
-        """End the line of the bar."""
+        """End the line of the progress bar on a terminal."""
         if self.is_terminal:
             print(file=self.stream)
 
 
 def summary(training: TrainingResult, dataset: Dataset) -> str:
-    """Return the error curve, how well it went, and each row's decision and score."""
+    """Return a plot of the errors, the final error and accuracy, and the first rows with scores."""
     seeds = f"seed {training.seed}"
     if training.runs > 1:
         seeds += f", the best of {training.runs} tried"
@@ -71,10 +72,10 @@ def summary(training: TrainingResult, dataset: Dataset) -> str:
 
 
 def plot(errors: FloatArray) -> str:
-    """Draw the error of each pass, on a logarithmic scale, as text."""
+    """Return a text plot of the error of each pass, on a logarithmic scale."""
     curve = error_curve(errors, WIDTH)
     values = np.log10(np.maximum([error for _, error in curve], 1e-300))
-    # Equal values, as of a run that stands still, are drawn as a line at the top.
+    # If all values are equal, the span is infinite and the plot is a line at the top.
     low, high = float(values.min()), float(values.max())
     span = high - low or math.inf
     rows = [round((high - value) / span * (HEIGHT - 1)) for value in values.tolist()]
@@ -89,6 +90,11 @@ def plot(errors: FloatArray) -> str:
 
 
 def error_curve(errors: FloatArray, points: int) -> list[tuple[int, float]]:
-    """Thin `errors` to at most `points` pairs of iteration (from 1) and error, ends included."""
-    kept = np.unique(np.linspace(0, len(errors) - 1, min(points, len(errors))).round().astype(int))
-    return [(int(i) + 1, float(errors[i])) for i in kept]
+    """Return at most `points` pairs of iteration, from 1, and error, evenly spaced.
+
+    The first and the last error are included.
+    """
+    indices = np.unique(
+        np.linspace(0, len(errors) - 1, min(points, len(errors))).round().astype(int)
+    )
+    return [(int(i) + 1, float(errors[i])) for i in indices]

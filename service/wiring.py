@@ -1,4 +1,4 @@
-"""The one place where the parts are put together, for the web, the command line and the trainer."""
+"""Build the services that the web, the command line and the trainer share."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from sqlalchemy import Connection, Engine
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
-from streetlight.service.ledger.ingest import NewObservation, record_in
+from streetlight.service.ledger.ingest import NewObservation, record_in_transaction
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.schema import create_schema
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the entry points work with."""
+    """The settings, the model repository and the database engine of a process."""
 
     settings: Settings
     repository: ModelRepository
@@ -22,20 +22,23 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Wire the services; nothing is read, written or started yet."""
+    """Return the services for `settings`, without any file or database access."""
     return Services(settings, ModelRepository(settings.models_dir), open_engine(settings.database))
 
 
-def prepare(services: Services) -> None:
-    """See to it that there is a ledger, with the lab's observations unless it is to be empty."""
+def initialize_ledger(services: Services) -> None:
+    """Create the database tables if they are missing.
+
+    New tables start with the lab's four observations, unless the setting `start_empty` is true.
+    """
     settings, engine = services.settings, services.engine
     rows = [
         NewObservation(tuple(lights), outcome_name(outcome))
         for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop, strict=True)
     ]
 
-    def fill(connection: Connection) -> None:
+    def add_lab_observations(connection: Connection) -> None:
         if not settings.start_empty:
-            record_in(connection, engine, rows, live=None, source="lab")
+            record_in_transaction(connection, engine, rows, live=None, source="lab")
 
-    create_schema(engine, settings.data_dir, fill)
+    create_schema(engine, settings.data_dir, add_lab_observations)

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the service's own description, by `python -m tests.reference`."""
+"""Write docs/reference.md from the OpenAPI document of the service: `python -m tests.reference`."""
 
 import json
 import tempfile
@@ -15,28 +15,30 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """\
 # HTTP reference
 
-What `GET /openapi.json` says, to be read; the server's page `/docs` has the same, to be tried. The
-routes of other servers' protocols are in [protocols](protocols.md).
+This page is generated from the OpenAPI document at `GET /openapi.json`. The page `/docs` of a
+running server shows the same, and can send requests. The routes for clients of other model servers
+are in [protocols](protocols.md).
 
-Every answer bears `X-Request-ID`: the one that came, or a new one. Where a field is "or null", the
-default is null unless another is given. An error is a [Failure](#failure). These mean the same
-everywhere, and aren't listed with each route:
+Every response has the header `X-Request-ID`: the request's, or a generated one. The default of a
+field that may be null is null, unless the table gives another. The body of an error is an
+[ErrorResponse](#errorresponse). These statuses have the same meaning for every route, and the
+tables of the routes leave them out:
 """
-USUAL = document.UNREADABLE | document.TOO_LARGE | document.TOO_LONG | document.REFUSED
-USUAL |= document.UNAVAILABLE
+COMMON = document.INVALID | document.TOO_LARGE | document.TOO_LONG | document.UNAUTHORIZED
+COMMON |= document.UNAVAILABLE
 BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minLength": "at least {} characters",
+    "minLength": "{} or more characters",
     "maxLength": "at most {} characters",
-    "minItems": "at least {} of them",
-    "maxItems": "at most {} of them",
-    "minProperties": "at least {} of them",
-    "maxProperties": "at most {} of them",
+    "minItems": "{} or more items",
+    "maxItems": "at most {} items",
+    "minProperties": "{} or more names",
+    "maxProperties": "at most {} names",
 }
-NAMES = {
+TYPES = {
     "number": "number",
     "integer": "whole number",
     "string": "text",
@@ -47,117 +49,125 @@ NAMES = {
 Json = Any
 
 
-def kind(schema: Json) -> str:
-    """Say what a value is to be."""
-    said = NAMES.get(schema.get("type", ""), "anything")
+def type_name(schema: Json) -> str:
+    """Return the type of a JSON schema as text, without the bounds of the schema itself."""
+    text = TYPES.get(schema.get("type", ""), "any value")
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        said = f"[{name}](#{name.lower()})"
+        text = f"[{name}](#{name.lower()})"
     elif "enum" in schema:
-        said = " or ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+        text = " or ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     elif "anyOf" in schema:
-        said = " or ".join(with_bounds(each) for each in schema["anyOf"])
+        text = " or ".join(map(nested, schema["anyOf"]))
     elif "prefixItems" in schema:
-        said = f"list of {' and '.join(map(with_bounds, schema['prefixItems']))}"
+        text = f"list of {' and '.join(map(nested, schema['prefixItems']))}"
     elif schema.get("type") == "array":
-        said = f"list of {with_bounds(schema['items'])}"
+        text = f"list of {nested(schema['items'])}"
     elif schema.get("type") == "object":
-        said = f"object of {with_bounds(schema['additionalProperties'])} by name"
+        text = f"object of {nested(schema['additionalProperties'])} by name"
     elif schema.get("format") == "date-time":
-        said = "time"
-    return said
+        text = "time"
+    return text
 
 
 def with_bounds(schema: Json) -> str:
-    """Say it with its bounds."""
+    """Return the type of a JSON schema as text, followed by its bounds."""
     if "prefixItems" in schema:
-        return kind(schema)
+        return type_name(schema)
     bounds = [text.format(number(schema[name])) for name, text in BOUNDS.items() if name in schema]
-    return ", ".join([kind(schema), *bounds])
+    return ", ".join([type_name(schema), *bounds])
+
+
+def nested(schema: Json) -> str:
+    """Return what `with_bounds` returns, in parentheses if the schema has bounds."""
+    text = with_bounds(schema)
+    return text if text == type_name(schema) else f"({text})"
 
 
 def number(value: float) -> str:
-    """Write a number as a person would."""
+    """Return a number with thousands separators if it is whole."""
     return f"{int(value):,}" if value == int(value) else repr(value)
 
 
 def table(names: list[str], rows: list[list[str]]) -> Iterator[str]:
-    """Yield a table's lines; none where there is no row."""
+    """Yield the lines of a Markdown table, none without rows."""
     if rows:
         yield ""
         for row in [names, ["---"] * len(names), *rows]:
             yield f"| {' | '.join(row)} |"
 
 
-def fields(schema: Json) -> Iterator[str]:
+def field_table(schema: Json) -> Iterator[str]:
     """Yield a table of an object's fields."""
     required = schema.get("required", [])
     rows = []
     for name, field in schema.get("properties", {}).items():
         default = f"`{json.dumps(field['default'])}`" if field.get("default") is not None else ""
         rows.append([f"`{name}`", with_bounds(field), "required" if name in required else default])
-    yield from table(["field", "what", "default"], rows)
+    yield from table(["field", "type", "default"], rows)
 
 
-def operation(method: str, path: str, told: Json, shared: Json) -> Iterator[str]:
-    """Yield the lines on one route."""
+def route_section(method: str, path: str, operation: Json, components: Json) -> Iterator[str]:
+    """Yield the lines of the section of one route."""
     yield f"### {method.upper()} {path}\n"
-    yield told["summary"]
-    if "description" in told:
-        yield f"\n{told['description']}"
-    if "security" in told:
-        yield "\nIt changes state: where an API key is set, it must bear it."
-    source = told["x-codeSamples"][0]["source"]
+    yield operation["summary"]
+    if "description" in operation:
+        yield f"\n{operation['description']}"
+    if "security" in operation:
+        yield "\nThis request changes state: it must send the API key if the server has one."
+    source = operation["x-codeSamples"][0]["source"]
     yield f"\n```\n{source}\n```"
     rows = []
-    for given in told["parameters"]:
-        reference = given.get("$ref", "").rpartition("/")[2]
-        parameter = shared["parameters"].get(reference, given)
+    for entry in operation["parameters"]:
+        reference = entry.get("$ref", "").rpartition("/")[2]
+        parameter = components["parameters"].get(reference, entry)
         default = parameter["schema"].get("default")
         note = "required" if parameter.get("required") else ""
         if default is not None:
             note = f"`{json.dumps(default)}`"
         if reference != "X-Request-ID":
-            what = with_bounds(parameter["schema"])
-            rows.append([f"`{parameter['name']}`", parameter["in"], what, note])
-    yield from table(["parameter", "in", "what", "default"], rows)
-    if "requestBody" in told:
-        content = told["requestBody"]["content"]
-        kinds = [kind(content["application/json"]["schema"])]
-        kinds += [f"`{media}`" for media in content if media != "application/json"]
-        needed = "" if told["requestBody"]["required"] else " It may be left out."
-        yield f"\nBody: {', or '.join(kinds)}.{needed}"
+            text = with_bounds(parameter["schema"])
+            if "description" in parameter:
+                text += f". {parameter['description']}"
+            rows.append([f"`{parameter['name']}`", parameter["in"], text, note])
+    yield from table(["parameter", "in", "type", "default"], rows)
+    if "requestBody" in operation:
+        content = operation["requestBody"]["content"]
+        types = [type_name(content["application/json"]["schema"])]
+        types += [f"`{media}`" for media in content if media != "application/json"]
+        note = "" if operation["requestBody"]["required"] else " The body is optional."
+        yield f"\nBody: {', or '.join(types)}.{note}"
     rows = []
-    for status, answer in told["responses"].items():
-        model = [
-            kind(body["schema"]) if "schema" in body else f"`{media}`"
-            for media, body in answer["content"].items()
+    for status, response in operation["responses"].items():
+        types = [
+            type_name(body["schema"]) if "schema" in body else f"`{media}`"
+            for media, body in response["content"].items()
         ]
-        if USUAL.get(int(status)) != answer["description"]:
-            rows.append([status, answer["description"], ", or ".join(model)])
-    yield from table(["status", "when", "answer"], rows)
+        if COMMON.get(int(status)) != response["description"]:
+            rows.append([status, response["description"], ", or ".join(types)])
+    yield from table(["status", "meaning", "body"], rows)
     yield ""
 
 
 def reference() -> str:
-    """Return the page."""
+    """Return the text of docs/reference.md."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(build_services(Settings(data_dir=Path(folder))))
         with app.app_context():
-            description = document.describe(app)
-    usual = [[str(status), meaning] for status, meaning in sorted(USUAL.items())]
-    lines = [HEAD.rstrip(), *table(["status", "when"], usual), ""]
-    for tag in description["tags"]:
+            openapi = document.describe(app)
+    common = [[str(status), meaning] for status, meaning in sorted(COMMON.items())]
+    lines = [HEAD.rstrip(), *table(["status", "meaning"], common), ""]
+    for tag in openapi["tags"]:
         lines.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")
-        for path, methods in description["paths"].items():
-            for method, told in sorted(methods.items()):
-                if tag["name"] in told["tags"]:
-                    lines += operation(method, path, told, description["components"])
-    lines.append("## What comes and goes\n")
-    for name, schema in sorted(description["components"]["schemas"].items()):
-        described = schema.get("description", "").partition("Attributes:")[0]
-        lines += [f"### {name}\n", " ".join(described.split())]
-        lines += [*fields(schema), ""]
+        for path, methods in openapi["paths"].items():
+            for method, operation in sorted(methods.items()):
+                if tag["name"] in operation["tags"]:
+                    lines += route_section(method, path, operation, openapi["components"])
+    lines.append("## Request and response bodies\n")
+    for name, schema in sorted(openapi["components"]["schemas"].items()):
+        description = schema.get("description", "").partition("Attributes:")[0]
+        lines += [f"### {name}\n", " ".join(description.split())]
+        lines += [*field_table(schema), ""]
     return "\n".join(lines)
 
 

@@ -1,1 +1,1 @@
-"""How trained versions are kept: version files, the live link, the promotion log."""
+"""The registry of trained versions: version files, the live link and the promotion log."""

@@ -1,6 +1,7 @@
-"""The live link: a symbolic link that names the version which answers.
+"""`LiveLink`: the symbolic link to the file of the live version.
 
-Reading it is all that a request does to learn of a switch. When to move it is in `repository`.
+A request reads the link to find the live version, so a change takes effect without notification.
+Locking and the promotion log are in `repository`.
 """
 
 import os
@@ -10,16 +11,18 @@ from streetlight.model.registry.version import VersionDamagedError
 
 
 class LiveLink:
-    """The link at `path`; whoever moves or removes it holds the lock."""
+    """The link at `path`. Callers of `point` must hold the promote lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def number(self) -> int | None:
-        """The number that it names; `None` where there is no link.
+        """Return the number of the version that the link names, or `None` if there is no link.
+
+        The version's file is not checked.
 
         Raises:
-            VersionDamagedError: it names something that can't be a version.
+            VersionDamagedError: the link's target is not the name of a version file.
         """
         try:
             name = os.readlink(self.path)  # noqa: PTH115 - on the path of every request
@@ -27,24 +30,26 @@ class LiveLink:
             return None
         stem = name.removesuffix(".npz")
         if not stem.isdecimal():
-            raise VersionDamagedError(f"{self.path}: it points to {name}")
+            raise VersionDamagedError(
+                f"{self.path}: expected a link to a version file such as 1.npz, got {name}"
+            )
         return int(stem)
 
     def point(self, number: int | None) -> None:
-        """Let it name version `number`, at once and durably; with `None`, remove it."""
+        """Point the link to version `number`, atomically and durably, or remove it for `None`."""
         if number is None:
             self.path.unlink()
             sync_folder(self.path.parent)
             return
-        beside = self.path.with_name(".live-new")
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(f"{number}.npz")
-        beside.replace(self.path)
+        new_link = self.path.with_name(".live-new")
+        new_link.unlink(missing_ok=True)
+        new_link.symlink_to(f"{number}.npz")
+        new_link.replace(self.path)
         sync_folder(self.path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable what was linked, renamed or removed in `folder`."""
+    """Flush `folder` to disk, so that links, renames and removals in it survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

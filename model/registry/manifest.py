@@ -1,6 +1,6 @@
-"""Manifest: what is known of a version besides its arrays.
+"""`Manifest`: the metadata of a version, stored as JSON in the version's file.
 
-It is the JSON inside a version's file; the file itself is in `version`.
+Reading and writing the file, with its arrays, is in `version`.
 """
 
 import hashlib
@@ -20,28 +20,29 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a version besides its arrays; JSON in the file.
+    """The metadata of a version.
 
     Attributes:
-        version: its number; 0 until it is published.
-        parent: the version that was live when it was trained, if any.
-        created_at: when it was published, UTC, ISO 8601.
-        dataset: where its training data came from, such as `lab` or a file's name.
-        rows: how many rows it was trained on.
-        conflicts: how many of its light states were seen with both outcomes.
-        lights: how many lights a state has.
-        off: what a light that is off looks like in the training data (the lowest light).
-        on: likewise for on (the highest).
-        recipe: how it was trained.
-        seed: the seed that won.
-        runs: how many seeds were tried.
-        error: its squared errors on its training data, summed over the rows.
-        accuracy: the share of its training observations that it decides rightly.
-        numpy: the numpy that trained it.
-        sha256: digest of its scale, activation and weights.
-        observations: the ids that its data were made of, as ranges, where there was a ledger.
-        job: that trained it, where one did.
-        format: of the file.
+        version: number of the version; 0 before it is published.
+        parent: number of the version that was live before the training, or `None`.
+        created_at: time of publication, UTC, ISO 8601.
+        dataset: source of the training data: `lab`, `lab-direct`, `ledger` or a file's name.
+        rows: number of rows of the training data.
+        conflicts: number of light states that were observed with both outcomes.
+        lights: number of lights in a state.
+        off: value of an off light in the training data: see `Dataset.levels`.
+        on: value of an on light, likewise.
+        recipe: the parameters of the training.
+        seed: seed of the best run.
+        runs: number of seeds that were tried.
+        error: the squared errors on the training data, summed over the rows.
+        accuracy: the share of the training observations that the version decides correctly.
+        numpy: version of numpy that trained the version.
+        sha256: digest of the network: see `digest`.
+        observations: ranges of the observation ids in the training data, both ends included, or
+            `None` if the data isn't from a ledger.
+        job: id of the retraining job, or `None` without one.
+        format: version of the manifest's format.
     """
 
     version: int
@@ -66,10 +67,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """Read what is in a file.
+        """Return the manifest in `text`.
 
         Raises:
-            ValueError: it is not such a manifest.
+            ValueError: `text` is not a manifest of this format.
         """
         fields = json.loads(text)
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
@@ -81,13 +82,13 @@ class Manifest:
             raise ValueError(f"manifest: {error}") from error
 
     def to_json(self) -> str:
-        """Write what `from_json` reads."""
+        """Return the manifest as JSON, as `from_json` reads it."""
         return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a training's data came from: see the fields of `Manifest` of the same names."""
+    """The source of a training: see the fields of the same names in `Manifest`."""
 
     dataset: str
     parent: int | None = None
@@ -95,14 +96,14 @@ class Provenance:
     job: int | None = None
 
 
-def describe(training: TrainingResult, dataset: Dataset, origin: Provenance) -> Manifest:
-    """Return the manifest of a training that is not published yet: its version is 0."""
+def describe(training: TrainingResult, dataset: Dataset, provenance: Provenance) -> Manifest:
+    """Return the manifest of a training that is not published yet, with version 0."""
     off, on = dataset.levels
     return Manifest(
         version=0,
-        parent=origin.parent,
+        parent=provenance.parent,
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        dataset=origin.dataset,
+        dataset=provenance.dataset,
         rows=len(dataset),
         conflicts=dataset.conflicts,
         lights=dataset.light_count,
@@ -115,13 +116,13 @@ def describe(training: TrainingResult, dataset: Dataset, origin: Provenance) -> 
         accuracy=training.accuracy,
         numpy=np.__version__,
         sha256=digest(training.network),
-        observations=origin.observations,
-        job=origin.job,
+        observations=provenance.observations,
+        job=provenance.job,
     )
 
 
 def digest(network: Network) -> str:
-    """Return the sha256, in hexadecimal, of all that decides what the network answers."""
+    """Return the SHA-256, in hexadecimal, of the activation, the scale and the weights."""
     sha256 = hashlib.sha256(f"{network.activation} {network.scale!r}".encode())
     for name, matrix in network.named_weights.items():
         sha256.update(f" {name} {matrix.shape} ".encode())

@@ -1,7 +1,7 @@
-"""The record of promotions: an append-only file, one JSON line for each time a version went live.
+"""`PromotionLog`: an append-only file with a JSON line for each change of the live version.
 
-It remembers; it doesn't decide. Which version is live, a link in `repository` says, and the lock
-under which lines are added is held there too.
+The live version is determined by `live_link`, not by the log. Rollback reads the log to find the
+version that was live before. The lock for appending is in `repository`.
 """
 
 import json
@@ -16,10 +16,10 @@ Action = Literal["promote", "rollback", "recover", "unload"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """`version` went live instead of `instead_of`, at `at` (UTC, ISO 8601), for `reason`.
+    """One change of the live version, from `instead_of` to `version`, at `at` (UTC, ISO 8601).
 
-    A `recover` stands for a promotion that a crash kept off the record. With an `unload`, `version`
-    stopped answering, and none did instead.
+    `recover` is a change that a crash kept out of the log. For `unload`, both numbers are those of
+    the version that is no longer live, and no version is live after it.
     """
 
     at: str
@@ -30,13 +30,13 @@ class Promotion:
 
 
 class PromotionLog:
-    """The record in the file at `path`."""
+    """The promotion log in the file at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[Promotion]:
-        """Every promotion, oldest first; a last line that a crash cut short is left out."""
+        """Return every promotion, oldest first, without a last line that a crash cut short."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -46,10 +46,10 @@ class PromotionLog:
     def append(
         self, action: Action, version: int, instead_of: int | None, reason: str
     ) -> Promotion:
-        """Add a line, durably; the caller holds the lock.
+        """Append a line durably and return it; the caller must hold the promote lock.
 
         Raises:
-            OSError: the line is not, or not wholly, written; what is there of it doesn't count.
+            OSError: the line is not written completely. The next append removes an incomplete line.
         """
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         promotion = Promotion(at, action, version, instead_of, reason)
@@ -62,7 +62,11 @@ class PromotionLog:
         return promotion
 
     def live_history(self) -> list[int]:
-        """The versions that rollbacks step back through; the last is the one on record as live."""
+        """Return the promotion history: the versions that rollbacks step back through.
+
+        The last element is the version that the log has as live, the one before it is the target of
+        the next rollback.
+        """
         live_history: list[int] = []
         for promotion in self.read():
             back = promotion.action != "promote" and live_history[-2:-1] == [promotion.version]

@@ -1,11 +1,11 @@
-"""ModelRepository: the numbered versions in a folder, and which of them is live.
+"""`ModelRepository`: the numbered versions in a folder, and which of them is live.
 
-    models/1.npz 2.npz …      versions, never changed
-    models/live -> 2.npz      a symbolic link, so that `ls -l` shows it
-    models/promotions.jsonl   who went live when, instead of what, and why
+    models/1.npz 2.npz …      versions, which never change
+    models/live -> 2.npz      a symbolic link to the live version
+    models/promotions.jsonl   the promotion log
 
-Safe with any number of processes on one host: a version appears whole or not at all, and the link
-moves under a lock. What is in a version's file is in `version`.
+Any number of processes on one host may use a folder: a version file appears complete or not at all,
+and the link moves under a lock. The content of a version file is in `version`.
 """
 
 import fcntl
@@ -25,39 +25,44 @@ from streetlight.model.training.fit import TrainingResult
 
 
 class VersionNotFoundError(LookupError):
-    """There is no version of that number."""
+    """There is no version with the given number."""
 
 
 class NothingToRollBackToError(LookupError):
-    """No version was live before the one that is."""
+    """There is no earlier version in the promotion history."""
 
 
 class ModelRepository:
-    """The versions in `folder`, which is made when the first is published."""
+    """The versions in `folder`, which is created by the first call that takes a lock."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._link = LiveLink(folder / "live")
         self._promotions = PromotionLog(folder / "promotions.jsonl")
-        self._held: Version | None = None
+        self._cached: Version | None = None
 
-    def publish(self, training: TrainingResult, dataset: Dataset, origin: Provenance) -> Version:
-        """Keep what a training came to, as the next number. It isn't live yet.
+    def publish(
+        self, training: TrainingResult, dataset: Dataset, provenance: Provenance
+    ) -> Version:
+        """Write a training as the next version and return it; the version isn't live yet.
+
+        The number is one above the highest number in the folder and in the promotion log. So a
+        number in the promotion log is never given to another version, even if its file was deleted.
+        If the newest version was never promoted and its file was deleted, its number is reused.
 
         Args:
-            training: what to keep.
-            dataset: what it was trained on.
-            origin: where that came from, for the manifest.
+            training: the result to publish.
+            dataset: the training data.
+            provenance: the source of the training data.
 
         Raises:
-            OSError: the folder can't be written; no version came of it.
+            OSError: the folder can't be written; no version was published.
         """
-        manifest = describe(training, dataset, origin)
+        manifest = describe(training, dataset, provenance)
         with self.lock("publish"):
-            # The lock is ours, so these are leftovers of publishers that were killed.
+            # While the lock is held no other process publishes, so these are from killed ones.
             for leftover in self.folder.glob(".new-*"):
                 leftover.unlink()
-            # A number is never given twice, even where its file is gone.
             number = 1 + max([0, *self.versions(), *(p.version for p in self.history())])
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
                 write(file, number, manifest, training, dataset)
@@ -69,75 +74,84 @@ class ModelRepository:
         return self.load(number)
 
     def path(self, number: int) -> Path:
-        """Where version `number` is, or would be."""
+        """Return the path of the file of version `number`, which may not exist."""
         return self.folder / f"{number}.npz"
 
     def versions(self) -> list[int]:
-        """The versions that there are, ascending."""
+        """Return the numbers of the version files in the folder, ascending."""
         if not self.folder.is_dir():
             return []
         names = (re.fullmatch(r"([1-9]\d*)\.npz", entry.name) for entry in os.scandir(self.folder))
         return sorted(int(name[1]) for name in names if name)
 
     def load(self, number: int) -> Version:
-        """Load and check a version.
+        """Return version `number`, loaded from its file and checked.
 
         Raises:
-            VersionNotFoundError: there is none of that number.
-            VersionDamagedError: its file is not a whole version, or another one's.
+            VersionNotFoundError: there is no version `number`.
+            VersionDamagedError: the file is not a valid version, or is that of another version.
         """
         try:
             version = Version.load(self.path(number))
         except FileNotFoundError as error:
             raise VersionNotFoundError(
-                f"no version {number}; {_spoken(self.versions())}"
+                f"no version {number}; {_existing(self.versions())}"
             ) from error
         if version.number != number:
-            raise VersionDamagedError(f"{version.path}: it holds version {version.number}")
+            raise VersionDamagedError(
+                f"{version.path}: expected version {number}, got version {version.number}"
+            )
         return version
 
     def live_number(self) -> int | None:
-        """The number that the link names, whatever is behind it; `None` without a link.
+        """Return the number that the live link names, or `None` if no version is live.
+
+        The version's file is not checked.
 
         Raises:
-            VersionDamagedError: the link names something that can't be a version.
+            VersionDamagedError: the link's target is not the name of a version file.
         """
         return self._link.number()
 
     def live(self) -> Version | None:
-        """The version that is live at this moment, loaded; `None` where none ever was.
+        """Return the live version, or `None` if no version is live.
 
-        Each call reads the link, and only a version that isn't in memory is read from disk: there
-        is nothing to reload and nobody to notify. Versions don't change, so a caller may keep
-        what it got.
+        Each call reads the link, so a promotion takes effect at the next call. The version is read
+        from disk only if it isn't cached. Versions don't change, so a caller may keep the result.
 
         Raises:
-            VersionNotFoundError, VersionDamagedError: the link names something unusable.
+            VersionNotFoundError: the live version has no file.
+            VersionDamagedError: the link or the live version's file is invalid.
         """
         number = self.live_number()
         if number is None:
             return None
-        # A thread that is late may put back an older version: trust only what is in hand.
-        held = self._held
-        if held is None or held.number != number:
-            self._held = held = self.load(number)
-        return held
+        # Another thread may replace `_cached` at any time, also by an older version, so the result
+        # is checked and returned from a local variable.
+        version = self._cached
+        if version is None or version.number != number:
+            self._cached = version = self.load(number)
+        return version
 
     def promote(self, number: int, reason: str = "") -> Promotion | None:
-        """Let version `number` answer from now on; `None` if it does already.
+        """Make version `number` live and return the log entry, or `None` if it is live already.
+
+        After an error the live version is unchanged.
 
         Raises:
-            VersionNotFoundError, VersionDamagedError: whatever is live stays live.
-            OSError: likewise.
+            VersionNotFoundError: there is no version `number`.
+            VersionDamagedError: the version's file is invalid.
+            OSError: the link or the promotion log can't be written.
         """
         with self.promoting() as promote:
             return promote(number, reason)
 
     @contextmanager
     def promoting(self) -> Iterator[Callable[[int, str], Promotion | None]]:
-        """Give what `promote` does, while nobody else can change what is live.
+        """Hold the promote lock, and yield a function like `promote`.
 
-        So that whoever compares a version with the live one does so with the one it replaces.
+        While the lock is held no other process changes the live version, so a comparison with the
+        live version is a comparison with the one that the promotion replaces.
         """
         with self.lock("promote"):
             self._recover()
@@ -147,14 +161,18 @@ class ModelRepository:
         self.load(number)
         if self.live_number() == number:
             return None
-        return self._switch("promote", number, reason)
+        return self._set_live("promote", number, reason)
 
     def rollback(self, reason: str = "") -> Promotion:
-        """Let the version that was live before answer again; repeated, go further back.
+        """Make the previous version of the promotion history live; each call goes back further.
+
+        After an error the live version is unchanged.
 
         Raises:
-            NothingToRollBackToError: none was.
-            VersionNotFoundError, VersionDamagedError, OSError: whatever is live stays live.
+            NothingToRollBackToError: there is no earlier version in the promotion history.
+            VersionNotFoundError: the previous version has no file.
+            VersionDamagedError: the previous version's file is invalid.
+            OSError: the link or the promotion log can't be written.
         """
         with self.lock("promote"):
             self._recover()
@@ -164,24 +182,29 @@ class ModelRepository:
                     "nothing to roll back to: no other version was live before"
                 )
             self.load(live_history[-2])
-            return self._switch("rollback", live_history[-2], reason)
+            return self._set_live("rollback", live_history[-2], reason)
 
     def unload(self, reason: str = "") -> Promotion | None:
-        """Let no version answer until one is promoted or loaded; `None` if none did.
+        """Make no version live and return the log entry, or `None` if no version was live.
 
         Raises:
-            OSError: whatever is live stays live.
+            OSError: the link or the promotion log can't be written; the live version is unchanged.
         """
         with self.lock("promote"):
             self._recover()
             live = self.live_number()
-            return None if live is None else self._switch("unload", live, reason)
+            return None if live is None else self._set_live("unload", live, reason)
 
     def reload(self, reason: str = "") -> int:
-        """Check the live version's file; where none is live, let the one answer that did last.
+        """Check the live version's file, or make a version live if none is, and return its number.
+
+        If no version is live, the one that was live last goes live; if none ever was, the newest.
+        After an error the live version is unchanged.
 
         Raises:
-            VersionNotFoundError, VersionDamagedError, OSError: nothing has changed.
+            VersionNotFoundError: the version has no file, or there are no versions.
+            VersionDamagedError: the version's file is invalid.
+            OSError: the link or the promotion log can't be written.
         """
         with self.promoting() as promote:
             live = self.live_number()
@@ -191,40 +214,42 @@ class ModelRepository:
             return number
 
     def previous_number(self) -> int | None:
-        """The number of the version that was live before; what a rollback goes back to."""
+        """Return the number of the version that a rollback would make live, or `None`."""
         live_history = self._promotions.live_history()
         return live_history[-2] if len(live_history) > 1 else None
 
     def history(self) -> list[Promotion]:
-        """The record of who went live when and why, oldest first."""
+        """Return the promotion log, oldest entry first."""
         return self._promotions.read()
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock of that name: one holder at a time, freed when its process ends."""
+        """Hold the lock `name` of the folder; the kernel frees the lock when the process ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f".{name}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _switch(self, action: Action, number: int, reason: str) -> Promotion:
+    def _set_live(self, action: Action, number: int, reason: str) -> Promotion:
         live = self.live_number()
         self._link.point(None if action == "unload" else number)
         try:
             return self._promotions.append(action, number, live, reason)
         except OSError:
-            # What can't be put on record doesn't happen.
+            # A promotion that can't be logged is undone.
             self._link.point(live)
             raise
 
     def _recover(self) -> None:
-        """Put on record what a crash left off: the link is the truth."""
+        """Log a change of the live link that a crash kept out of the log."""
         live, live_history = self.live_number(), self._promotions.live_history()
-        on_record = live_history[-1] if live_history else None
-        if live is not None and live != on_record:
-            self._promotions.append("recover", live, on_record, "found live, but not on record")
+        logged = live_history[-1] if live_history else None
+        if live is not None and live != logged:
+            self._promotions.append("recover", live, logged, "live, but not in the promotion log")
 
 
-def _spoken(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[-5:])) or "none yet"
-    return f"there is {'… ' if len(numbers) > 5 else ''}{shown}"
+def _existing(numbers: list[int]) -> str:
+    if not numbers:
+        return "there are no versions yet"
+    newest = ", ".join(map(str, numbers[-5:]))
+    return f"existing versions: {'… ' if len(numbers) > 5 else ''}{newest}"

@@ -1,7 +1,7 @@
-"""Replay: train a version again from its file alone and compare, bit for bit.
+"""`reproduce`: train a version again from its file, and compare the result bit for bit.
 
-`python -m streetlight.model.registry.reproduction FILE` prints the result as JSON; a server runs
-that, so that the training doesn't take place in a process that answers requests.
+`python -m streetlight.model.registry.reproduction FILE` prints the result as JSON. The server runs
+this command, so that no process that answers requests trains; see `service.versions.verification`.
 """
 
 import json
@@ -17,13 +17,13 @@ from streetlight.model.training.fit import TrainingDivergedError, fit
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How a second training compares.
+    """The comparison of a version with a second training of it.
 
     Attributes:
-        version: which was trained again.
-        identical: whether every weight has the same bits.
-        differs: the names of what came out otherwise.
-        numpy: the numpy that trained it, and the one that did so now.
+        version: number of the version.
+        identical: whether all weights, the scale, the errors and the seed have the same bits.
+        differs: names of the values that have other bits.
+        numpy: version of numpy of the first training, and of the second.
     """
 
     version: int
@@ -33,34 +33,36 @@ class Reproduction:
 
 
 def reproduce(version: Version) -> Reproduction:
-    """Train `version` again from the data and the recipe in its file.
+    """Train `version` again from the data and the recipe in its file, and return the comparison.
 
     Raises:
-        VersionDamagedError: its file no longer holds what it was trained on.
+        VersionDamagedError: the training data can't be read from the file, or training diverged.
     """
     manifest = version.manifest
     try:
         training = fit(version.dataset(), manifest.recipe)
     except TrainingDivergedError as error:
-        raise VersionDamagedError(f"{version.path}: trained again, it diverged: {error}") from error
-    then = {
+        raise VersionDamagedError(
+            f"{version.path}: training version {version.number} again failed: {error}"
+        ) from error
+    stored = {
         **version.network.named_weights,
         "scale": np.array(version.network.scale),
         "errors": version.errors,
         "seed": np.array(manifest.seed),
     }
-    now = {
+    retrained = {
         **training.network.named_weights,
         "scale": np.array(training.network.scale),
         "errors": training.errors,
         "seed": np.array(training.seed),
     }
-    differs = [name for name in then if then[name].tobytes() != now[name].tobytes()]
+    differs = [name for name in stored if stored[name].tobytes() != retrained[name].tobytes()]
     return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
 
 
 def main(argv: list[str]) -> int:
-    """Print the replay of the version in the file that `argv` names."""
+    """Print the comparison for the version file `argv[0]` as JSON; return the exit status."""
     try:
         print(json.dumps(asdict(reproduce(Version.load(Path(argv[0]))))))
     except (OSError, VersionDamagedError) as error:

@@ -1,7 +1,7 @@
-"""A version: one trained network with all that it came from, as an `.npz` file.
+"""`Version`: a trained network with its training data and manifest, as an `.npz` file.
 
-How the file is written, and every check before one is believed. Which versions there are and which
-is live is in `repository`; training one again from its file, in `reproduce`.
+This module writes, reads and checks the file. Numbering versions and the live version are in
+`repository`, training a version again from its file in `reproduction`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,12 @@ from streetlight.model.training.fit import TrainingResult
 
 
 class VersionDamagedError(Exception):
-    """The file is not a whole version; the message says which file and what is wrong with it."""
+    """A version file or the live link is invalid; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A loaded version: what predictions need is in memory, what it learnt from stays on disk."""
+    """A loaded version. The network is in memory; the training data is read on request."""
 
     path: Path
     manifest: Manifest
@@ -33,35 +33,38 @@ class Version:
 
     @property
     def number(self) -> int:
-        """Its number, from 1."""
+        """The number of the version, from 1."""
         return self.manifest.version
 
     @cached_property
     def errors(self) -> FloatArray:
-        """The error of each pass of its training, shape (iterations,).
+        """The error of each pass of the best run, shape (iterations,), read from the file.
 
         Raises:
-            VersionDamagedError: the file no longer holds it.
+            VersionDamagedError: the errors can't be read from the file.
         """
         with _opened(self.path) as file:
             return _floats(file, "errors")
 
     def dataset(self) -> Dataset:
-        """Read the data that it was trained on.
+        """Return the training data, read from the file.
 
         Raises:
-            VersionDamagedError: the file no longer holds it.
+            VersionDamagedError: the training data can't be read from the file.
         """
         with _opened(self.path) as file:
             return Dataset(_floats(file, "lights"), _floats(file, "walk_vs_stop"), file["counts"])
 
     @classmethod
     def load(cls, path: Path) -> "Version":
-        """Read a version and check it: format, dtypes, shapes that chain, values, digest.
+        """Return the version in the file at `path`, with its network checked against the manifest.
+
+        The check covers the format, dtypes, shapes, values and the digest of the network, but not
+        the errors and the training data.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            VersionDamagedError: it is not a whole version.
+            FileNotFoundError: there is no file at `path`.
+            VersionDamagedError: the file is not a valid version.
         """
         with _opened(path) as file:
             manifest = Manifest.from_json(str(file["manifest"]))
@@ -73,17 +76,18 @@ class Version:
                 float(_floats(file, "scale")),
             )
             sizes = (network.light_count, *network.hidden_sizes)
-            if sizes != (manifest.lights, *recipe.hidden_sizes):
-                raise ValueError(f"its weights are for layers {sizes}, its manifest says otherwise")
-            if digest(network) != manifest.sha256:
-                raise ValueError("the sha256 of its weights is not the one in its manifest")
+            expected = (manifest.lights, *recipe.hidden_sizes)
+            if sizes != expected:
+                raise ValueError(f"expected weights for layers {expected}, got {sizes}")
+            if (sha256 := digest(network)) != manifest.sha256:
+                raise ValueError(f"expected a network of sha256 {manifest.sha256}, got {sha256}")
             return cls(path, manifest, network)
 
 
 def write(
     file: IO[bytes], number: int, manifest: Manifest, training: TrainingResult, dataset: Dataset
 ) -> None:
-    """Write version `number` to `file`; what `Version.load` reads."""
+    """Write version `number` to `file` in the format that `Version.load` reads."""
     arrays: Mapping[str, Any] = training.network.named_weights
     np.savez_compressed(
         file,
@@ -99,9 +103,9 @@ def write(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Open an `.npz`; whatever goes wrong with it inside the block is a `VersionDamagedError`."""
+    """Open an `.npz`; any error inside the block but FileNotFoundError is VersionDamagedError."""
     try:
-        # Opened here, since np.load leaves a file that is no zip open.
+        # Open the file here, because np.load doesn't close a file that is not a zip.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             yield file
     except FileNotFoundError:

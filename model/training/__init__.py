@@ -1,1 +1,1 @@
-"""How a network learns: gradient descent over a dataset, as a recipe says."""
+"""Training by gradient descent: from a dataset and a recipe to a network."""

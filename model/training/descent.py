@@ -1,7 +1,7 @@
-"""Gradient descent: one pass over the data, in batches, and which way is taken.
+"""One pass of gradient descent over the data, in batches, and the choice of its implementation.
 
-Pure arithmetic. When to stop, which seed to take and what counts as success is in `training`;
-single rows, in `unrolled`; wide networks, in `wide`.
+Stopping and restarts are in `fit`. Passes over single rows in plain floats are in `row_pass`, the
+matrix products of networks with wide layers in `exact_products`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from streetlight.model.training.exact_products import exact_weight_deltas
 from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS, pass_by_rows
 
 
-def start(
+def start_descent(
     weights: Sequence[FloatArray],
     layer_0: FloatArray,
     walk_vs_stop: FloatArray,
@@ -25,27 +25,31 @@ def start(
     weight_decay: float,
     activation: Activation,
 ) -> tuple[Callable[[], float], Callable[[], tuple[FloatArray, ...]]]:
-    """Return a function that makes one pass over the data, and one that tells the weights.
+    """Return a function that makes a pass and returns its error, and one that returns the weights.
 
-    Args as in `pass_by_batches`, but `weights` isn't changed. Single rows go the way that is the
-    quicker for so many weights.
+    The arguments are those of `pass_by_batches`, but `weights` isn't changed. Batches of one row
+    use the generated row pass up to `MAX_GENERATED_WEIGHTS` weights, where it is faster.
     """
-    step: _Step = {"alpha": alpha, "weight_decay": weight_decay, "activation": activation}
+    options: _PassOptions = {
+        "alpha": alpha,
+        "weight_decay": weight_decay,
+        "activation": activation,
+    }
     if batch_size == 1 and sum(matrix.size for matrix in weights) <= MAX_GENERATED_WEIGHTS:
         columns = [matrix.T.tolist() for matrix in weights]
         rows, outcomes = layer_0.tolist(), walk_vs_stop.tolist()
         return (
-            lambda: pass_by_rows(columns, rows, outcomes, **step),
+            lambda: pass_by_rows(columns, rows, outcomes, **options),
             lambda: tuple(np.array(matrix).T for matrix in columns),
         )
     arrays = [matrix.copy() for matrix in weights]
     return (
-        lambda: pass_by_batches(arrays, layer_0, walk_vs_stop, batch_size=batch_size, **step),
+        lambda: pass_by_batches(arrays, layer_0, walk_vs_stop, batch_size=batch_size, **options),
         lambda: tuple(arrays),
     )
 
 
-class _Step(TypedDict):
+class _PassOptions(TypedDict):
     alpha: float
     weight_decay: float
     activation: Activation
@@ -61,13 +65,24 @@ def pass_by_batches(
     weight_decay: float,
     activation: Activation,
 ) -> float:
-    """Batch gradient descent: update `weights`, in place, by the average over `batch_size` rows.
+    """Make one pass of batch gradient descent and return the summed squared error.
 
-    Args and what is returned as in `unrolled.pass_by_rows`, as arrays: `layer_0` of shape
-    (rows, lights), `walk_vs_stop` of shape (rows,). A batch is worked on block by block, so memory
-    doesn't grow with it.
+    Each batch moves the weights by the average over its rows. A batch is processed in blocks, so
+    memory doesn't grow with its size.
+
+    Args:
+        weights: the weight matrices; updated in place.
+        layer_0: the scaled lights, shape (rows, lights).
+        walk_vs_stop: the outcomes, shape (rows,).
+        batch_size: rows per update.
+        alpha: the step size.
+        weight_decay: the L2 penalty.
+        activation: activation of the hidden layers.
+
+    Returns:
+        Each row's squared error before its batch's update, summed: the lab's `Error`.
     """
-    keep = 1 - alpha * weight_decay
+    decay_factor = 1 - alpha * weight_decay
     error = 0.0
     for start in range(0, len(layer_0), batch_size):
         batch = slice(start, start + batch_size)
@@ -77,7 +92,7 @@ def pass_by_batches(
         error += batch_error
         rows = len(layer_0[batch])
         for d, delta in enumerate(deltas):
-            weights[d] *= keep
+            weights[d] *= decay_factor
             weights[d] += alpha * (delta / rows)
     return error
 
@@ -91,8 +106,10 @@ def weight_deltas(
     """Return each weight's weight_delta, summed over the rows, and the summed squared error.
 
     The weight_delta is minus half the gradient of the squared error: the input of a weight times
-    the delta of the node it leads to, so that adding it lowers the error. The lights in `layer_0`
-    are scaled already. Wide networks are worked on by BLAS, in a coarser arithmetic: see `wide`.
+    the delta of the node that it leads to. Adding a small multiple of it lowers the error.
+
+    The lights in `layer_0` are scaled already. If a layer is wide, the products are computed by
+    BLAS with rounded factors: see `exact_products`.
     """
     if is_wide(weights):
         return exact_weight_deltas(weights, layer_0, walk_vs_stop, activation)
@@ -113,9 +130,10 @@ def backpropagate(
     walk_vs_stop: FloatArray,
     activation: Activation,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return each row's layers, and the deltas of the nodes that each weight matrix leads to.
+    """Return each row's layers, and the deltas of every layer but `layer_0`.
 
-    Shapes are (rows, nodes); there is one delta fewer than layers, since the lights have none.
+    A node's delta is minus half the gradient of the squared error by its weighted sum. All shapes
+    are (rows, nodes).
     """
     layers = forward(weights, layer_0, activation)
     deltas = [walk_vs_stop[:, np.newaxis] - layers[-1]]

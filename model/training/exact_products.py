@@ -1,12 +1,13 @@
-"""Gradient descent's products for wide networks: by BLAS, and yet the same bits on every machine.
+"""Weight deltas of networks with wide layers, by BLAS, with the same bits on every machine.
 
-BLAS sums in whatever order suits the processor, so its last bits differ from one to the next. But
-a sum that needs no rounding has no order. So layers, deltas and weights are first rounded to a
-grid, some 20 to 23 bits below the largest of each matrix; then each product and each sum of them
-fits the 53 bits of a float (Ozaki et al., Numerical Algorithms 59, 2012, whose first term this is).
-That is about as fine as single precision, in which most networks are trained.
+BLAS adds in an order that depends on the processor, so its last bits differ between machines. A sum
+without rounding is the same in every order. So layers, deltas and weights are first quantised: with
+layers of up to 512 nodes, to multiples of 2^-22 of their largest value's power of two. Then every
+product and every sum of products fits the 53 bits of a float. This is the first term of the
+splitting by Ozaki et al., Numerical Algorithms 59, 2012. The precision is about that of single
+precision.
 
-Only training rounds; what a network says, whatever its width, is in `network`.
+Only training quantises. Scores are computed in `network`, in double precision at any width.
 """
 
 import math
@@ -17,20 +18,21 @@ import numpy as np
 from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Activation, blocks
 
-# Rows worked on at a time; the more, the coarser the grid.
-ROWS = 512
-# A grid is no finer than this, so that no product of two numbers on it underflows.
-LEAST = 2.0**-400
+# Rows processed at a time. More rows leave fewer bits for each value: see `exact_weight_deltas`.
+BLOCK_ROWS = 512
+# Smaller arrays are quantised as if this were their largest value, so that no product underflows.
+MIN_MAGNITUDE = 2.0**-400
 
 
 def quantise(array: FloatArray, bits: int) -> FloatArray:
-    """Round an array, in place, to multiples of its largest value's power of two by 2^-`bits`.
+    """Round `array`, in place, to multiples of 2^(e - `bits`), and return it.
 
-    What isn't finite doesn't become so.
+    2^e is the lowest power of two above every absolute value in `array`. Infinities and NaN don't
+    become finite.
     """
-    top = max(array.max(), -array.min(), LEAST)
-    # Added to this, a number keeps just the bits that are wanted, since there is room for 53.
-    anchor = np.ldexp(1.5, math.frexp(top)[1] + 52 - bits)
+    magnitude = max(array.max(), -array.min(), MIN_MAGNITUDE)
+    # A float has 53 bits, so adding this number rounds away all bits below 2^(e - bits).
+    anchor = np.ldexp(1.5, math.frexp(magnitude)[1] + 52 - bits)
     array += anchor
     array -= anchor
     return array
@@ -42,21 +44,22 @@ def exact_weight_deltas(
     walk_vs_stop: FloatArray,
     activation: Activation,
 ) -> tuple[list[FloatArray], float]:
-    """Return what `descent.weight_deltas` does, with the error and the deltas as fine as the grid.
+    """Return the results of `descent.weight_deltas`, computed from quantised values.
 
-    Memory doesn't grow with the rows.
+    Memory doesn't grow with the number of rows.
     """
-    most = max(ROWS, *map(len, weights))
-    bits = (53 - (most - 1).bit_length()) // 2
+    # The longest sum has this many products; each factor gets half of the bits that are left.
+    longest_sum = max(BLOCK_ROWS, *map(len, weights))
+    bits = (53 - (longest_sum - 1).bit_length()) // 2
     matrices = [quantise(matrix.copy(), bits) for matrix in weights]
     sums = [np.zeros_like(matrix) for matrix in weights]
     error = 0.0
-    for block in blocks(len(layer_0), ROWS):
+    for block in blocks(len(layer_0), BLOCK_ROWS):
         layers = [quantise(layer_0[block].copy(), bits)]
         for matrix in matrices[:-1]:
             layer = layers[-1] @ matrix
             if activation == "relu":
-                # Of a row of zeros; numpy takes twice as long for the number 0.
+                # With a row of zeros, numpy takes half the time that the number 0 takes.
                 np.maximum(layer, np.zeros(layer.shape[1]), out=layer)
             layers.append(quantise(layer, bits))
         delta = quantise(walk_vs_stop[block, np.newaxis] - layers[-1] @ matrices[-1], bits)
@@ -64,9 +67,9 @@ def exact_weight_deltas(
         for d in range(len(weights) - 1, -1, -1):
             sums[d] += layers[d].T @ delta
             if d:
-                # Of one column, numpy's outer product takes a third of the time of BLAS's.
-                one = delta.shape[1] == 1
-                delta = delta * matrices[d].T if one else delta @ matrices[d].T
+                # For a single column, numpy's outer product takes a third of BLAS's time.
+                one_column = delta.shape[1] == 1
+                delta = delta * matrices[d].T if one_column else delta @ matrices[d].T
                 if activation == "relu":
                     delta *= layers[d] > 0
                 delta = quantise(delta, bits)

@@ -1,6 +1,7 @@
-"""Training: from a dataset and a recipe to a network, or to a clear word why not.
+"""`fit`: run gradient descent from one seed after another, and return the best run.
 
-What one pass over the data computes is in `descent`; keeping what came of it, in `repository`.
+The arithmetic of one pass over the data is in `descent`; publishing the result, in
+`registry.repository`.
 """
 
 import math
@@ -13,16 +14,23 @@ import numpy as np
 from streetlight.model.dataset import Dataset, FloatArray
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.descent import start
+from streetlight.model.training.descent import start_descent
 
 
 class TrainingDivergedError(ArithmeticError):
-    """The weights grew without bound in every run; there is no network to speak of."""
+    """The error or a weight overflowed in every run, so there is no network to return."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands after a pass: in which run (from 0), its seed, the pass's error."""
+    """The state of a training after one pass over the data.
+
+    Attributes:
+        restart: number of the run, from 0.
+        seed: seed of the run.
+        iteration: number of the pass in its run, from 1.
+        error: the squared errors of the pass, summed over the rows.
+    """
 
     restart: int
     seed: int
@@ -32,16 +40,17 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What a training came to.
+    """The result of a training: its best run, which may still miss the target error.
 
     Attributes:
-        network: of the best run.
-        recipe: that was followed.
-        seed: that won, between `recipe.seed` and `recipe.seed + recipe.restarts`.
-        runs: how many seeds were tried.
-        errors: shape (iterations,), the lab's error of each pass of the winning run.
-        error: the squared errors of `network` itself, summed over the rows.
-        accuracy: the share of the observations that `network` decides rightly.
+        network: the network after the best run.
+        recipe: the parameters of the training.
+        seed: seed of the best run, from `recipe.seed` to `recipe.seed + recipe.restarts`.
+        runs: number of seeds that were tried.
+        errors: shape (iterations,), the lab's error of each pass of the best run: each row's
+            squared error, taken before that row's batch moved the weights.
+        error: the squared errors of `network`, summed over the rows.
+        accuracy: the share of the observations that `network` decides correctly.
     """
 
     network: Network
@@ -54,14 +63,14 @@ class TrainingResult:
 
     @property
     def converged(self) -> bool:
-        """Whether the recipe's target is met; always, where it names none."""
+        """Whether `error` is at most the target error; always true if the recipe has none."""
         return self.recipe.target_error is None or self.error <= self.recipe.target_error
 
 
 def initial_network(dataset: Dataset, recipe: Recipe, seed: int) -> Network:
-    """Return the random start: weights uniform in [-1, 1), drawn as the lab draws them.
+    """Return a network with random weights, uniform in [-1, 1), drawn in the lab's order.
 
-    `RandomState` is numpy's legacy generator, whose stream numpy promises never to change.
+    `RandomState` is numpy's legacy generator; numpy guarantees that its stream doesn't change.
     """
     random = np.random.RandomState(seed)
     sizes = [dataset.light_count, *recipe.hidden_sizes, 1]
@@ -70,7 +79,7 @@ def initial_network(dataset: Dataset, recipe: Recipe, seed: int) -> Network:
 
 
 def squared_error(network: Network, dataset: Dataset) -> float:
-    """Return the squared errors of `network`, summed over the rows; the lab's error measure."""
+    """Return the squared errors of `network`, summed over the rows: the lab's error measure."""
     delta = dataset.walk_vs_stop - network.scores(dataset.lights)
     with np.errstate(over="ignore"):
         return float((delta * delta).sum())
@@ -82,19 +91,19 @@ def gradient_descent(
     recipe: Recipe,
     report: Callable[[int, float], None] = lambda _iteration, _error: None,
 ) -> tuple[Network, FloatArray]:
-    """Make one run from `network` and return where it ends, and the error of each pass.
+    """Return the network after one run that starts from `network`, and the error of each pass.
 
     Args:
-        network: the start; it is not changed.
-        dataset: what to learn.
-        recipe: how; seed, restarts and hidden_sizes don't matter here.
-        report: called after each pass with its number, from 1, and its error. An exception that
-            it raises ends the run: that is how a training is cancelled.
+        network: the initial network; it is not changed.
+        dataset: the training data.
+        recipe: the parameters; seed, restarts and hidden_sizes are ignored.
+        report: called after each pass with its number, from 1, and its error. To cancel the run,
+            raise an exception from it.
 
     Raises:
-        TrainingDivergedError: the error is no longer a finite number.
+        TrainingDivergedError: the error or a weight is no longer finite.
     """
-    one_pass, weights = start(
+    one_pass, weights = start_descent(
         network.weights,
         dataset.lights / network.scale,
         dataset.walk_vs_stop,
@@ -103,7 +112,7 @@ def gradient_descent(
         weight_decay=recipe.weight_decay,
         activation=network.activation,
     )
-    # Without a target, one that no error is low enough for: it ends nothing early.
+    # Without a target error, use one that no error meets, so that it never ends a run early.
     target = -1.0 if recipe.target_error is None else recipe.target_error
     errors: list[float] = []
     lowest, since_lowest = math.inf, 0
@@ -122,7 +131,7 @@ def gradient_descent(
             lowest = min(lowest, error)
             if recipe.patience is None:
                 continue
-            # The pass met the target with weights that it then changed, so ask the new ones.
+            # The error of a pass is that of weights which it then changed: check the new ones.
             met = error <= target and squared_error(current(), dataset) <= target
             if met or since_lowest >= recipe.patience:
                 break
@@ -131,26 +140,26 @@ def gradient_descent(
     return current(), np.array(errors)
 
 
-def _diverged(recipe: Recipe, what: str) -> TrainingDivergedError:
+def _diverged(recipe: Recipe, reason: str) -> TrainingDivergedError:
     advice = f"try a smaller alpha than {recipe.alpha:g}"
-    return TrainingDivergedError(f"training diverged: {what}; {advice}")
+    return TrainingDivergedError(f"training diverged: {reason}; {advice}")
 
 
 def fit(
     dataset: Dataset, recipe: Recipe, report: Callable[[Progress], None] = lambda _progress: None
 ) -> TrainingResult:
-    """Train: run after run, each from the next seed, until the target is met.
+    """Train from one seed after another until the target error is met or no restarts are left.
 
     Args:
-        dataset: what to learn. Rows are taken in order, as they stand.
-        recipe: how.
-        report: called after each pass; an exception that it raises ends the training.
+        dataset: the training data. Rows are used in order; equal states are not grouped.
+        recipe: the parameters.
+        report: called after each pass. To cancel the training, raise an exception from it.
 
     Returns:
-        The run with the lowest error. Whether that is low enough, `converged` says.
+        The run with the lowest error; `converged` is false if that misses the target error.
 
     Raises:
-        TrainingDivergedError: no run stayed finite.
+        TrainingDivergedError: every run diverged.
     """
     best: TrainingResult | None = None
     diverged: TrainingDivergedError | None = None
@@ -163,8 +172,8 @@ def fit(
                 recipe,
                 lambda iteration, error: report(Progress(restart, seed, iteration, error)),  # noqa: B023
             )
-        except TrainingDivergedError as no_network:
-            diverged = no_network
+        except TrainingDivergedError as error_of_run:
+            diverged = error_of_run
             continue
         error = squared_error(network, dataset)
         if best is None or error < best.error:

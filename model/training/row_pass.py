@@ -1,9 +1,10 @@
-"""Stochastic descent for small networks: one pass over single rows, in plain floats.
+"""The generated row pass: stochastic descent over single rows, in plain floats.
 
-numpy costs more a call than such a row's arithmetic, and lists and loops cost more than the sums in
-them. So for each shape of network its sums are written out once, as Python, with a local variable
-for every node and weight, and compiled. `print(source((3, 4, 1), "relu"))` shows how they read.
-Batches of one, which on narrow networks agree with this to the bit, are in `descent`.
+For a small network a numpy call takes longer than the arithmetic of a row, and so do lists and
+loops. So a function is generated for each shape of network, with a local variable for every node
+and weight, and compiled. `print(source((3, 4, 1), "relu"))` shows the one of the lab's network.
+
+Batches are in `descent`; on narrow networks, a batch of one row gives the same bits as this module.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from streetlight.model.network import Activation, Columns, Row
 
-# With more weights than this, arrays are as quick; to compile so many takes 35 ms.
+# With more weights, arrays are as fast. Generating and compiling this many takes 35 ms.
 MAX_GENERATED_WEIGHTS = 2000
 
 
@@ -26,54 +27,54 @@ def pass_by_rows(
     weight_decay: float,
     activation: Activation,
 ) -> float:
-    """Stochastic gradient descent: update the weights after each row.
+    """Make one pass of stochastic gradient descent, with an update after each row.
 
     Args:
-        weights: matrix by matrix, node by node, changed in place.
+        weights: for each matrix and each node, the weights of its inputs; updated in place.
         rows: `layer_0`, row by row.
         walk_vs_stop: the outcome of each row.
         alpha: the step size.
         weight_decay: the L2 penalty.
-        activation: of the hidden layers.
+        activation: activation of the hidden layers.
 
     Returns:
-        The squared errors, each as met on the way, summed: the lab's `Error`.
+        Each row's squared error before its update, summed: the lab's `Error`.
     """
-    sizes, keep = (*(len(columns[0]) for columns in weights), 1), 1 - alpha * weight_decay
-    one_pass = _compiled(sizes, activation, decays=keep != 1)
+    sizes = (*(len(columns[0]) for columns in weights), 1)
+    decay_factor = 1 - alpha * weight_decay
+    one_pass = _compile(sizes, activation, decays=decay_factor != 1)
     error: float
-    weights[:], error = one_pass(weights, rows, walk_vs_stop, alpha, keep)
+    weights[:], error = one_pass(weights, rows, walk_vs_stop, alpha, decay_factor)
     return error
 
 
-@lru_cache(maxsize=32)  # whoever steps through a network chooses its shape
-def _compiled(
-    sizes: tuple[int, ...], activation: Activation, *, decays: bool
-) -> Callable[..., Any]:
+@lru_cache(maxsize=32)  # bounded, since a caller of `step` may choose any shape
+def _compile(sizes: tuple[int, ...], activation: Activation, *, decays: bool) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
-    exec(source(sizes, activation, decays=decays), namespace)  # noqa: S102 - every word of it is from here
+    exec(source(sizes, activation, decays=decays), namespace)  # noqa: S102 - the source is generated below
     one_pass: Callable[..., Any] = namespace["one_pass"]
     return one_pass
 
 
 def source(sizes: Sequence[int], activation: Activation, *, decays: bool = True) -> str:
-    """Return the function for a network with layers of these sizes, lights and output among them.
+    """Return the Python source of the pass for a network with layers of `sizes`.
 
-    Its arguments are the weights, the rows, their outcomes, alpha, and what weight decay keeps of a
-    weight, if it `decays`; it returns the weights and the error.
+    The sizes include the lights and the output. The function's arguments are the weights, the rows,
+    the outcomes, alpha and the factor by which weight decay shrinks a weight, which is used if
+    `decays` only. The function returns the new weights and the error.
     """
     layers = [[f"layer_{d}_{i}" for i in range(size)] for d, size in enumerate(sizes)]
-    # The weights that lead from layer d into each node of the next, as `Columns` has them.
+    # For each node of layer d + 1, the names of the weights of its inputs, as in `Columns`.
     weights = [
         [[f"weight_{d}_{i}_{j}" for i in range(inputs)] for j in range(nodes)]
         for d, (inputs, nodes) in enumerate(pairwise(sizes))
     ]
     every_weight = _list(_list(map(_list, columns)) for columns in weights)
     forward = _forward(layers, weights, activation)
-    backward = _backward(layers, weights, activation, " * keep" if decays else "")
+    backward = _backward(layers, weights, activation, " * decay_factor" if decays else "")
     return "\n".join(
         [
-            "def one_pass(weights, rows, walk_vs_stop, alpha, keep):",
+            "def one_pass(weights, rows, walk_vs_stop, alpha, decay_factor):",
             f"    {every_weight} = weights",
             "    error = 0.0",
             f"    for {_list(layers[0])}, outcome in zip(rows, walk_vs_stop):",
@@ -88,7 +89,7 @@ def _list(names: Iterator[str] | Sequence[str]) -> str:
 
 
 def _sum(pairs: Iterator[tuple[str, str]]) -> str:
-    # From 0.0, so that a sum of nothing but -0.0 is 0.0, as it is for batches.
+    # Starting from 0.0, a sum of -0.0 only is 0.0, as in `weighted_sum`.
     return " + ".join(["0.0", *(f"{a} * {b}" for a, b in pairs)])
 
 
@@ -103,19 +104,20 @@ def _forward(
 
 
 def _backward(
-    layers: list[list[str]], weights: list[list[list[str]]], activation: Activation, kept: str
+    layers: list[list[str]], weights: list[list[list[str]]], activation: Activation, decay: str
 ) -> Iterator[str]:
     deltas = ["delta"]
     yield f"delta = outcome - {layers[-1][0]}"
     yield "error += delta * delta"
     for d in range(len(weights) - 1, -1, -1):
-        above, deltas = deltas, [f"{node}_delta" for node in layers[d]]
-        # Backpropagation: what a node is blamed for is the delta above it by its weight, and
-        # nothing where relu turned it off. The lights are blamed for nothing.
+        next_deltas, deltas = deltas, [f"{node}_delta" for node in layers[d]]
+        # Backpropagation: a node's delta is the sum of the deltas of the next layer, each times its
+        # weight, and 0 if relu turned the node off. The lights have no deltas.
         for i, (node, delta) in enumerate(zip(layers[d], deltas, strict=True) if d else ()):
-            blame = _sum((over, column[i]) for over, column in zip(above, weights[d], strict=True))
+            pairs = zip(next_deltas, weights[d], strict=True)
+            total = _sum((next_delta, column[i]) for next_delta, column in pairs)
             on = f" if {node} > 0 else 0.0" if activation == "relu" else ""
-            yield f"{delta} = {blame}{on}"
-        for over, column in zip(above, weights[d], strict=True):
+            yield f"{delta} = {total}{on}"
+        for next_delta, column in zip(next_deltas, weights[d], strict=True):
             for node, weight in zip(layers[d], column, strict=True):
-                yield f"{weight} = {weight}{kept} + alpha * ({node} * {over})"
+                yield f"{weight} = {weight}{decay} + alpha * ({node} * {next_delta})"

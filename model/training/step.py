@@ -1,6 +1,6 @@
-"""Step: one row's stochastic update with everything in it to be seen.
+"""`step`: the stochastic update by one row, with all intermediate values.
 
-The same arithmetic as a training's, to the bit; passes over many rows are in `descent`.
+The updated network has the same bits as in training. Passes over many rows are in `descent`.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,21 @@ import numpy as np
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Network
-from streetlight.model.training.descent import backpropagate, start
+from streetlight.model.training.descent import backpropagate, start_descent
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one row did to a network.
+    """The update of a network by one row.
 
     Attributes:
-        layers: `layer_0`, `layer_1` … as the old weights give them, node by node.
-        deltas: what each node after the lights was blamed for, layer by layer.
-        weight_deltas: what pulled each weight, in the shapes of the weight matrices; times alpha
-            it is the weight's move, but for weight decay.
-        error: the squared error that was met.
-        network: with the weights as they are now.
+        layers: the nodes of `layer_0`, `layer_1` … before the update.
+        deltas: the delta of each node, for every layer but `layer_0`.
+        weight_deltas: the weight_delta of each weight, in the shapes of the weight matrices.
+            Without weight decay the update adds alpha times this, for a network with wide layers
+            up to quantisation.
+        error: the squared error of the row before the update.
+        network: the network after the update.
     """
 
     layers: list[list[float]]
@@ -41,22 +42,22 @@ def step(
     alpha: float,
     weight_decay: float = 0.0,
 ) -> Step:
-    """Let a network learn from one row; `network` itself isn't changed.
+    """Return the update of `network` by one row; `network` isn't changed.
 
     Args:
-        network: where to start.
-        lights: one light state, not scaled yet.
+        network: the network before the update.
+        lights: one light state, not scaled.
         walk_vs_stop: 1.0 for walk, 0.0 for stop.
         alpha: the step size.
         weight_decay: the L2 penalty.
 
     Raises:
-        ValueError: the weights would no longer be finite.
+        ValueError: a weight would not be finite after the update.
     """
     layer_0, outcome = np.array([lights]) / network.scale, np.array([walk_vs_stop])
     with np.errstate(over="ignore", invalid="ignore"):
         layers, deltas = backpropagate(network.weights, layer_0, outcome, network.activation)
-        one_pass, weights = start(
+        one_pass, weights = start_descent(
             network.weights,
             layer_0,
             outcome,
@@ -67,7 +68,7 @@ def step(
         )
         error = one_pass()
         weight_deltas = [
-            layer.T * delta + 0.0  # no -0.0 for a reader
+            layer.T * delta + 0.0  # turns -0.0 into 0.0
             for layer, delta in zip(layers[:-1], deltas, strict=True)
         ]
     return Step(

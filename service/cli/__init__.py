@@ -1,7 +1,7 @@
 """The command line: `streetlight serve | work | train | retrain | import | predict | versions | …`.
 
-Every command but `serve` and `work` works on the data directory alone, whether a server runs or
-not. Importing the modules adds their commands to the group.
+All commands but `serve` and `work` use the data directory and the database directly, whether or not
+a server is running. Importing the modules below adds their commands to the group.
 """
 
 from streetlight.service.cli import processes, registry, retraining

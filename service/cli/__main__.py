@@ -1,4 +1,4 @@
-"""`python -m streetlight.service.cli`: the command line, where its script isn't on the path."""
+"""Run the command line as `python -m streetlight.service.cli`, without the script `streetlight`."""
 
 from streetlight.service.cli import main
 

@@ -1,4 +1,4 @@
-"""The group of commands: how they are found, and how they end when something is wrong."""
+"""The command group `streetlight`, and the exit status of a command that fails."""
 
 import csv
 import sys
@@ -16,10 +16,14 @@ from streetlight.service.inference.resolution import NoLiveVersionError
 
 
 class Commands(click.Group):
-    """Commands that end with one clear line where something is wrong, never with a traceback."""
+    """A group whose commands report an expected error in one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
-        """Run the command: status 2 for what the operator set, 1 for what was asked in vain."""
+        """Run the command; exit with status 2 for a configuration or input error, 1 for others.
+
+        Status 2: a setting, an argument, an input file, the data directory or the database is not
+        usable. Status 1: the request failed, for example because the version doesn't exist.
+        """
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -43,7 +47,7 @@ class Commands(click.Group):
 
 
 def fail(message: object, status: int) -> NoReturn:
-    """End the command with one line."""
+    """Print one line to standard error, and exit with `status`."""
     click.echo(f"streetlight: {message}", err=True)
     sys.exit(status)
 
@@ -51,7 +55,10 @@ def fail(message: object, status: int) -> NoReturn:
 @click.group(cls=Commands)
 @click.version_option(package_name="streetlight")
 def main() -> None:
-    """Learn when it is safe to cross, and say so over HTTP.
+    """Train, serve and manage versions of the streetlight network.
 
-    Settings come from the environment: STREETLIGHT_DATA_DIR holds all state.
+    Settings are read from environment variables STREETLIGHT_… and from a file .env in the working
+    directory. The versions are stored in the directory STREETLIGHT_DATA_DIR, by default data.
+
+    Exit status: 0: success; 1: the request failed; 2: usage or configuration error.
     """

@@ -1,4 +1,4 @@
-"""The commands that go on: the server, and the trainer."""
+"""The commands that run until they are stopped: the server and the trainer."""
 
 import os
 import socket
@@ -16,15 +16,19 @@ from streetlight.service.config import PREFIX, Settings, SettingsError, load_set
 from streetlight.service.learning.supervisor import supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
-from streetlight.service.wiring import build_services, prepare
+from streetlight.service.wiring import build_services, initialize_ledger
 
 
 @main.command()
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", help="Port to listen on.")
-@click.option("--workers", help="Processes that answer requests.")
+@click.option("--host", help="Address to listen on; default 127.0.0.1.")
+@click.option("--port", help="TCP port to listen on; default 8000.")
+@click.option("--workers", help="Number of worker processes; default: the number of processors.")
 def serve(**options: str | None) -> None:
-    """Serve predictions; trains the first version where there is none."""
+    """Run the server, with a trainer beside it.
+
+    If no version is live, `serve` trains one first. The options override STREETLIGHT_HOST,
+    STREETLIGHT_PORT and STREETLIGHT_WORKERS. STREETLIGHT_TRAINER=false starts no trainer.
+    """
     for name, value in options.items():
         if value is not None:
             os.environ[PREFIX + name.upper()] = value
@@ -33,18 +37,18 @@ def serve(**options: str | None) -> None:
     _check_free(settings)
     _train_first(settings)
     services = build_services(settings)
-    prepare(services)
+    initialize_ledger(services)
     services.engine.dispose()
     sys.stdout.flush()
     if settings.trainer:
-        # Beside gunicorn, which this process becomes; it ends when that does. -P keeps the working
-        # directory off its module search path.
+        # This process becomes gunicorn's arbiter, and the trainer exits with it. -P keeps the
+        # working directory off the module search path.
         work = ["-m", "streetlight.service.cli", "work", "--restart", "--parent", str(os.getpid())]
         subprocess.Popen([sys.executable, "-P", *work])
-    # gunicorn puts the working directory first on sys.path unless it is there already. Last, it
-    # can't replace a module: a user's own flask.py would otherwise be imported.
+    # gunicorn inserts the working directory at the start of sys.path, unless sys.path contains it
+    # already. At the end, it can't shadow a module: a user's flask.py would otherwise be imported.
     sys.path.append(str(Path.cwd()))
-    # In this very process: what it has imported need not be imported again.
+    # In this process, because it has imported the application's modules already.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
@@ -58,10 +62,14 @@ def _train_first(settings: Settings) -> None:
 
 
 @main.command()
-@click.option("--restart", is_flag=True, help="Start another trainer whenever this one dies.")
-@click.option("--parent", type=int, help="End when this process is no longer the parent.")
+@click.option("--restart", is_flag=True, help="Restart the trainer whenever it exits.")
+@click.option("--parent", type=int, help="Process id of the parent; exit when it is gone.")
 def work(restart: bool, parent: int | None) -> None:
-    """Retrain: take one job after another, until a signal says to stop."""
+    """Run a trainer: one retraining job after another.
+
+    SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If no
+    version is live, `work` trains one first.
+    """
     settings = load_settings()
     logs.configure()
     if restart:
@@ -72,7 +80,7 @@ def work(restart: bool, parent: int | None) -> None:
     services = build_services(settings)
     if services.repository.live_number() is None:
         _train_first(settings)
-    prepare(services)
+    initialize_ledger(services)
     run_trainer(services, parent or os.getppid())
 
 
@@ -87,7 +95,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _check_free(settings: Settings) -> None:
-    # Without SO_REUSEPORT, which would share the port with the server that has it.
+    # Without SO_REUSEPORT, which would succeed on a port that another Streetlight server uses.
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM

@@ -1,4 +1,4 @@
-"""The commands on versions: predict, list, promote, roll back, verify."""
+"""The commands on versions: predict, versions, promote, rollback and verify."""
 
 import click
 
@@ -15,17 +15,20 @@ from streetlight.service.wiring import Services, build_services
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("lights", nargs=-1, required=True, type=float)
 def predict(lights: tuple[float, ...]) -> None:
-    """Say walk or stop to one light state, such as: streetlight predict 1 0 1."""
+    """Print the decision for one light state.
+
+    LIGHTS are numbers, one for each light: streetlight predict 1 0 1. The live version answers.
+    """
     prediction = predict_one(live_version(_services().repository), lights)
     click.echo(f"{prediction.decision}  score {prediction.score}  version {prediction.version}")
 
 
 @main.command()
 def versions() -> None:
-    """List the versions; the live one has a star."""
+    """List the versions; * marks the live one."""
     listed = list_versions(_services().repository)
     if not listed.versions:
-        click.echo("no version yet; `streetlight train` makes the first")
+        click.echo("no version yet; run `streetlight train` to train the first one")
         return
     click.echo("   version  created                   dataset       rows  accuracy  error     seed")
     for row in listed.versions:
@@ -41,18 +44,18 @@ def versions() -> None:
 
 @main.command()
 @click.argument("number", type=click.IntRange(min=1))
-@click.option("--reason", default="by hand", help="Why; for the record.")
+@click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def promote(number: int, reason: str) -> None:
-    """Let version NUMBER answer from now on."""
+    """Make version NUMBER the live version."""
     promotion = _services().repository.promote(number, reason)
     was = f" instead of version {promotion.instead_of}" if promotion else " already"
     click.echo(f"version {number} is live{was}")
 
 
 @main.command()
-@click.option("--reason", default="by hand", help="Why; for the record.")
+@click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def rollback(reason: str) -> None:
-    """Let the version that was live before answer again."""
+    """Make the previous live version live again."""
     promotion = _services().repository.rollback(reason)
     click.echo(f"version {promotion.version} is live instead of version {promotion.instead_of}")
 
@@ -60,7 +63,10 @@ def rollback(reason: str) -> None:
 @main.command()
 @click.argument("number", type=click.IntRange(min=1))
 def verify(number: int) -> None:
-    """Train version NUMBER again from its file alone and compare, bit for bit."""
+    """Train version NUMBER again and compare every bit.
+
+    The data and the recipe are read from the version's file. Exit status 1: the result differs.
+    """
     version: Version = _services().repository.load(number)
     result = reproduce(version)
     if result.identical:
@@ -68,7 +74,7 @@ def verify(number: int) -> None:
         return
     then, now = result.numpy
     fail(
-        f"version {number}: {', '.join(result.differs)} came out otherwise "
+        f"version {number}: {', '.join(result.differs)} not reproduced "
         f"(trained with numpy {then}, now numpy {now})",
         1,
     )

@@ -1,4 +1,4 @@
-"""The commands that let it learn: import observations, ask for a retraining, train by hand."""
+"""The commands that train: import, retrain and train."""
 
 import sys
 import time
@@ -18,27 +18,38 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import JobSpec, Promote
 from streetlight.service.ledger.ingest import NewObservation, record
-from streetlight.service.wiring import build_services, prepare
+from streetlight.service.wiring import build_services, initialize_ledger
 
-CHUNK = 10_000
+# Observations that `import` adds in one transaction.
+BATCH_SIZE = 10_000
 
 
 @main.command()
-@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
-@click.option("--promote", type=click.Choice(get_args(Promote)), default="if_better")
+@click.option("--watch", is_flag=True, help="Show the progress and the result of the job.")
+@click.option(
+    "--promote",
+    type=click.Choice(get_args(Promote)),
+    default="if_better",
+    help="When the new version goes live. if_better, the default: if it meets its target error and "
+    "is at least as accurate as the live version.",
+)
 def retrain(watch: bool, promote: Promote) -> None:
-    """Queue a retraining on the ledger, for the trainer to take."""
+    """Queue a retraining job on the ledger.
+
+    A trainer must be running: `streetlight serve` starts one, or run `streetlight work`. With
+    --watch, exit status 1 means that the job failed or was cancelled.
+    """
     services = build_services(load_settings())
-    prepare(services)
+    initialize_ledger(services)
     job = queue.submit(services.engine, JobSpec(DEFAULT_RECIPE, promote), None)
     click.echo(f"job {job.id} is queued")
     if not watch:
         return
     while not (job := queue.get(services.engine, job.id)).finished:
         if job.progress:
-            at = job.progress
-            told = f"seed {at.seed}  iteration {at.iteration}  error {at.error:.6g}"
-            click.echo(f"\r{job.state}  {told}\x1b[K", nl=False)
+            seed, iteration, error = job.progress.seed, job.progress.iteration, job.progress.error
+            progress = f"seed {seed}  iteration {iteration}  error {error:.6g}"
+            click.echo(f"\r{job.state}  {progress}\x1b[K", nl=False)
         time.sleep(0.2)
     click.echo(f"\rjob {job.id} {job.state}\x1b[K")
     if job.version is None:
@@ -54,22 +65,26 @@ def retrain(watch: bool, promote: Promote) -> None:
 @main.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_csv(file: Path) -> None:
-    """Add the observations in a CSV FILE to the ledger."""
+    """Add the observations in a CSV file to the ledger.
+
+    FILE has a header, one column for each light, and a last column outcome with walk or stop. The
+    whole file is checked before the first observation is added.
+    """
     services = build_services(load_settings())
-    prepare(services)
+    initialize_ledger(services)
     live = live_version_if_any(services.repository)
-    # Read through once before anything is written: a file with a bad line adds nothing.
+    # The file is read twice, so that a file with an invalid line adds nothing.
     rows = sum(1 for _ in csv_io.read_rows(file))
-    read = csv_io.read_rows(file)
+    reader = csv_io.read_rows(file)
     with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
-        while part := list(islice(read, CHUNK)):
-            observed = [
-                NewObservation(tuple(lights), outcome_name(walked)) for lights, walked in part
+        while batch := list(islice(reader, BATCH_SIZE)):
+            observations = [
+                NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in batch
             ]
-            verdicts = record(services.engine, observed, live, file.name[:100])
+            verdicts = record(services.engine, observations, live, file.name[:100])
             if verdicts[0].error:
                 fail(f"{file}: {verdicts[0].error}", 1)
-            bar.update(len(part))
+            bar.update(len(batch))
     click.echo(f"{rows} observations added")
 
 
@@ -79,5 +94,5 @@ def import_csv(file: Path) -> None:
 )
 @click.pass_context
 def train(ctx: click.Context) -> None:
-    """Train a version; `streetlight train --help` lists the options."""
+    """Train a version from the lab's data or a CSV file."""
     sys.exit(training_job(ctx.args, "streetlight train", load_settings().models_dir))

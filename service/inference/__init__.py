@@ -1,1 +1,1 @@
-"""From rows of lights to scores: version resolution, decoding, prediction, encoding."""
+"""Inference: resolve a version, decode rows of lights, compute scores, encode responses."""

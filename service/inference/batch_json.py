@@ -1,7 +1,8 @@
-"""Batches in JSON: many light states out of its text, and their scores into it, as arrays.
+"""Decode batches of light states from JSON, and encode their scores, as arrays.
 
-An object for each number costs more than all else that is done with a batch. Only what is plain is
-read here; anything else is for Pydantic, which also says what is wrong with it.
+A Python object for each number would take longer than the rest of a batch request. Only a simple
+form of JSON is decoded here: the caller parses any other body with Pydantic, which also reports
+errors.
 """
 
 import re
@@ -11,41 +12,46 @@ from pydantic_core import from_json, to_json
 
 from streetlight.model.dataset import FloatArray, is_walk
 
-WHITE = b" \t\r\n"
-NUMBER = b"0123456789+-.eE"
-WITHOUT_BRACKETS = bytes.maketrans(b"[]", b"  ")
+WHITESPACE = b" \t\r\n"
+NUMBER_CHARACTERS = b"0123456789+-.eE"
+BRACKETS_TO_SPACES = bytes.maketrans(b"[]", b"  ")
 
-# Up to the first row; and a row whose numbers are all digits, with what stands before the next.
-BEFORE = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"lights"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*(?=\[)')
-AFTER = re.compile(rb"[ \t\r\n]*\][ \t\r\n]*\}[ \t\r\n]*\Z")
-DIGITS = re.compile(
+# The JSON before the first row, and after the last.
+PREFIX = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"lights"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*(?=\[)')
+SUFFIX = re.compile(rb"[ \t\r\n]*\][ \t\r\n]*\}[ \t\r\n]*\Z")
+# A row whose numbers are single digits, with the separator before the next row.
+DIGIT_ROW = re.compile(
     rb"\[[ \t\r\n]*[0-9](?:[ \t\r\n]*,[ \t\r\n]*[0-9])*[ \t\r\n]*\]"
     rb"(?:[ \t\r\n]*,[ \t\r\n]*(?=\[)|\Z)"
 )
 
 
 def decode_rows(body: bytes) -> FloatArray | None:
-    """Return the rows of `{"lights": [[…], …]}`, shape (rows, lights); `None` if that isn't plain.
+    """Return the rows of `{"lights": [[…], …]}`, shape (rows, lights); `None` for other bodies.
 
-    Plain are finite numbers, as many in each row, and nothing else.
+    Each row must have the same number of finite numbers, and the object no other key.
     """
-    before = BEFORE.match(body)
-    last = body.rfind(b"]", 0, body.rfind(b"]")) + 1
-    if not (before and last > before.end() and AFTER.match(body, last)):
+    prefix = PREFIX.match(body)
+    end = body.rfind(b"]", 0, body.rfind(b"]")) + 1
+    if not (prefix and end > prefix.end() and SUFFIX.match(body, end)):
         return None
-    rows = body[before.end() : last]
-    digits = _digits(rows)
-    return _numbers(rows) if digits is None else digits
+    rows = body[prefix.end() : end]
+    digits = _decode_digits(rows)
+    return _decode_numbers(rows) if digits is None else digits
 
 
-def _digits(rows: bytes) -> FloatArray | None:
-    """Read rows spaced as the first is, each number one digit: what most light states are."""
-    if not (first := DIGITS.match(rows)):
+def _decode_digits(rows: bytes) -> FloatArray | None:
+    """Return the rows if all numbers are single digits and all rows are spaced alike.
+
+    Most light states are zeros and ones. The bytes are compared as a table with a line for each
+    row, without a loop in Python.
+    """
+    if not (first := DIGIT_ROW.match(rows)):
         return None
-    apart = rows[rows.find(b"]") + 1 : first.end()]
-    if (len(rows) + len(apart)) % first.end():
+    separator = rows[rows.find(b"]") + 1 : first.end()]
+    if (len(rows) + len(separator)) % first.end():
         return None
-    table = np.frombuffer(rows + apart, np.uint8).reshape(-1, first.end())
+    table = np.frombuffer(rows + separator, np.uint8).reshape(-1, first.end())
     is_digit = (table[0] >= ord("0")) & (table[0] <= ord("9"))
     digits = table[:, is_digit] - np.uint8(ord("0"))
     if (table[:, ~is_digit] != table[0, ~is_digit]).any() or digits.max() > 9:
@@ -53,19 +59,19 @@ def _digits(rows: bytes) -> FloatArray | None:
     return digits.astype(np.float64)
 
 
-def _numbers(rows: bytes) -> FloatArray | None:
-    """Read any rows: the brackets are seen to first, and the numbers then parsed as one list."""
-    marks = rows.translate(None, NUMBER + WHITE)
-    lights = marks.find(b"]")
-    tight = rows.translate(None, WHITE)
-    # Without brackets, a number that is missing in a row could be made good by one outside of it.
-    if b"[," in tight or b",]" in tight or b"[]" in tight:
+def _decode_numbers(rows: bytes) -> FloatArray | None:
+    """Return the rows: check the brackets and commas, then parse all numbers as one list."""
+    punctuation = rows.translate(None, NUMBER_CHARACTERS + WHITESPACE)
+    lights = punctuation.find(b"]")
+    compact = rows.translate(None, WHITESPACE)
+    # The list has no brackets, so a number missing in a row could be replaced by one between rows.
+    if b"[," in compact or b",]" in compact or b"[]" in compact:
         return None
-    count = marks.count(b"[")
-    if marks != b",".join([b"[" + b"," * (lights - 1) + b"]"] * count):
+    count = punctuation.count(b"[")
+    if punctuation != b",".join([b"[" + b"," * (lights - 1) + b"]"] * count):
         return None
     try:
-        numbers = from_json(b"[" + rows.translate(WITHOUT_BRACKETS) + b"]")
+        numbers = from_json(b"[" + rows.translate(BRACKETS_TO_SPACES) + b"]")
         array: FloatArray = np.array(numbers, dtype=np.float64).reshape(count, lights)
     except (ValueError, OverflowError):
         return None
@@ -73,13 +79,13 @@ def _numbers(rows: bytes) -> FloatArray | None:
 
 
 def count_walk(scores: FloatArray) -> int:
-    """Return how many of `scores`, shape (rows,), are for walking."""
+    """Return how many of `scores`, shape (rows,), mean walk."""
     return int(np.count_nonzero(is_walk(scores)))
 
 
 def encode(scores: FloatArray, version: int) -> bytes:
-    """Return the answer of `version` that has `scores`, shape (rows,), as a line of JSON."""
-    # Both words are as long, so that they can be laid side by side.
+    """Return the JSON response with the decisions and `scores`, shape (rows,), of `version`."""
+    # "walk" and "stop" have the same length, so the items of the array are the JSON text.
     words = np.where(is_walk(scores), b'"walk",', b'"stop",').tobytes()[:-1]
     return b'{"decisions":[%s],"scores":%s,"version":%d}\n' % (
         words,

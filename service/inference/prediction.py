@@ -1,6 +1,6 @@
-"""Predictions: a version's decision and score for light states, one or many, and the reasons.
+"""Predict with a version: score one light state or many, and explain a score.
 
-Which version answers is the caller's choice; `live_version` is the usual one.
+`resolution` finds the version.
 """
 
 import math
@@ -17,12 +17,12 @@ from streetlight.service.validation.problems import FieldError, Problem
 
 
 class LightsError(FieldError):
-    """A light state doesn't fit the version."""
+    """A light state has the wrong number of lights for the version, or too large a light."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What `version` says to one light state; it walks from a score of 0.5 on."""
+    """The prediction of `version` for one light state: `walk` if the score is at least 0.5."""
 
     decision: Outcome
     score: float
@@ -31,7 +31,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class BatchPrediction:
-    """What `version` says to many light states, column by column, in their order."""
+    """The predictions of `version` for many light states, as columns in the order of the rows."""
 
     decisions: list[Outcome]
     scores: list[float]
@@ -40,10 +40,11 @@ class BatchPrediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How `version` comes to its score.
+    """How `version` computes its score for a light state.
 
-    `layers` has each node's value, `relu` which hidden nodes were let through, `weights` the
-    matrices between; `contributions`, a light each, add up to the score.
+    `layers` has the value of each node, `relu` which hidden nodes are active, and `weights` the
+    matrices between the layers. `contributions` has the part of each light in the score; the sum
+    of the parts is the score. `flip` is the smallest change of one light that changes the decision.
     """
 
     decision: Outcome
@@ -57,10 +58,10 @@ class Explanation:
 
 
 def predict(version: Version, lights: Sequence[float]) -> Prediction:
-    """Answer one light state.
+    """Return the prediction for one light state.
 
     Raises:
-        LightsError: the wrong number of lights, or one that is too large.
+        LightsError: the number of lights is wrong, or a light is so large that the score overflows.
     """
     _check_count(version, len(lights), "lights")
     score = version.network.score(lights)
@@ -70,10 +71,13 @@ def predict(version: Version, lights: Sequence[float]) -> Prediction:
 
 
 def score_batch(version: Version, rows: Sequence[Sequence[float]] | FloatArray) -> FloatArray:
-    """Score many light states at once, each to the bit as `predict` would.
+    """Return the scores of many light states, shape (rows,).
+
+    Each score has the same bits as that of `predict` for the row.
 
     Raises:
-        LightsError: names the first row at fault.
+        LightsError: a row has the wrong number of lights or too large a light; the message names
+            the first such row.
     """
     if isinstance(rows, np.ndarray):
         _check_count(version, rows.shape[1], "lights[0]")
@@ -83,10 +87,10 @@ def score_batch(version: Version, rows: Sequence[Sequence[float]] | FloatArray) 
 
 
 def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) -> None:
-    """See to it that each row has as many lights as the version wants.
+    """Check that each row has as many lights as the version takes.
 
     Raises:
-        LightsError: names the first row at fault.
+        LightsError: a row has another number of lights; the message names the first such row.
     """
     for i, row in enumerate(rows):
         if len(row) != version.network.light_count:
@@ -94,10 +98,11 @@ def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) 
 
 
 def score_rows(version: Version, lights: FloatArray, field: str) -> FloatArray:
-    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); `field` is its name.
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights).
 
     Raises:
-        LightsError: names the first row with a light that is too large.
+        LightsError: the score of a row overflows; the message names the first such row, as an
+            element of `field`.
     """
     scores = version.network.scores(lights)
     finite = np.isfinite(scores)
@@ -108,34 +113,35 @@ def score_rows(version: Version, lights: FloatArray, field: str) -> FloatArray:
 
 
 def explain(version: Version, lights: Sequence[float]) -> Explanation:
-    """Say how the score of one light state comes about.
+    """Return the prediction for one light state, with its explanation.
 
     Raises:
         LightsError: as for `predict`.
     """
     prediction = predict(version, lights)
     manifest = version.manifest
-    told = explanation.explain(version.network, lights, (manifest.off, manifest.on))
+    explained = explanation.explain(version.network, lights, (manifest.off, manifest.on))
     return Explanation(
         prediction.decision,
         prediction.score,
         prediction.version,
-        layers={f"layer_{d}": layer for d, layer in enumerate(told.layers)},
-        relu={f"layer_{d}": mask for d, mask in enumerate(told.active, start=1)},
+        layers={f"layer_{d}": layer for d, layer in enumerate(explained.layers)},
+        relu={f"layer_{d}": mask for d, mask in enumerate(explained.active, start=1)},
         weights={name: m.tolist() for name, m in version.network.named_weights.items()},
-        contributions=told.contributions,
-        flip=told.flip,
+        contributions=explained.contributions,
+        flip=explained.flip,
     )
 
 
 def _check_count(version: Version, count: int, field: str) -> None:
-    wanted = version.network.light_count
-    if count != wanted:
-        message = f"version {version.number} expects {wanted} lights, got {count}"
+    expected = version.network.light_count
+    if count != expected:
+        message = f"version {version.number} expects {expected} lights, got {count}"
         raise LightsError(Problem(field, message, count))
 
 
 def _too_large(version: Version, lights: Sequence[float], field: str) -> LightsError:
+    """Return an error that names the largest light, by absolute value."""
     i = max(range(len(lights)), key=lambda light: abs(lights[light]))
     message = f"too large for version {version.number}: its score would overflow; got {lights[i]}"
     return LightsError(Problem(f"{field}[{i}]", message, lights[i]))

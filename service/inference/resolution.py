@@ -1,4 +1,4 @@
-"""Which version answers: the live one, or one that is named by its number."""
+"""Resolve the version for a request: the live one, or one with a given number."""
 
 from functools import lru_cache
 
@@ -7,14 +7,14 @@ from streetlight.model.registry.version import Version, VersionDamagedError
 
 
 class NoLiveVersionError(Exception):
-    """There is no version to answer with; the message says what to do."""
+    """No version is live, or the live version can't be read."""
 
 
 def live_version(repository: ModelRepository) -> Version:
     """Return the live version.
 
     Raises:
-        NoLiveVersionError: there is none, or it can't be read.
+        NoLiveVersionError: no version is live, or its file can't be read.
     """
     try:
         version = repository.live()
@@ -30,7 +30,7 @@ def live_version(repository: ModelRepository) -> Version:
 
 
 def pinned_version(repository: ModelRepository, number: int) -> Version:
-    """Return version `number`, live or not; the last few that were asked for are held.
+    """Return version `number`, live or not. The last eight such versions are cached.
 
     Raises:
         VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
@@ -38,17 +38,18 @@ def pinned_version(repository: ModelRepository, number: int) -> Version:
     try:
         file = repository.path(number).stat()
     except FileNotFoundError:
-        return repository.load(number)  # says what there is instead
-    return _held(repository, number, file.st_ino, file.st_mtime_ns)
+        return repository.load(number)  # raises an error that lists the existing versions
+    # The inode and the time are part of the cache key, so a file that was replaced is read again.
+    return _load_cached(repository, number, file.st_ino, file.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _held(repository: ModelRepository, number: int, _inode: int, _changed: int) -> Version:
+def _load_cached(repository: ModelRepository, number: int, _inode: int, _mtime_ns: int) -> Version:
     return repository.load(number)
 
 
 def live_version_if_any(repository: ModelRepository) -> Version | None:
-    """Return the live version, or `None` where there is none that can be read."""
+    """Return the live version; `None` if no version is live or its file can't be read."""
     try:
         return live_version(repository)
     except NoLiveVersionError:

@@ -1,6 +1,6 @@
-"""Stepping: learning one example at a time on a network that the caller holds, not a version.
+"""Train a network that the client sends on one example, and return the changed network.
 
-It begins as a copy of the live version, or anew from a seed; nothing of it is kept here.
+The first network is a copy of the live version or a random one. The server stores neither.
 """
 
 import math
@@ -19,13 +19,13 @@ from streetlight.service.validation.problems import FieldError, Problem
 
 Weights = dict[str, list[list[float]]]
 
-# The plain floats of a step are quick for the networks that are looked at, not for large ones.
+# A step returns every weight, gradient and node as JSON, which is slow for large networks.
 MAX_WEIGHTS = 100_000
 
 
 @dataclass(frozen=True)
 class ScratchNetwork:
-    """A network in the caller's hands: its matrices by their names in the lab."""
+    """A network that the client keeps: its weight matrices by name, from `weights_0_1` on."""
 
     weights: Weights
     activation: Activation = "relu"
@@ -34,10 +34,12 @@ class ScratchNetwork:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one example did: the score before and after, and how each weight was moved.
+    """The result of training on one example.
 
-    `layers` and `relu` are as before it; `deltas` has what each node was blamed for, and
-    `weight_deltas` what pulled each weight. `network` is what to send for the next step.
+    `decision`, `score`, `error`, `layers`, `relu` and `weights` are those before the step, and
+    `score_after` is the score after it. `deltas` has the delta of each node, and `weight_deltas`
+    the change of each weight before `alpha` and weight decay. `network` is the network after the
+    step, to be sent with the next one.
     """
 
     decision: Outcome
@@ -53,10 +55,10 @@ class StepResult:
 
 
 def parse_network(scratch: ScratchNetwork) -> Network:
-    """Return the network that a caller sent.
+    """Return the network that a client sent.
 
     Raises:
-        FieldError: it isn't one.
+        FieldError: the matrices have wrong names or shapes, or a value is out of its range.
     """
     names = weight_names(len(scratch.weights))
     if list(scratch.weights) != names:
@@ -75,10 +77,10 @@ def parse_network(scratch: ScratchNetwork) -> Network:
 
 
 def random_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> Network:
-    """Return the random start that a training of `version`'s data with that seed would have.
+    """Return the random network with which a training on `version`'s data with `seed` starts.
 
     Raises:
-        ValueError: a recipe can't have these.
+        ValueError: the hidden sizes or the seed are out of the range of a recipe.
     """
     recipe = Recipe(hidden_sizes=tuple(hidden_sizes), seed=seed)
     return initial_network(version.dataset(), recipe, seed)
@@ -92,45 +94,45 @@ def take_step(
     alpha: float,
     weight_decay: float,
 ) -> StepResult:
-    """Let `network` learn from one example, and tell all of it.
+    """Train `network` on one example, and return all intermediate values.
 
     Raises:
-        FieldError: the wrong number of lights, numbers so large that the weights overflow, or a
-            network too large to be looked at.
+        FieldError: the number of lights is wrong, the numbers are so large that a weight or the
+            score overflows, or the network has more than `MAX_WEIGHTS` weights.
     """
     if network.weight_count > MAX_WEIGHTS:
-        message = f"expected at most {MAX_WEIGHTS} to step through, got {network.weight_count}"
+        message = f"expected at most {MAX_WEIGHTS} weights for a step, got {network.weight_count}"
         raise FieldError(Problem("network.weights", message))
     if len(lights) != network.light_count:
         message = f"the network expects {network.light_count} lights, got {len(lights)}"
         raise FieldError(Problem("lights", message, len(lights)))
-    walked = float(outcome == "walk")
+    walk_vs_stop = float(outcome == "walk")
     try:
-        taken = step(network, lights, walked, alpha=alpha, weight_decay=weight_decay)
+        result = step(network, lights, walk_vs_stop, alpha=alpha, weight_decay=weight_decay)
     except ValueError as error:
-        message = "expected a step that leaves the weights finite; try a smaller one"
+        message = "expected a step after which all weights are finite; use a smaller alpha"
         raise FieldError(Problem("alpha", message, alpha)) from error
-    score, after = taken.layers[-1][0], taken.network.score(lights)
-    if not (math.isfinite(taken.error) and math.isfinite(after)):
-        message = "expected lights that the network's score doesn't overflow at"
+    score, score_after = result.layers[-1][0], result.network.score(lights)
+    if not (math.isfinite(result.error) and math.isfinite(score_after)):
+        message = "expected lights for which the score doesn't overflow; use smaller lights"
         raise FieldError(Problem("lights", message))
     names = weight_names(len(network.weights))
-    hidden = taken.layers[1:-1]
+    hidden = result.layers[1:-1]
     return StepResult(
         outcome_name(score),
         score,
-        taken.error,
-        after,
-        layers={f"layer_{d}": layer for d, layer in enumerate(taken.layers)},
+        result.error,
+        score_after,
+        layers={f"layer_{d}": layer for d, layer in enumerate(result.layers)},
         relu={
             f"layer_{d}": [network.activation != "relu" or node > 0 for node in layer]
             for d, layer in enumerate(hidden, start=1)
         },
         weights={name: m.tolist() for name, m in network.named_weights.items()},
-        deltas={f"layer_{d}": delta for d, delta in enumerate(taken.deltas, start=1)},
-        weight_deltas={n: m.tolist() for n, m in zip(names, taken.weight_deltas, strict=True)},
+        deltas={f"layer_{d}": delta for d, delta in enumerate(result.deltas, start=1)},
+        weight_deltas={n: m.tolist() for n, m in zip(names, result.weight_deltas, strict=True)},
         network=ScratchNetwork(
-            {name: m.tolist() for name, m in taken.network.named_weights.items()},
+            {name: m.tolist() for name, m in result.network.named_weights.items()},
             network.activation,
             network.scale,
         ),

@@ -1,7 +1,7 @@
-"""Tensors of the Open Inference Protocol: numbers from JSON or bytes, and back.
+"""Decode and encode the tensors of the Open Inference Protocol, in JSON and in binary.
 
-Little-endian and row by row, as the protocol's binary extension lays them out. What a request is
-made of, and which tensors a model takes and gives, is in `inference`.
+Binary tensors are little-endian and in row-major order, as in the protocol's binary extension.
+`v2_request` and `v2_response` have the messages that contain them.
 """
 
 import math
@@ -30,21 +30,26 @@ DTYPES = {
     "FP16": "<f2",
     "FP32": "<f4",
     "FP64": "<f8",
-    "BF16": "<u2",  # the upper half of an FP32's bits; numpy has no such type
+    "BF16": "<u2",  # the upper 16 bits of an FP32; numpy has no such type
 }
-LEAVES = {"b": "true or false", "u": "a whole number", "i": "a whole number", "f": "a number"}
+EXPECTED_ITEMS = {
+    "b": "true or false",
+    "u": "a whole number",
+    "i": "a whole number",
+    "f": "a number",
+}
 MAX_ELEMENTS = 2**40
 
 
 class TensorError(ValueError):
-    """A tensor is not what its datatype and shape say; the message doesn't name it."""
+    """The data don't match the datatype and the shape; the message doesn't name the tensor."""
 
 
 def element_count(shape: Sequence[int]) -> int:
-    """Return how many elements there are.
+    """Return the number of elements of a tensor.
 
     Raises:
-        TensorError: so many that no body could hold them.
+        TensorError: the shape has more than `MAX_ELEMENTS` elements.
     """
     count = math.prod(shape)
     if count > MAX_ELEMENTS:
@@ -52,53 +57,56 @@ def element_count(shape: Sequence[int]) -> int:
     return count
 
 
-def from_json(data: object, datatype: str, shape: Sequence[int]) -> FloatArray:
-    """Return nested or flat JSON lists as numbers of that shape.
+def array_from_json(data: object, datatype: str, shape: Sequence[int]) -> FloatArray:
+    """Return the numbers in flat or nested JSON lists, as an array of the given shape.
 
     Raises:
-        TensorError: other leaves than the datatype has, or not as many as the shape says.
+        TensorError: a number isn't of the datatype, or their count doesn't match the shape.
     """
     if datatype in ("FP16", "BF16"):
         raise TensorError(f"JSON has no {datatype}; send it in binary, or as FP32 or FP64")
-    leaves = _leaves(data, len(shape))
-    if len(leaves) != element_count(shape):
+    items = _flatten(data, len(shape))
+    if len(items) != element_count(shape):
         raise TensorError(
-            f"shape {list(shape)} expects {element_count(shape)} elements, got {len(leaves)}"
+            f"shape {list(shape)} expects {element_count(shape)} elements, got {len(items)}"
         )
     dtype = np.dtype(DTYPES[datatype])
-    wanted: set[type] = {int}
+    types: set[type] = {int}
     if dtype.kind in "bf":
-        wanted = {bool} if dtype.kind == "b" else {int, float}
-    if not set(map(type, leaves)) <= wanted:
-        wrong = next(i for i, leaf in enumerate(leaves) if type(leaf) not in wanted)
-        expected = LEAVES[dtype.kind]
-        raise TensorError(f"data[{wrong}]: expected {expected}, got {leaves[wrong]!r:.80}")
+        types = {bool} if dtype.kind == "b" else {int, float}
+    if not set(map(type, items)) <= types:
+        wrong = next(i for i, item in enumerate(items) if type(item) not in types)
+        expected = EXPECTED_ITEMS[dtype.kind]
+        raise TensorError(f"data[{wrong}]: expected {expected}, got {items[wrong]!r:.80}")
     try:
         with np.errstate(over="raise"):
-            return np.array(leaves, dtype).astype(np.float64).reshape(shape)
+            return np.array(items, dtype).astype(np.float64).reshape(shape)
     except (OverflowError, FloatingPointError):
         raise TensorError(f"data: a number is out of the range of {datatype}") from None
 
 
-def _leaves(data: object, rank: int) -> list[Any]:
-    """Take the lists apart, level by level: in C, where a loop over millions would be in Python."""
-    leaves: list[Any] = [data]
+def _flatten(data: object, rank: int) -> list[Any]:
+    """Return the items of a list that is nested up to `rank` deep.
+
+    `chain` flattens each level in C, which is faster than a loop in Python over all items.
+    """
+    items: list[Any] = [data]
     for _ in range(rank):
-        if not all(type(item) is list for item in leaves):
+        if not all(type(item) is list for item in items):
             break
-        leaves = list(chain.from_iterable(leaves))
+        items = list(chain.from_iterable(items))
     if not isinstance(data, list):
         raise TensorError(f"data: expected a list, got {data!r:.80}")
-    return leaves
+    return items
 
 
-def from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> npt.NDArray[Any]:
-    """Return packed numbers as an array of that shape and type, as they lie, without copying.
+def array_from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Return a view of `data` as an array of the given datatype and shape, without copying.
 
-    BF16 becomes FP32, and BOOL UINT8.
+    BOOL is returned as UINT8, and BF16 is copied to FP32.
 
     Raises:
-        TensorError: not as many bytes as datatype and shape say, or a BOOL that is neither 0 nor 1.
+        TensorError: the length doesn't match the datatype and the shape, or a BOOL isn't 0 or 1.
     """
     dtype = np.dtype(DTYPES[datatype])
     expected = element_count(shape) * dtype.itemsize
@@ -113,6 +121,6 @@ def from_bytes(data: Buffer, datatype: str, shape: Sequence[int]) -> npt.NDArray
 
 
 def texts_to_bytes(texts: Sequence[str]) -> bytes:
-    """Return BYTES elements: each its length in four bytes, then itself."""
+    """Return the texts as BYTES elements: the length in four bytes, then the text in UTF-8."""
     encoded = [text.encode() for text in texts]
     return b"".join(struct.pack("<I", len(text)) + text for text in encoded)

@@ -1,7 +1,7 @@
-"""A request for inference by the Open Inference Protocol: understood, or refused with the reason.
+"""Parse an inference request of the Open Inference Protocol (V2).
 
-The input `lights` has a row for each light state. How tensors are packed is in `tensors`, what is
-answered in `infer_answer`, the routes in `streetlight.service.web.protocols.v2`.
+The input `lights` has a row for each light state. `tensors` decodes tensors, `v2_response` encodes
+the response, and `streetlight.service.web.protocols.v2` has the routes.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ OUTPUTS = ("score", "decision")
 
 
 class NotSupportedError(NotImplementedError):
-    """The request wants a part of the protocol that isn't offered here."""
+    """The request uses an extension of the protocol that this server doesn't support."""
 
 
-class Part(BaseModel):
-    """A part of a request; what the protocol doesn't know is ignored, as it asks."""
+class ProtocolModel(BaseModel):
+    """A JSON object in a request; unknown fields are ignored, as the protocol requires."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -33,15 +33,15 @@ class Part(BaseModel):
 Size = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class InputParameters(Part):
-    """Where an input's numbers are."""
+class InputParameters(ProtocolModel):
+    """The location of an input's data if they aren't in its field `data`."""
 
     binary_data_size: Size | None = None
     shared_memory_region: Any = None
 
 
-class Input(Part):
-    """One input tensor, as the request announces it."""
+class Input(ProtocolModel):
+    """An input tensor."""
 
     name: str
     shape: list[Size]
@@ -50,30 +50,30 @@ class Input(Part):
     data: Any = None
 
 
-class OutputParameters(Part):
-    """In which form an output is wanted."""
+class OutputParameters(ProtocolModel):
+    """The requested format of an output."""
 
     binary_data: StrictBool | None = None
     classification: Annotated[int, Field(ge=0, lt=2**63)] = 0
     shared_memory_region: Any = None
 
 
-class RequestedOutput(Part):
-    """One output that is asked for."""
+class RequestedOutput(ProtocolModel):
+    """A requested output."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
 
 
-class RequestParameters(Part):
-    """What holds for the whole request."""
+class RequestParameters(ProtocolModel):
+    """The parameters of the request as a whole."""
 
     model_config = ConfigDict(extra="allow")
 
     binary_data_output: StrictBool = False
 
 
-class InferBody(Part):
+class InferBody(ProtocolModel):
     """The JSON part of a request."""
 
     id: str | None = None
@@ -84,7 +84,14 @@ class InferBody(Part):
 
 @dataclass(frozen=True)
 class InferRequest:
-    """A request that has been understood: light states, and the outputs that are wanted of them."""
+    """A parsed request.
+
+    Attributes:
+        lights: the light states, shape (rows, lights), all finite.
+        outputs: the outputs to return, in this order.
+        id: the client's id, which the response repeats.
+        binary: whether outputs that don't ask for a format are returned in binary.
+    """
 
     lights: npt.NDArray[Any]
     outputs: list[RequestedOutput]
@@ -93,16 +100,18 @@ class InferRequest:
 
 
 def parse(body: Buffer, header_length: str | None, light_count: int) -> InferRequest:
-    """Understand a request.
+    """Parse a request.
 
     Args:
-        body: JSON, and after it the binary tensors in the order of the inputs.
-        header_length: how long the JSON is, as the header says; `None` where all of it is.
-        light_count: how many lights a row has.
+        body: the JSON, followed by the binary tensors in the order of the inputs.
+        header_length: the header `Inference-Header-Content-Length`, the length of the JSON in
+            bytes; `None` if the body is all JSON. With the length 0, the body is one binary FP64
+            tensor.
+        light_count: the number of lights in a row.
 
     Raises:
-        FieldError: it can't be understood.
-        NotOfferedError: it wants shared memory.
+        FieldError: the request is invalid.
+        NotSupportedError: the request uses shared memory.
     """
     length = _header_length(header_length, len(body))
     if length == 0 and header_length is not None:
@@ -113,18 +122,20 @@ def parse(body: Buffer, header_length: str | None, light_count: int) -> InferReq
         raise FieldError(Problem("", "; ".join(map(str, problems(error))))) from None
     for name in request.parameters.model_extra or {}:
         if name.startswith("triton_"):
-            raise FieldError(Problem(f"parameters.{name}", "names in triton_ are reserved"))
+            raise FieldError(
+                Problem(f"parameters.{name}", "names that start with triton_ are reserved")
+            )
     binary = memoryview(body)[length:]
     lights = _lights(request.inputs, binary, header_length is not None, light_count)
-    wanted = request.outputs or [RequestedOutput(name=name) for name in OUTPUTS]
-    _check_outputs(wanted)
-    return InferRequest(lights, wanted, request.id, request.parameters.binary_data_output)
+    outputs = request.outputs or [RequestedOutput(name=name) for name in OUTPUTS]
+    _check_outputs(outputs)
+    return InferRequest(lights, outputs, request.id, request.parameters.binary_data_output)
 
 
 def _header_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    # Not int(): it takes signs, spaces and underscores as well.
+    # int() alone would also accept signs, spaces and underscores.
     if not (header.isascii() and header.isdigit() and len(header) < 20 and int(header) <= size):
         message = f"expected the length of the JSON, 0 to {size}, got {header[:40]!r}"
         raise FieldError(Problem("Inference-Header-Content-Length", message))
@@ -132,12 +143,15 @@ def _header_length(header: str | None, size: int) -> int:
 
 
 def _parse_raw(body: Buffer, light_count: int) -> InferRequest:
-    row = light_count * 8
-    if not body or len(body) % row:
-        message = f"expected rows of {light_count} FP64, {row} bytes each, got {len(body)} bytes"
+    """Return the request for a body without JSON, whose shape follows from its length."""
+    row_size = light_count * 8
+    if not body or len(body) % row_size:
+        message = (
+            f"expected rows of {light_count} FP64, {row_size} bytes each, got {len(body)} bytes"
+        )
         raise FieldError(Problem(INPUT, message))
-    shape = (len(body) // row, light_count)
-    lights = _finite(tensors.from_bytes(body, "FP64", shape))
+    shape = (len(body) // row_size, light_count)
+    lights = _check_finite(tensors.array_from_bytes(body, "FP64", shape))
     return InferRequest(lights, [RequestedOutput(name=name) for name in OUTPUTS], binary=True)
 
 
@@ -150,7 +164,7 @@ def _lights(
     [tensor] = inputs
     size = tensor.parameters.binary_data_size
     if tensor.parameters.shared_memory_region is not None:
-        raise NotSupportedError("shared memory is not offered; send data in the request")
+        raise NotSupportedError("shared memory is not supported; send the data in the request")
     if tensor.datatype not in DTYPES:
         message = f"expected one of {', '.join(DTYPES)}, got {tensor.datatype[:40]!r}"
         raise FieldError(Problem(f"{INPUT}.datatype", message))
@@ -161,37 +175,43 @@ def _lights(
         message = "expected either data or parameters.binary_data_size, got both or neither"
         raise FieldError(Problem(INPUT, message))
     if size is not None and not has_header:
-        message = "expected where a tensor is binary, but missing"
+        message = "required with a binary tensor, but missing"
         raise FieldError(Problem("Inference-Header-Content-Length", message))
     if len(binary) != (size or 0):
-        message = f"the inputs announce {size or 0} bytes after the JSON, got {len(binary)}"
+        message = f"expected {size or 0} bytes after the JSON, got {len(binary)}"
         raise FieldError(Problem(INPUT, message))
     try:
         if size is None:
-            return _finite(tensors.from_json(tensor.data, tensor.datatype, tensor.shape))
-        return _finite(tensors.from_bytes(binary, tensor.datatype, tensor.shape))
+            return _check_finite(
+                tensors.array_from_json(tensor.data, tensor.datatype, tensor.shape)
+            )
+        return _check_finite(tensors.array_from_bytes(binary, tensor.datatype, tensor.shape))
     except TensorError as error:
         raise FieldError(Problem(INPUT, str(error))) from None
 
 
-def _finite(lights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _check_finite(lights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     finite = np.isfinite(lights)
     if not finite.all():
-        at = int(finite.argmin())
-        message = f"expected finite numbers, got {lights.flat[at]} at element {at}"
+        i = int(finite.argmin())
+        message = f"expected finite numbers, got {lights.flat[i]} at element {i}"
         raise FieldError(Problem(INPUT, message))
     return lights
 
 
-def _check_outputs(wanted: list[RequestedOutput]) -> None:
-    names = [output.name for output in wanted]
-    for output in wanted:
+def _check_outputs(outputs: list[RequestedOutput]) -> None:
+    names = [output.name for output in outputs]
+    for output in outputs:
         if output.name not in OUTPUTS:
             message = f"expected {' or '.join(OUTPUTS)}, got {output.name[:40]!r}"
             raise FieldError(Problem("outputs", message))
         if output.parameters.shared_memory_region is not None:
-            raise NotSupportedError("shared memory is not offered; outputs come in the answer")
+            raise NotSupportedError(
+                "shared memory is not supported; outputs are returned in the response"
+            )
         if output.parameters.classification and output.name != "score":
-            raise FieldError(Problem("outputs", "classification is for the output 'score'"))
+            raise FieldError(Problem("outputs", "classification is only for the output 'score'"))
     if len(set(names)) != len(names):
-        raise FieldError(Problem("outputs", f"expected each once, got {str(names)[:80]}"))
+        raise FieldError(
+            Problem("outputs", f"expected each name at most once, got {str(names)[:80]}")
+        )

@@ -1,4 +1,4 @@
-"""Retrainings that nobody asked for."""
+"""Automatic retrainings, submitted by the trainer as the settings `retrain_…` require."""
 
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
@@ -9,20 +9,27 @@ from streetlight.service.wiring import Services
 
 
 def submit_if_due(services: Services) -> None:
-    """Queue a retraining that nobody asked for, where the settings say it is time."""
+    """Queue a retraining if a setting requires one and no job is queued or running.
+
+    `retrain_after` requires one after that many new observations. `retrain_below` requires one if,
+    after at least one new observation, the accuracy of the live version over the last
+    `retrain_window` observations is lower. Observations are new if they were recorded since the
+    last job was submitted.
+    """
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
         return
-    new = queries.count_since(engine, queue.last_submitted(engine), settings.retrain_after or 1)
+    last_job = queue.last_submission_time(engine)
+    new = queries.count_since(engine, last_job, settings.retrain_after or 1)
     trigger: Trigger | None = None
     if settings.retrain_after is not None and new >= settings.retrain_after:
         trigger = "observations"
     elif settings.retrain_below is not None and new:
         live = live_version_if_any(services.repository)
         if live:
-            done = queries.recent_accuracy(engine, live.number, settings.retrain_window)
-            full = done.observations == settings.retrain_window
-            if full and done.correct / done.observations < settings.retrain_below:
+            recent = queries.recent_accuracy(engine, live.number, settings.retrain_window)
+            window_full = recent.observations == settings.retrain_window
+            if window_full and recent.correct / recent.observations < settings.retrain_below:
                 trigger = "accuracy"
     if trigger:
-        queue.submit_unless_waiting(engine, JobSpec(DEFAULT_RECIPE), trigger)
+        queue.submit_unless_unfinished(engine, JobSpec(DEFAULT_RECIPE), trigger)

@@ -1,6 +1,6 @@
-"""The promotion gate: may a new version take the place of the one that is live?
+"""The promotion gate: decide whether a new version may replace the live one.
 
-Judging only; who asks, and what follows, is in `retraining`.
+This module only compares. `job_runner` calls it and promotes.
 """
 
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from streetlight.service.versions.comparison import Change, IncomparableError, d
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says.
+    """The result of the promotion gate for a new version.
 
     Attributes:
         passed: whether the version may go live.
-        forced: whether it goes live nevertheless.
-        reasons: what speaks against it; empty where nothing does.
-        against: the version that was live at that moment, if any.
-        accuracy: of the new version on the observations that it learnt from.
-        live_accuracy: of the live version on the same.
-        changes: every light pattern that the two decide differently.
+        forced: whether the version went live although it didn't pass.
+        reasons: why the version didn't pass; empty if it passed.
+        against: the number of the version it was compared with; null if none was live.
+        accuracy: of the new version, on the observations of the ledger.
+        live_accuracy: of the version it was compared with, on the same observations.
+        changes: the light states that the two versions decide differently.
     """
 
     passed: bool
@@ -37,12 +37,16 @@ class Verdict:
 def judge(
     version: Version, dataset: Dataset, live: Version | None, must_hold: tuple[MustHold, ...]
 ) -> Verdict:
-    """Compare a new version with the live one on the data that the new one learnt from."""
+    """Return whether `version` may replace `live`, and why not.
+
+    A version passes if it meets its recipe's target error, takes as many lights as `live`, is at
+    least as accurate as `live` on `dataset`, and keeps every pattern of `must_hold`.
+    """
     manifest, network = version.manifest, version.network
     reasons = []
     target = manifest.recipe.target_error
     if target is not None and manifest.error > target:
-        reasons.append(f"its error is {manifest.error:.3g}, above the target of {target:g}")
+        reasons.append(f"the error is {manifest.error:.3g}, above the target of {target:g}")
     accuracy = dataset.accuracy(network.scores(dataset.lights))
     live_accuracy, changes = None, list[Change]()
     if live is not None:
@@ -53,11 +57,11 @@ def judge(
             reasons.append(str(error))
     if live is not None and live_accuracy is not None and accuracy < live_accuracy:
         reasons.append(
-            f"its accuracy is {accuracy:.1%}, and that of version {live.number} "
-            f"on the same observations {live_accuracy:.1%}"
+            f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version "
+            f"{live.number} on the same observations"
         )
-    for wanted in must_hold:
-        reasons += _broken(version, wanted)
+    for pattern in must_hold:
+        reasons += _violations(version, pattern)
     return Verdict(
         passed=not reasons,
         forced=False,
@@ -69,11 +73,12 @@ def judge(
     )
 
 
-def _broken(version: Version, wanted: MustHold) -> list[str]:
-    lights = list(wanted.lights)
-    if len(lights) != version.network.light_count:
-        return [f"must_hold: {lights} is not a pattern of {version.network.light_count} lights"]
+def _violations(version: Version, pattern: MustHold) -> list[str]:
+    lights = list(pattern.lights)
+    expected = version.network.light_count
+    if len(lights) != expected:
+        return [f"must_hold: expected a pattern of {expected} lights, got {lights}"]
     decision = outcome_name(version.network.score(lights))
-    if decision == wanted.outcome:
+    if decision == pattern.outcome:
         return []
-    return [f"must_hold: it decides {decision} for {lights}, and must decide {wanted.outcome}"]
+    return [f"must_hold: expected {pattern.outcome} for {lights}, got {decision}"]

@@ -1,7 +1,6 @@
-"""Retraining: what one job does, from the ledger to the promotion.
+"""Run one retraining job: train on the ledger, publish the version, judge it, promote it.
 
-How a job is held and ended is in `claims`; the process that takes one job after another, in
-`trainer`.
+`lease` acquires and ends jobs; `trainer` is the process that runs one job after another.
 """
 
 import logging
@@ -17,7 +16,7 @@ from streetlight.model.training.fit import Progress, TrainingDivergedError, fit
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.gate import judge
 from streetlight.service.learning.lease import (
-    ATTEMPTS,
+    MAX_ATTEMPTS,
     NO_HEARTBEAT,
     CancelledError,
     Lease,
@@ -28,67 +27,74 @@ from streetlight.service.ledger.training_set import LedgerError, TrainingSet, lo
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.wiring import Services
 
-# Where a request names no recipe. More nodes and passes than the lab's: eight nodes learn what
-# four do not, whatever the ledger holds.
+# The recipe of a request that names none. It has more nodes and iterations than the lab's: eight
+# hidden nodes learn ledgers that four can't.
 DEFAULT_RECIPE = Recipe(hidden_sizes=(8,), iterations=1000)
 
+# Seconds between the heartbeats of a training, and the longest time that a training may take.
 HEARTBEAT_INTERVAL = 0.2
-MAX_SECONDS = 3600
-MAX_POINTS = 100
+MAX_TRAINING_SECONDS = 3600
 
-_log = logging.getLogger(__name__)
+MAX_CURVE_POINTS = 100
+
+log = logging.getLogger(__name__)
 
 
-def _log_of(job: Job) -> "logging.LoggerAdapter[logging.Logger]":
-    """Every line about a job tells which request asked for it."""
-    return logging.LoggerAdapter(_log, log_fields(job=job.id, request_id=job.request_id))
+def _job_log(job: Job) -> "logging.LoggerAdapter[logging.Logger]":
+    """Return a logger that adds the job's id and the id of the request that submitted it."""
+    return logging.LoggerAdapter(log, log_fields(job=job.id, request_id=job.request_id))
 
 
 class TrainerStoppingError(Exception):
-    """The trainer is to end; the job goes back into the queue."""
+    """The trainer has to stop; its job goes back to the queue."""
 
 
 def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
-    """Do a job to its end, whatever that is; it says so in the jobs table.
+    """Run a job, and store its result in the jobs table.
+
+    If the lease is lost, the job is left to the trainer that holds it now.
 
     Args:
-        services: ledger and repository.
-        lease: the hold on the job.
-        should_stop: asked now and then; once it says yes, the job is handed back.
+        services: the database, the repository and the settings.
+        lease: the lease on the job.
+        should_stop: called after each pass over the data; once it returns true, the job is
+            released to the queue.
     """
     job = lease.job
-    log = _log_of(job)
-    log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
+    job_log = _job_log(job)
+    job_log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
     try:
         _run_job(services, lease, should_stop)
     except LeaseLostError as error:
-        log.warning("job %d: %s", job.id, error)
+        job_log.warning("job %d: %s", job.id, error)
 
 
 def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
     job = lease.job
-    log = _log_of(job)
+    job_log = _job_log(job)
     try:
         data = load_training_set(services.engine)
-        version = _published_before(services, lease)
-        if version is None and job.attempt > ATTEMPTS:
-            lease.fail(NO_HEARTBEAT)
+        # An earlier attempt may have crashed after publishing. Training again would give the job
+        # a second version.
+        version = _version_of_earlier_attempt(services, lease)
+        if version is None and job.attempt > MAX_ATTEMPTS:
+            lease.mark_failed(NO_HEARTBEAT)
             return
         version = version or _train(services, lease, data, should_stop)
         _promote(services, lease, data, version)
     except TrainerStoppingError:
         lease.release()
-        log.info("job %d: handed back", job.id)
+        job_log.info("job %d: released, because the trainer is stopping", job.id)
     except CancelledError:
-        lease.cancel()
-        log.info("job %d: cancelled", job.id)
+        lease.mark_cancelled()
+        job_log.info("job %d: cancelled", job.id)
     except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
-        lease.fail(str(error))
-        log.warning("job %d: failed: %s", job.id, error)
+        lease.mark_failed(str(error))
+        job_log.warning("job %d: failed: %s", job.id, error)
 
 
-def _published_before(services: Services, lease: Lease) -> Version | None:
-    """Return the version that an earlier attempt made, before its trainer died."""
+def _version_of_earlier_attempt(services: Services, lease: Lease) -> Version | None:
+    """Return the version that an earlier attempt of the job published before it crashed."""
     if lease.job.attempt > 1:
         for number in reversed(services.repository.versions()):
             try:
@@ -103,81 +109,102 @@ def _published_before(services: Services, lease: Lease) -> Version | None:
 def _train(
     services: Services, lease: Lease, data: TrainingSet, should_stop: Callable[[], bool]
 ) -> Version:
-    curve = Curve()
-    started = signed = time.monotonic()
+    curve = ErrorCurve()
+    started = last_heartbeat = time.monotonic()
 
+    # Heartbeats are sent from the training itself, not from a thread beside it: a thread would
+    # keep the lease of a training that hangs.
     def report(progress: Progress) -> None:
-        nonlocal signed
+        nonlocal last_heartbeat
         curve.add(progress)
         if should_stop():
             raise TrainerStoppingError
         now = time.monotonic()
-        if now - started > MAX_SECONDS:
-            raise TimeoutError(f"not done after {MAX_SECONDS} s; ask for less")
-        if now - signed >= HEARTBEAT_INTERVAL:
-            signed = now
+        if now - started > MAX_TRAINING_SECONDS:
+            raise TimeoutError(
+                f"the training took more than {MAX_TRAINING_SECONDS} s; use fewer iterations, "
+                "fewer restarts or smaller hidden sizes"
+            )
+        if now - last_heartbeat >= HEARTBEAT_INTERVAL:
+            last_heartbeat = now
             lease.heartbeat(curve.progress)
 
     lease.heartbeat()
     training = fit(data.dataset, lease.job.recipe, report)
-    # Whoever slept past its lease finds out here, before it leaves anything behind.
+    # Fencing: a trainer that was suspended during the training and lost the job stops here, before
+    # it publishes a second version for the job. After a suspension between this line and the next
+    # one, a second version can appear, but it isn't promoted: `_promote` checks the lease again.
     lease.heartbeat(curve.progress)
     parent = services.repository.live_number()
-    origin = Provenance("ledger", parent, data.ids, lease.job.id)
-    return services.repository.publish(training, data.dataset, origin)
+    provenance = Provenance("ledger", parent, data.ids, lease.job.id)
+    return services.repository.publish(training, data.dataset, provenance)
 
 
 def _promote(services: Services, lease: Lease, data: TrainingSet, version: Version) -> None:
+    """Judge the version, promote it as the job requires, and end the job.
+
+    All three happen under the promotion lock, so the version that it is compared with is the
+    version that it replaces.
+    """
     job, repository = lease.job, services.repository
     must_hold = (*services.settings.must_hold, *job.must_hold)
     with repository.promoting() as promote:
+        # Fencing: the wait for the lock may have outlasted the lease. If another trainer took
+        # over and ended the job, its decision stands. A trainer that takes over after this line
+        # waits for the lock, and then finds the promotion below.
         lease.renew()
-        before = _promoted_before(services, version)
+        # An earlier attempt may have crashed between promoting and ending the job. The version is
+        # then not promoted again, and is compared with the version that it replaced: it would
+        # otherwise be compared with itself.
+        promotion = _promotion_of(services, version)
         live = live_version_if_any(repository)
-        if before and before.instead_of:
-            live = repository.load(before.instead_of)
+        if promotion and promotion.instead_of:
+            live = repository.load(promotion.instead_of)
         verdict = judge(version, data.dataset, live, must_hold)
-        promoted = before is not None
-        wanted = job.promote == "always" or (job.promote == "if_better" and verdict.passed)
-        if wanted and not promoted:
+        promoted = promotion is not None
+        should_promote = job.promote == "always" or (job.promote == "if_better" and verdict.passed)
+        if should_promote and not promoted:
             reason = f"job {job.id}{'' if verdict.passed else ', forced'}"
             promote(version.number, reason)
             promoted = True
         verdict = replace(verdict, forced=promoted and not verdict.passed)
-        lease.succeed(version.number, promoted, verdict)
-    told = (job.id, version.number, promoted)
-    _log_of(job).info("job %d: version %d, promoted: %s", *told)
+        # Last, so that a job that succeeded states truthfully whether its version went live.
+        lease.mark_succeeded(version.number, promoted, verdict)
+    _job_log(job).info("job %d: version %d, promoted: %s", job.id, version.number, promoted)
 
 
-def _promoted_before(services: Services, version: Version) -> Promotion | None:
-    """Return how the version went live already: by an earlier attempt, before its trainer died."""
+def _promotion_of(services: Services, version: Version) -> Promotion | None:
+    """Return the first promotion of the version, if it was ever promoted."""
     for promotion in services.repository.history():
         if promotion.version == version.number:
             return promotion
     return None
 
 
-class Curve:
-    """The error curve of the run under way, thinned as it grows; every step doubles when full."""
+class ErrorCurve:
+    """The errors of the current run, thinned to fewer than `MAX_CURVE_POINTS` points.
+
+    When the curve is full, every second point is removed, and the interval between points doubles.
+    """
 
     def __init__(self) -> None:
         self.points: list[tuple[int, float]] = []
-        self.every = 1
+        self.interval = 1
         self.last: Progress | None = None
 
     def add(self, progress: Progress) -> None:
-        """Take up a pass; a new run begins a new curve."""
+        """Add the error of a pass; the first pass of another run starts the curve again."""
         if self.last is None or progress.restart != self.last.restart:
-            self.points, self.every = [], 1
+            self.points, self.interval = [], 1
         self.last = progress
-        if (progress.iteration - 1) % self.every == 0:
+        if (progress.iteration - 1) % self.interval == 0:
             self.points.append((progress.iteration, progress.error))
-            if len(self.points) >= MAX_POINTS:
-                self.points, self.every = self.points[::2], self.every * 2
+            if len(self.points) >= MAX_CURVE_POINTS:
+                self.points, self.interval = self.points[::2], self.interval * 2
 
     @property
     def progress(self) -> JobProgress | None:
-        """The last pass, with the curve up to it."""
+        """Return the last pass and the curve up to it; `None` before the first pass."""
         if self.last is None:
             return None
         last = self.last

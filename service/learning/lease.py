@@ -1,7 +1,10 @@
-"""Claims: a trainer's hold on a job, for as long as it gives signs of life.
+"""The lease on a job: the right of one trainer to run the job, until the lease expires.
 
-Every write bears the owner, the attempt and `state = running`: who was paused past its lease finds
-that it holds nothing any more, and changes nothing.
+Every write to a held job is fenced: its WHERE clause requires that the job is still running, with
+the owner and the attempt of the lease. A trainer that is suspended past its lease (SIGSTOP, a
+paused virtual machine) and wakes up after another trainer acquired the job therefore updates no
+row, and gets a `LeaseLostError`. Expiry times are on the database's clock, so the clocks of the
+trainers' hosts need not agree.
 """
 
 import json
@@ -11,58 +14,71 @@ from typing import Any
 from sqlalchemy import Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
-from streetlight.service.learning.queue import Job, JobProgress, job_of
+from streetlight.service.learning.queue import Job, JobProgress, job_from_row
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 
-ATTEMPTS = 3
-NO_HEARTBEAT = f"its trainer fell silent {ATTEMPTS} times; the trainer's log may say why"
+MAX_ATTEMPTS = 3
+NO_HEARTBEAT = (
+    f"the trainer stopped sending heartbeats in each of {MAX_ATTEMPTS} attempts; "
+    "see the trainer's log"
+)
 
 
 class LeaseLostError(Exception):
-    """The lease ran out, and the job is somebody else's or over."""
+    """The lease expired, and the job was acquired by another trainer or has ended."""
 
 
 class CancelledError(Exception):
-    """Somebody asked for the job to be cancelled."""
+    """Cancellation of the job was requested."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The hold of `owner` on `job`, which is a picture of it as it was claimed."""
+    """The right of one trainer to run one job.
+
+    Attributes:
+        engine: the engine of the database that holds the job.
+        job: the job as it was when the lease was acquired.
+        owner: the unique name of the trainer.
+        duration: seconds from each renewal until the lease expires.
+    """
 
     engine: Engine
     job: Job
     owner: str
-    lease: float
+    duration: float
 
     def heartbeat(self, progress: JobProgress | None = None) -> None:
-        """Extend the lease, and tell how far the training is.
+        """Renew the lease, and store the progress of the training if it is given.
 
         Raises:
-            LostClaimError: it is too late for that.
-            CancelledError: somebody asked for the job to be cancelled.
+            LeaseLostError: another trainer has the job, or the job has ended.
+            CancelledError: cancellation of the job was requested; the lease is renewed.
         """
-        values: dict[str, Any] = {"lease_until": clock(self.engine) + self.lease}
+        values: dict[str, Any] = {"lease_until": clock(self.engine) + self.duration}
         if progress is not None:
             values["progress"] = json.dumps(asdict(progress))
             values["revision"] = jobs.c.revision + 1
-        if self._write(values):
+        if self._update(values):
             raise CancelledError
 
     def renew(self) -> None:
-        """Extend the lease, whether the job is to be cancelled or not: it is too late for that.
+        """Renew the lease, and ignore a requested cancellation.
+
+        This is for the time after the version was published, when the job can no longer be
+        cancelled.
 
         Raises:
-            LostClaimError: it is too late for anything.
+            LeaseLostError: another trainer has the job, or the job has ended.
         """
-        self._write({"lease_until": clock(self.engine) + self.lease})
+        self._update({"lease_until": clock(self.engine) + self.duration})
 
-    def succeed(self, version: int, promoted: bool, verdict: Verdict) -> None:
-        """End the job: a version came of it.
+    def mark_succeeded(self, version: int, promoted: bool, verdict: Verdict) -> None:
+        """End the job as succeeded, with the version that it published.
 
         Raises:
-            LostClaimError: it is somebody else's to end.
+            LeaseLostError: another trainer has the job, or the job has ended.
         """
         self._end(
             "succeeded",
@@ -71,29 +87,29 @@ class Lease:
             verdict=json.dumps(asdict(verdict)),
         )
 
-    def fail(self, error: str) -> None:
-        """End the job: nothing came of it, for the reason given.
+    def mark_failed(self, error: str) -> None:
+        """End the job as failed, with a message for the user.
 
         Raises:
-            LostClaimError: it is somebody else's to end.
+            LeaseLostError: another trainer has the job, or the job has ended.
         """
         self._end("failed", error=error)
 
-    def cancel(self) -> None:
-        """End the job, as somebody asked.
+    def mark_cancelled(self) -> None:
+        """End the job as cancelled.
 
         Raises:
-            LostClaimError: it is somebody else's to end.
+            LeaseLostError: another trainer has the job, or the job has ended.
         """
         self._end("cancelled")
 
     def release(self) -> None:
-        """Put the job back into the queue, as if it had not been tried.
+        """Return the job to the queue; the attempt isn't counted.
 
         Raises:
-            LostClaimError: it is somebody else's.
+            LeaseLostError: another trainer has the job, or the job has ended.
         """
-        self._write(
+        self._update(
             {
                 "state": "queued",
                 "owner": None,
@@ -106,70 +122,85 @@ class Lease:
 
     def _end(self, state: str, **values: Any) -> None:  # noqa: ANN401 - columns
         ended = {"state": state, "finished_at": clock(self.engine), "lease_until": None}
-        self._write(values | ended | {"revision": jobs.c.revision + 1})
+        self._update(values | ended | {"revision": jobs.c.revision + 1})
 
-    def _write(self, values: dict[str, Any]) -> bool:
-        """Write under the fence, and return whether the job is to be cancelled."""
+    def _update(self, values: dict[str, Any]) -> bool:
+        """Update the job if the lease holds; return whether cancellation was requested."""
         fenced = (
             update(jobs)
             .where(
                 jobs.c.id == self.job.id,
+                # False if the job has ended or is back in the queue.
                 jobs.c.state == "running",
+                # False if another trainer has acquired the job.
                 jobs.c.owner == self.owner,
+                # False if the same trainer has acquired the job again with a later lease.
                 jobs.c.attempt == self.job.attempt,
             )
             .values(values)
             .returning(jobs.c.cancel_requested)
         )
         with write_transaction(self.engine) as connection:
-            asked = connection.execute(fenced).scalar()
-        if asked is None:
+            cancel_requested = connection.execute(fenced).scalar()
+        if cancel_requested is None:
             raise LeaseLostError(f"job {self.job.id} is no longer held by {self.owner}")
-        return bool(asked)
+        return bool(cancel_requested)
 
 
-def acquire_lease(engine: Engine, owner: str, lease: float) -> Lease | None:
-    """Take the oldest job that waits, or whose trainer gives no sign of life any more.
+def acquire_lease(engine: Engine, owner: str, duration: float) -> Lease | None:
+    """Return a lease on the oldest job that is queued or whose lease has expired, if there is one.
 
-    After three attempts there is one more, to see whether a version had come of them.
+    A job gets up to `MAX_ATTEMPTS` trainings, and one more attempt that only looks for a version
+    that an earlier attempt published. A job whose lease expires in that attempt too is marked as
+    failed.
+
+    Args:
+        engine: the engine of the database that holds the jobs.
+        owner: the name of the trainer, unique among all processes on all hosts.
+        duration: seconds until the lease expires.
     """
     now = clock(engine)
-    silent = (jobs.c.state == "running") & (jobs.c.lease_until < now)
-    ending = {"finished_at": now, "lease_until": None, "revision": jobs.c.revision + 1}
-    waiting = (
+    expired = (jobs.c.state == "running") & (jobs.c.lease_until < now)
+    # On PostgreSQL, a trainer skips the job that another one is acquiring, and takes the next one.
+    # SQLite has one writer at a time and ignores the clause.
+    oldest = (
         select(jobs.c.id)
-        .where(or_(jobs.c.state == "queued", silent))
+        .where(or_(jobs.c.state == "queued", expired))
         .order_by(jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    # Looking first costs a reader nothing; taking the write lock every time would.
+    # Idle trainers poll. A read doesn't block other processes; the write lock would.
     with engine.connect() as connection:
-        if not connection.execute(select(waiting)).scalar():
+        if not connection.execute(select(oldest)).scalar():
             return None
     with write_transaction(engine) as connection:
         connection.execute(
             update(jobs)
-            .where(silent, jobs.c.attempt > ATTEMPTS)
+            .where(expired, jobs.c.attempt > MAX_ATTEMPTS)
             .values(
                 state="failed",
                 error=NO_HEARTBEAT,
-                **ending,
+                finished_at=now,
+                lease_until=None,
+                revision=jobs.c.revision + 1,
             )
         )
+        # One statement selects and updates, so no two trainers acquire the same job. The new
+        # attempt number invalidates the lease of the previous owner.
         row = connection.execute(
             update(jobs)
-            .where(jobs.c.id == waiting)
+            .where(jobs.c.id == oldest)
             .values(
                 state="running",
                 owner=owner,
                 attempt=jobs.c.attempt + 1,
-                lease_until=now + lease,
+                lease_until=now + duration,
                 started_at=now,
                 progress=None,
                 revision=jobs.c.revision + 1,
             )
             .returning(jobs)
         ).first()
-    return Lease(engine, job_of(row), owner, lease) if row else None
+    return Lease(engine, job_from_row(row), owner, duration) if row else None

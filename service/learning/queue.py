@@ -1,7 +1,6 @@
-"""Jobs: the queue of retrainings, as rows with a lease.
+"""The job queue: submit, read, list and cancel retrainings, which are rows of the table `jobs`.
 
-Who submits, asks and cancels; what a trainer does with a job it holds is in `claims` and
-`retraining`.
+`lease` has what a trainer does to a job that it holds, and `job_runner` how it runs the job.
 """
 
 import json
@@ -33,28 +32,35 @@ _verdict = TypeAdapter(Verdict)
 
 
 class JobNotFoundError(LookupError):
-    """There is no job of that id."""
+    """No job has that id."""
 
 
 class JobFinishedError(ValueError):
-    """The job is over, and can't be cancelled any more."""
+    """The job has ended and can't be cancelled."""
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a job is to do: train so, and promote so; the patterns in `must_hold` must be kept."""
+    """The specification of a job, stored as JSON in the column `order`.
+
+    Attributes:
+        recipe: how to train.
+        promote: whether to promote the version: if it passes the gate, always or never.
+        must_hold: patterns that the version must decide as given to pass the gate, in addition
+            to those of the settings.
+    """
 
     recipe: Recipe
     promote: Promote = "if_better"
     must_hold: tuple[MustHold, ...] = ()
 
     def to_json(self) -> str:
-        """Write what `from_json` reads."""
+        """Return the specification as JSON that `from_json` reads."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":
-        """Read what is in the table."""
+        """Return the specification in the JSON `text`."""
         fields = json.loads(text)
         return cls(
             Recipe(**fields["recipe"]),
@@ -65,7 +71,15 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far the training is: the run, its seed, iteration and error, and its curve, thinned."""
+    """The progress of a training.
+
+    Attributes:
+        restart: the number of the current run; the first is 0.
+        seed: the seed of the run.
+        iteration: the last pass over the data; the first is 1.
+        error: the error in that pass.
+        curve: pairs of iteration and error in this run, thinned.
+    """
 
     restart: int
     seed: int
@@ -76,7 +90,28 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Job:
-    """One retraining: what it is to do, as in `JobSpec`, and what became of it."""
+    """One retraining job: its specification, its state and its result.
+
+    Attributes:
+        id: the number of the job.
+        state: the state; a job has ended when it is not queued or running.
+        trigger: the cause: a request, or a setting for automatic retrainings.
+        request_id: the id of the request that submitted the job, if a request did.
+        submitted_at: when the job was submitted.
+        started_at: when the last attempt started.
+        finished_at: when the job ended.
+        attempt: the number of attempts so far, without those that a stopping trainer released.
+        cancel_requested: whether a running job is to be cancelled.
+        revision: increases with every change that a follower of the job should see.
+        progress: how far the last attempt got.
+        version: the version that the job published.
+        promoted: whether that version went live.
+        verdict: the result of the promotion gate.
+        error: why the job failed.
+        recipe: how to train.
+        promote: whether to promote the version: if it passes the gate, always or never.
+        must_hold: patterns that the version must decide as given to pass the gate.
+    """
 
     id: int
     state: State
@@ -99,93 +134,97 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing of it will change any more."""
+        """Whether the job has ended; an ended job doesn't change."""
         return self.state not in UNFINISHED
 
 
 def submit(
     engine: Engine,
-    order: JobSpec,
+    spec: JobSpec,
     request_id: str | None,
     trigger: Trigger = "request",
     idempotent: IdempotentRequest | None = None,
 ) -> Job:
-    """Queue a retraining.
+    """Queue a retraining and return the job.
+
+    If `idempotent` was processed before, return the job that it created then.
 
     Raises:
-        KeyReusedError: the key of `idempotent` came before, with another body.
+        KeyReusedError: the key of `idempotent` was used before with another body.
     """
     with ordered_write_transaction(engine) as connection:
-        if idempotent and (before := stored_response(connection, idempotent)):
-            return _get(connection, int(before))
-        number = _insert(connection, engine, order, request_id, trigger)
+        if idempotent and (stored := stored_response(connection, idempotent)):
+            return _get(connection, int(stored))
+        number = _insert(connection, engine, spec, request_id, trigger)
         if idempotent:
             store_response(connection, engine, idempotent, str(number))
         return _get(connection, number)
 
 
-def submit_unless_waiting(engine: Engine, order: JobSpec, trigger: Trigger) -> Job | None:
-    """Queue a retraining that nobody asked for, unless a job is waiting or running already."""
+def submit_unless_unfinished(engine: Engine, spec: JobSpec, trigger: Trigger) -> Job | None:
+    """Queue an automatic retraining and return it; `None` if a job is queued or running."""
     with ordered_write_transaction(engine) as connection:
         query = select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED)).limit(1)
         if connection.execute(query).first():
             return None
-        return _get(connection, _insert(connection, engine, order, None, trigger))
+        return _get(connection, _insert(connection, engine, spec, None, trigger))
 
 
 def get(engine: Engine, number: int) -> Job:
-    """Return a job.
+    """Return the job with the id `number`.
 
     Raises:
-        JobNotFoundError: there is none of that id.
+        JobNotFoundError: no job has that id.
     """
     with engine.connect() as connection:
         return _get(connection, number)
 
 
 def page(engine: Engine, before: int | None, limit: int) -> list[Job]:
-    """Return jobs, newest first, from below id `before` on."""
+    """Return up to `limit` jobs, newest first, with ids below `before` if it is given."""
     query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(jobs.c.id < before)
     with engine.connect() as connection:
-        return [job_of(row) for row in connection.execute(query)]
+        return [job_from_row(row) for row in connection.execute(query)]
 
 
 def cancel(engine: Engine, number: int) -> Job:
-    """Cancel a job: at once where it waits, at its next sign of life where it runs.
+    """Cancel a queued job, or request the cancellation of a running one; return the job.
+
+    A running job ends as cancelled at its next heartbeat, unless its version is published first.
 
     Raises:
-        JobNotFoundError: there is none of that id.
-        JobFinishedError: it is over.
+        JobNotFoundError: no job has that id.
+        JobFinishedError: the job has ended.
     """
     with write_transaction(engine) as connection:
         revised = {"revision": jobs.c.revision + 1}
-        waiting = connection.execute(
+        cancelled = connection.execute(
             update(jobs)
             .where(jobs.c.id == number, jobs.c.state == "queued")
             .values(state="cancelled", finished_at=clock(engine), **revised)
         )
-        running = connection.execute(
+        requested = connection.execute(
             update(jobs)
             .where(jobs.c.id == number, jobs.c.state == "running")
             .values(cancel_requested=True, **revised)
         )
         job = _get(connection, number)
-    if not waiting.rowcount and not running.rowcount:
-        raise JobFinishedError(f"job {number} has {job.state} already")
+    if not cancelled.rowcount and not requested.rowcount:
+        raise JobFinishedError(f"job {number} can't be cancelled: its state is {job.state}")
     return job
 
 
-def last_submitted(engine: Engine) -> float | None:
-    """Return when a job was submitted last, whoever did."""
+def last_submission_time(engine: Engine) -> float | None:
+    """Return when the newest job was submitted, in seconds since 1970; `None` without jobs."""
     query = select(jobs.c.submitted_at).order_by(jobs.c.id.desc()).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar()
 
 
-def job_of(row: Row[Any]) -> Job:
-    """Return the job in a row of the table."""
+def job_from_row(row: Row[Any]) -> Job:
+    """Return the job in `row`, a row of the table `jobs`."""
     names = Job.__dataclass_fields__.keys() & row._fields
     fields = {name: getattr(row, name) for name in names}
     progress = json.loads(row.progress) if row.progress else None
@@ -200,9 +239,9 @@ def job_of(row: Row[Any]) -> Job:
 
 
 def _insert(
-    connection: Connection, engine: Engine, order: JobSpec, request_id: str | None, trigger: Trigger
+    connection: Connection, engine: Engine, spec: JobSpec, request_id: str | None, trigger: Trigger
 ) -> int:
-    values = {"order": order.to_json(), "trigger": trigger, "request_id": request_id}
+    values = {"order": spec.to_json(), "trigger": trigger, "request_id": request_id}
     query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 
@@ -211,4 +250,4 @@ def _get(connection: Connection, number: int) -> Job:
     row = connection.execute(select(jobs).where(jobs.c.id == number)).first()
     if row is None:
         raise JobNotFoundError(f"no job {number}")
-    return job_of(row)
+    return job_from_row(row)

@@ -1,6 +1,6 @@
-"""The census: how versions, observations and jobs stand when somebody looks at the metrics.
+"""The state collector: metrics that are read from the repository and the database on each scrape.
 
-What is counted as it happens is in `metrics`.
+`streetlight.service.observability.metrics` has the metrics that the workers count as they serve.
 """
 
 import logging
@@ -18,120 +18,139 @@ from sqlalchemy.exc import SQLAlchemyError
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.queue import UNFINISHED, State
-from streetlight.service.ledger import queries as observations
+from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Accuracy, Filter
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import jobs
 
-SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+# Upper bounds of the histogram buckets for job durations, in seconds.
+DURATION_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
-# A database that doesn't answer may hold one thread of a worker, never those that predict.
-PATIENCE_SECONDS = 1.0
-_asking = threading.Lock()
+# In each worker one scrape at a time reads from the database, so that a database that hangs blocks
+# one of its threads and not those that predict. Another scrape waits up to this many seconds, and
+# then reports the database as down.
+LOCK_TIMEOUT = 1.0
+_database_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _JobStats:
-    """The jobs of one state: how many, for how long the oldest has been there, how long they took.
+    """Statistics of the jobs in one state.
 
-    `within` counts those that took at most so many of SECONDS.
+    Attributes:
+        count: the number of jobs.
+        oldest_age: seconds since the oldest running job started, or since the oldest job in
+            another state was submitted.
+        duration_count: the number of jobs that have started and ended.
+        duration_sum: the sum of their durations in seconds, each from the last start to the end.
+        bucket_counts: for each of `DURATION_BUCKETS`, how many of them took at most that long.
     """
 
     count: int = 0
-    oldest: float = 0.0
-    timed: int = 0
-    seconds: float = 0.0
-    within: tuple[int, ...] = (0,) * len(SECONDS)
+    oldest_age: float = 0.0
+    duration_count: int = 0
+    duration_sum: float = 0.0
+    bucket_counts: tuple[int, ...] = (0,) * len(DURATION_BUCKETS)
 
 
 class StateCollector(Collector):
-    """Asks the repository and the database, each time anew; goes on without a database."""
+    """A Prometheus collector that reads the repository and the database on each scrape.
+
+    If the database can't be read, the metrics from the database are missing and
+    `streetlight_database_up` is 0.
+    """
 
     def __init__(self, repository: ModelRepository, engine: Engine) -> None:
         self.repository = repository
         self.engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        """Yield how things stand."""
+        """Yield the metrics, with their current values."""
         live = live_version_if_any(self.repository)
         number = live.number if live else 0
-        yield _gauge("live_version", "The version that answers; 0 where there is none.", number)
-        asked = self._ask()
-        yield _gauge("database_up", "Whether the database answers.", asked is not None)
-        if asked:
-            observed, accuracy, tallies = asked
-            yield _gauge("observations", "Observations that were not withdrawn.", observed)
-            yield from _accuracy(accuracy.get(number, Accuracy(0, 0)))
-            yield from _jobs(tallies)
+        yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
+        state = self._read_database()
+        yield _gauge("database_up", "Whether the database responds.", state is not None)
+        if state:
+            observations, accuracy, job_stats = state
+            yield _gauge(
+                "observations", "The number of observations that aren't withdrawn.", observations
+            )
+            yield from _accuracy_metrics(accuracy.get(number, Accuracy(0, 0)))
+            yield from _job_metrics(job_stats)
 
-    def _ask(self) -> tuple[int, dict[int, Accuracy], dict[str, _JobStats]] | None:
-        if not _asking.acquire(timeout=PATIENCE_SECONDS):
+    def _read_database(self) -> tuple[int, dict[int, Accuracy], dict[str, _JobStats]] | None:
+        if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
             return (
-                observations.count(self.engine, Filter()),
-                observations.accuracy(self.engine),
+                queries.count(self.engine, Filter()),
+                queries.accuracy_by_version(self.engine),
                 _job_stats(self.engine),
             )
         except SQLAlchemyError:
-            log.warning("the database can't be asked for metrics", exc_info=True)
+            log.warning("can't read metrics from the database", exc_info=True)
             return None
         finally:
-            _asking.release()
+            _database_lock.release()
 
 
 def _job_stats(engine: Engine) -> dict[str, _JobStats]:
-    took = jobs.c.finished_at - jobs.c.started_at
+    """Return the statistics of the jobs in each state that occurs."""
+    duration = jobs.c.finished_at - jobs.c.started_at
     since = case((jobs.c.state == "running", jobs.c.started_at), else_=jobs.c.submitted_at)
     query = select(
         jobs.c.state,
         func.count(),
         clock(engine) - func.min(since),
-        func.count(took),
-        func.coalesce(func.sum(took), 0.0),
-        *(func.count().filter(took <= seconds) for seconds in SECONDS),
+        func.count(duration),
+        func.coalesce(func.sum(duration), 0.0),
+        *(func.count().filter(duration <= bound) for bound in DURATION_BUCKETS),
     ).group_by(jobs.c.state)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return {
-        state: _JobStats(count, oldest, timed, seconds, tuple(within))
-        for state, count, oldest, timed, seconds, *within in rows
+        state: _JobStats(count, oldest_age, duration_count, duration_sum, tuple(bucket_counts))
+        for state, count, oldest_age, duration_count, duration_sum, *bucket_counts in rows
     }
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"streetlight_{name}", text, value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"streetlight_{name}", help_text, value)
 
 
-def _accuracy(done: Accuracy) -> Iterator[Metric]:
-    text = "Observations that the live version was asked before it could know them."
-    yield _gauge("live_asked_observations", text, done.observations)
-    if done.observations:
-        text = "Which part of them it had decided rightly."
-        yield _gauge("live_accuracy_ratio", text, done.correct / done.observations)
+def _accuracy_metrics(accuracy: Accuracy) -> Iterator[Metric]:
+    text = "The number of observations that the live version predicted before they were recorded."
+    yield _gauge("live_asked_observations", text, accuracy.observations)
+    if accuracy.observations:
+        text = "The share of those observations whose outcome the live version predicted."
+        yield _gauge("live_accuracy_ratio", text, accuracy.correct / accuracy.observations)
 
 
-def _jobs(tallies: dict[str, _JobStats]) -> Iterator[Metric]:
-    count = GaugeMetricFamily("streetlight_jobs", "Jobs by state.", labels=["state"])
+def _job_metrics(stats_by_state: dict[str, _JobStats]) -> Iterator[Metric]:
+    count = GaugeMetricFamily("streetlight_jobs", "The number of jobs by state.", labels=["state"])
     oldest = GaugeMetricFamily(
         "streetlight_oldest_job_age_seconds",
-        "Time that the oldest job waits or runs by now; 0 where there is none.",
+        "How long the oldest job has been queued or running; 0 if there is none.",
         labels=["state"],
     )
-    took = HistogramMetricFamily(
+    duration = HistogramMetricFamily(
         "streetlight_job_duration_seconds",
-        "Time from a job's last start to its end.",
+        "The time from the last start of a job to its end.",
         labels=["state"],
     )
     for state in get_args(State):
-        tally = tallies.get(state, _JobStats())
-        count.add_metric([state], tally.count)
+        stats = stats_by_state.get(state, _JobStats())
+        count.add_metric([state], stats.count)
         if state in UNFINISHED:
-            oldest.add_metric([state], tally.oldest)
+            oldest.add_metric([state], stats.oldest_age)
         else:
-            counts = zip(map(str, map(float, SECONDS)), tally.within, strict=True)
-            buckets = [*counts, ("+Inf", tally.timed)]
-            took.add_metric([state], buckets, tally.seconds)
-    yield from (count, oldest, took)
+            bounds = map(str, map(float, DURATION_BUCKETS))
+            buckets = [
+                *zip(bounds, stats.bucket_counts, strict=True),
+                ("+Inf", stats.duration_count),
+            ]
+            duration.add_metric([state], buckets, stats.duration_sum)
+    yield from (count, oldest, duration)

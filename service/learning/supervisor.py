@@ -1,4 +1,4 @@
-"""Keeps a trainer running."""
+"""Run a process, and start it again whenever it exits."""
 
 import logging
 import multiprocessing
@@ -8,37 +8,44 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-POLL_SECONDS = 0.25
-LONGEST_PAUSE = 30.0
+# In seconds.
+POLL_INTERVAL = 0.25
+FIRST_RESTART_DELAY = 0.5
+MAX_RESTART_DELAY = 30.0
 
 log = logging.getLogger(__name__)
 
 
 def install_stop_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
+    """Return an event that is set by SIGTERM and SIGINT."""
     event = threading.Event()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
         event.set()
 
-    for by in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(by, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     return event
 
 
 def supervise(run: Callable[[], object], parent: int) -> None:
-    """Let `run` be done in a fork, again and again, until a signal or the end of the parent."""
-    end, pause = install_stop_signals(), 0.5
-    while not end.is_set() and os.getppid() == parent:
+    """Run `run` in a forked process, and start it again when the process exits.
+
+    Return after SIGTERM or SIGINT, or when the process `parent` is no longer the parent; the
+    forked process is terminated first. The delay before a restart doubles from 0.5 to 30 s.
+    """
+    stopping, delay = install_stop_signals(), FIRST_RESTART_DELAY
+    while not stopping.is_set() and os.getppid() == parent:
         trainer = multiprocessing.get_context("fork").Process(target=run)
         trainer.start()
-        while trainer.is_alive() and not end.is_set() and os.getppid() == parent:
-            end.wait(POLL_SECONDS)
+        while trainer.is_alive() and not stopping.is_set() and os.getppid() == parent:
+            stopping.wait(POLL_INTERVAL)
         if not trainer.is_alive():
-            log.warning("the trainer ended with status %s; starting another", trainer.exitcode)
-            end.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            log.warning("the trainer exited with status %s; restarting it", trainer.exitcode)
+            stopping.wait(delay)
+            delay = min(2 * delay, MAX_RESTART_DELAY)
         while trainer.is_alive():
-            # Again and again: it may have missed the first, before it had begun to listen.
+            # Repeated, because a trainer that has not installed its own signal handler yet
+            # inherits the supervisor's, which only sets an event that the trainer doesn't read.
             trainer.terminate()
-            trainer.join(POLL_SECONDS)
+            trainer.join(POLL_INTERVAL)

@@ -1,6 +1,6 @@
-"""The trainer: a process that takes one job after another, and the one that keeps it alive.
+"""The trainer: a process that runs one retraining job after another.
 
-What a job does is in `retraining`.
+`job_runner` runs a job; `supervisor` restarts the trainer when it exits.
 """
 
 import logging
@@ -16,34 +16,35 @@ from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.supervisor import install_stop_signals
 from streetlight.service.wiring import Services
 
-POLL_SECONDS = 0.25
-LONGEST_PAUSE = 30.0
-# A prediction doesn't wait for a training to make room: docs/decisions/0015.
-NICE = 10
+# Seconds between two looks at an empty queue.
+POLL_INTERVAL = 0.25
+# A lower priority than that of the workers, so that a training doesn't delay predictions:
+# docs/decisions/0015.
+NICENESS = 10
 
 log = logging.getLogger(__name__)
 
 
 def work(services: Services, parent: int) -> None:
-    """Take jobs until a signal, or the end of the parent, says to stop.
+    """Run jobs until SIGTERM, SIGINT, or until the process `parent` is no longer the parent.
 
-    The job under way goes back into the queue then.
+    A job that is running then is released to the queue.
     """
-    end = install_stop_signals()
-    os.nice(NICE)
+    stopping = install_stop_signals()
+    os.nice(NICENESS)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
 
     def should_stop() -> bool:
-        return end.is_set() or os.getppid() != parent
+        return stopping.is_set() or os.getppid() != parent
 
     while not should_stop():
         try:
-            held = acquire_lease(services.engine, owner, services.settings.job_lease)
-            if held:
-                run_job(services, held, should_stop)
+            lease = acquire_lease(services.engine, owner, services.settings.job_lease)
+            if lease:
+                run_job(services, lease, should_stop)
                 continue
             submit_if_due(services)
         except DBAPIError:
-            log.exception("the database failed; trying again")
-        end.wait(POLL_SECONDS)
+            log.exception("the database can't be used; trying again in %s s", POLL_INTERVAL)
+        stopping.wait(POLL_INTERVAL)

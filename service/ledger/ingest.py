@@ -1,6 +1,6 @@
-"""Recording: new rows for the ledger, each with a verdict, all in one transaction.
+"""Ingest: add observations to the ledger, with a result for each, in one transaction.
 
-Reading the ledger, and taking rows back, is in `observations`.
+`queries` reads the ledger and withdraws observations.
 """
 
 import json
@@ -22,17 +22,18 @@ from streetlight.service.ledger.idempotency import (
 from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
 
+# The number of ids listed for an observation that contradicts others.
 MAX_CONTRADICTIONS = 10
-MAX_LIGHTS = 64
-CHUNK = 1000
+MAX_LIGHTS_PER_OBSERVATION = 64
+# The number of client ids looked up by one query; databases limit the parameters of a statement.
+LOOKUP_BATCH_SIZE = 1000
 
-# An answer names only what there is to tell.
-UNLESS_EMPTY = Field(exclude_if=operator.not_)
+OMIT_IF_EMPTY = Field(exclude_if=operator.not_)
 
 
 @dataclass(frozen=True)
 class NewObservation:
-    """One thing that was seen, as it is handed in."""
+    """An observation to add. Two observations can't have the same `client_id`."""
 
     lights: tuple[float, ...]
     outcome: Outcome
@@ -41,15 +42,19 @@ class NewObservation:
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of one row: its id in the ledger, or what is wrong with it.
+    """The result for one observation.
 
-    Where that is an `id` of the caller's that another row has, `id` is that other row.
+    Observations with the verdicts `accepted` and `contradicts` are recorded; a `duplicate` was
+    recorded before. `id` is the number in the ledger; for a duplicate, or if another observation
+    has the client's own id, it is the number of the earlier observation. `contradicts` lists up to
+    10 observations with the same lights and the other outcome. `error` is the reason why the
+    observation was rejected. Empty fields are omitted.
     """
 
     verdict: Literal["accepted", "contradicts", "duplicate", "rejected"]
-    id: Annotated[int | None, UNLESS_EMPTY] = None
-    contradicts: Annotated[list[int], UNLESS_EMPTY] = field(default_factory=list)
-    error: Annotated[str | None, UNLESS_EMPTY] = None
+    id: Annotated[int | None, OMIT_IF_EMPTY] = None
+    contradicts: Annotated[list[int], OMIT_IF_EMPTY] = field(default_factory=list)
+    error: Annotated[str | None, OMIT_IF_EMPTY] = None
 
 
 def record(
@@ -59,42 +64,42 @@ def record(
     source: str,
     idempotent: IdempotentRequest | None = None,
 ) -> list[RowResult]:
-    """Add rows to the ledger and return a verdict for each; they are durable then.
+    """Add observations to the ledger and return a result for each, after the commit.
 
     Args:
-        engine: of the database.
-        rows: what was seen; a text instead says why that row is rejected.
-        live: the version that is asked what it says, before it can learn from it.
-        source: where they come from.
-        idempotent: a key with which the same call may come again: it gets the same verdicts.
+        engine: the engine of the database.
+        rows: the observations; a string is the error message of a row that was rejected before.
+        live: the live version, whose prediction is stored with each observation.
+        source: the origin of the observations, such as `api` or a file name.
+        idempotent: the request, if it has an idempotency key. If the request was processed before,
+            nothing is added and the results are those of the first time.
 
     Raises:
-        KeyReusedError: the key came before, with other rows.
+        KeyReusedError: the key of `idempotent` was used before with another body.
     """
     with ordered_write_transaction(engine) as connection:
-        if idempotent and (before := stored_response(connection, idempotent)):
-            return [RowResult(**verdict) for verdict in json.loads(before)]
-        verdicts = record_in(connection, engine, rows, live, source)
+        if idempotent and (stored := stored_response(connection, idempotent)):
+            return [RowResult(**result) for result in json.loads(stored)]
+        results = record_in_transaction(connection, engine, rows, live, source)
         if idempotent:
-            store_response(
-                connection, engine, idempotent, json.dumps([asdict(v) for v in verdicts])
-            )
-        return verdicts
+            response = json.dumps([asdict(result) for result in results])
+            store_response(connection, engine, idempotent, response)
+        return results
 
 
-def record_in(
+def record_in_transaction(
     connection: Connection,
     engine: Engine,
     rows: Sequence[NewObservation | str],
     live: Version | None,
     source: str,
 ) -> list[RowResult]:
-    """Do what `record` does in the transaction of `connection`, an `ordered_write_transaction`."""
+    """Do what `record` does, in the given `ordered_write_transaction`, without committing."""
     return _Ingest(connection, engine, live, source).record(rows)
 
 
 class _Ingest:
-    """One transaction's worth of new rows."""
+    """The ingest of one transaction, with a cache of the ledger rows that it looks up."""
 
     def __init__(
         self, connection: Connection, engine: Engine, live: Version | None, source: str
@@ -109,40 +114,37 @@ class _Ingest:
             select(table.c.lights).where(table.c.withdrawn_at.is_(None)).limit(1)
         ).scalar()
         self.light_count: int | None = len(json.loads(first)) if first else None
-        self.against: dict[tuple[str, int], list[int]] = {}
+        self.ids: dict[tuple[str, int], list[int]] = {}
 
     def record(self, rows: Sequence[NewObservation | str]) -> list[RowResult]:
-        known = self._known([row.client_id for row in rows if isinstance(row, NewObservation)])
-        verdicts, new = [], []
+        existing = self._rows_by_client_id(
+            [row.client_id for row in rows if isinstance(row, NewObservation)]
+        )
+        results, inserts = [], []
         for row in rows:
             if isinstance(row, str):
-                verdicts.append(RowResult("rejected", error=row))
+                results.append(RowResult("rejected", error=row))
                 continue
             lights = json.dumps(row.lights)
             outcome = int(row.outcome == "walk")
-            if row.client_id is not None and row.client_id in known:
-                verdicts.append(_again(known[row.client_id], lights, outcome))
+            if row.client_id is not None and row.client_id in existing:
+                results.append(_repeated(existing[row.client_id], lights, outcome))
                 continue
-            if len(row.lights) > MAX_LIGHTS:
-                error = f"lights: expected at most {MAX_LIGHTS} lights, got {len(row.lights)}"
-                verdicts.append(RowResult("rejected", error=error))
-                continue
-            if self.light_count not in (None, len(row.lights)):
-                error = f"lights: the ledger is of {self.light_count} lights, got {len(row.lights)}"
-                verdicts.append(RowResult("rejected", error=error))
+            if error := self._light_count_error(len(row.lights)):
+                results.append(RowResult("rejected", error=error))
                 continue
             self.light_count = len(row.lights)
             number, self.next_id = self.next_id, self.next_id + 1
-            against = self._against(lights, 1 - outcome)
-            verdicts.append(
-                RowResult("contradicts" if against else "accepted", number, list(against))
+            contradicted = self._ids_of(lights, 1 - outcome)
+            results.append(
+                RowResult("contradicts" if contradicted else "accepted", number, list(contradicted))
             )
-            same = self._against(lights, outcome)
-            if len(same) < MAX_CONTRADICTIONS:
-                same.append(number)
+            equal = self._ids_of(lights, outcome)
+            if len(equal) < MAX_CONTRADICTIONS:
+                equal.append(number)
             if row.client_id is not None:
-                known[row.client_id] = (number, lights, outcome)
-            new.append(
+                existing[row.client_id] = (number, lights, outcome)
+            inserts.append(
                 {
                     "id": number,
                     "client_id": row.client_id,
@@ -150,26 +152,39 @@ class _Ingest:
                     "lights": lights,
                     "outcome": outcome,
                     "source": self.source,
-                    **self._said(row.lights),
+                    **self._prediction_columns(row.lights),
                 }
             )
-        if new:
-            self.connection.execute(insert(table), new)
-        return verdicts
+        if inserts:
+            self.connection.execute(insert(table), inserts)
+        return results
 
-    def _known(self, client_ids: Sequence[str | None]) -> dict[str, tuple[int, str, int]]:
-        wanted = [client_id for client_id in client_ids if client_id is not None]
-        known: dict[str, tuple[int, str, int]] = {}
-        for start in range(0, len(wanted), CHUNK):
+    def _rows_by_client_id(
+        self, client_ids: Sequence[str | None]
+    ) -> dict[str, tuple[int, str, int]]:
+        """Return the id, lights and outcome of the ledger rows with these client ids."""
+        given = [client_id for client_id in client_ids if client_id is not None]
+        rows: dict[str, tuple[int, str, int]] = {}
+        for start in range(0, len(given), LOOKUP_BATCH_SIZE):
             query = select(table.c.client_id, table.c.id, table.c.lights, table.c.outcome).where(
-                table.c.client_id.in_(wanted[start : start + CHUNK])
+                table.c.client_id.in_(given[start : start + LOOKUP_BATCH_SIZE])
             )
-            known |= {row[0]: (row[1], row[2], row[3]) for row in self.connection.execute(query)}
-        return known
+            rows |= {row[0]: (row[1], row[2], row[3]) for row in self.connection.execute(query)}
+        return rows
 
-    def _against(self, lights: str, outcome: int) -> list[int]:
-        """The first ids with these lights and that outcome; those of this call are added to it."""
-        if (lights, outcome) not in self.against:
+    def _light_count_error(self, count: int) -> str | None:
+        if count > MAX_LIGHTS_PER_OBSERVATION:
+            return f"lights: expected at most {MAX_LIGHTS_PER_OBSERVATION} lights, got {count}"
+        if self.light_count not in (None, count):
+            return f"lights: expected {self.light_count} lights, as in the ledger, got {count}"
+        return None
+
+    def _ids_of(self, lights: str, outcome: int) -> list[int]:
+        """Return the first ids with these lights and this outcome, from the cache.
+
+        The caller appends the ids that it assigns to the returned list.
+        """
+        if (lights, outcome) not in self.ids:
             query = (
                 select(table.c.id)
                 .where(
@@ -180,10 +195,11 @@ class _Ingest:
                 .order_by(table.c.id)
                 .limit(MAX_CONTRADICTIONS)
             )
-            self.against[lights, outcome] = list(self.connection.execute(query).scalars())
-        return self.against[lights, outcome]
+            self.ids[lights, outcome] = list(self.connection.execute(query).scalars())
+        return self.ids[lights, outcome]
 
-    def _said(self, lights: Sequence[float]) -> dict[str, Any]:
+    def _prediction_columns(self, lights: Sequence[float]) -> dict[str, Any]:
+        """Return the columns with the prediction of the live version; null if it can't predict."""
         if self.live is None or self.live.network.light_count != len(lights):
             return {"version": None, "said": None}
         return {
@@ -192,10 +208,13 @@ class _Ingest:
         }
 
 
-def _again(before: tuple[int, str, int], lights: str, outcome: int) -> RowResult:
-    number, same_lights, same_outcome = before
-    if (same_lights, same_outcome) == (lights, outcome):
+def _repeated(existing: tuple[int, str, int], lights: str, outcome: int) -> RowResult:
+    """Return the result for an observation whose client id belongs to the row `existing`."""
+    number, existing_lights, existing_outcome = existing
+    if (existing_lights, existing_outcome) == (lights, outcome):
         return RowResult("duplicate", number)
     return RowResult(
-        "rejected", number, error=f"id: observation {number} has it, and is another one"
+        "rejected",
+        number,
+        error=f"id: observation {number} has this id and other content; use a new id",
     )

@@ -1,7 +1,7 @@
-"""Observations: the ledger of what people saw, from which the network learns.
+"""Read the ledger of observations, and withdraw observations from it.
 
-Rows are added (in `recording`) and withdrawn, never changed. What is learnt from them is put
-together in `load_training_set`.
+A row is inserted by `ingest` and never changed, except that it may be withdrawn. `training_set`
+reads the rows for a training.
 """
 
 import json
@@ -16,16 +16,20 @@ from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
 from streetlight.service.store.timestamp import Timestamp
 
-CHUNK = 1000
+STREAM_PAGE_SIZE = 1000
 
 
 class ObservationNotFoundError(LookupError):
-    """There is no observation of that id."""
+    """No observation has that id."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One row of the ledger; `version` said `said` to it when it came."""
+    """An observation in the ledger.
+
+    `version` is the version that was live when it was recorded, and `said` is that version's
+    decision. Both are null if no version was live or if it takes another number of lights.
+    """
 
     id: int
     client_id: str | None
@@ -40,7 +44,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows to list; `None` takes any."""
+    """Conditions on observations; `None` matches any value.
+
+    `since` is the earliest recording time, in seconds since 1970.
+    """
 
     outcome: Outcome | None = None
     since: float | None = None
@@ -49,10 +56,10 @@ class Filter:
 
 
 def withdraw(engine: Engine, number: int) -> Observation:
-    """Take a row back: it stays on record, but nothing learns from it any more.
+    """Mark an observation as withdrawn and return it; trainings then leave it out.
 
     Raises:
-        ObservationNotFoundError: there is none of that id.
+        ObservationNotFoundError: no observation has that id.
     """
     with ordered_write_transaction(engine) as connection:
         connection.execute(
@@ -66,55 +73,68 @@ def withdraw(engine: Engine, number: int) -> Observation:
     return _observation(row)
 
 
-def page(engine: Engine, wanted: Filter, after: int, limit: int) -> list[Observation]:
-    """Return the next rows after id `after`, ascending.
+def page(engine: Engine, filters: Filter, after: int, limit: int) -> list[Observation]:
+    """Return up to `limit` observations with ids above `after`, in order of id.
 
-    Ids come in the order of commits, so whoever goes on from the last id misses nothing and sees
-    nothing twice, however many rows arrive meanwhile.
+    Ids are in commit order, so a client that continues after the last id of a page gets each
+    observation once, even if observations are added between two pages.
     """
-    query = _wanted(wanted).where(table.c.id > after).order_by(table.c.id).limit(limit)
+    query = _select(filters).where(table.c.id > after).order_by(table.c.id).limit(limit)
     with engine.connect() as connection:
         return [_observation(row) for row in connection.execute(query)]
 
 
-def stream(engine: Engine, wanted: Filter) -> Iterator[list[Observation]]:
-    """Yield every row, ascending, a thousand at a time."""
+def stream(engine: Engine, filters: Filter) -> Iterator[list[Observation]]:
+    """Yield all matching observations in order of id, in lists of up to 1,000."""
     after = 0
-    while rows := page(engine, wanted, after, CHUNK):
+    while rows := page(engine, filters, after, STREAM_PAGE_SIZE):
         yield rows
         after = rows[-1].id
 
 
-def count(engine: Engine, wanted: Filter) -> int:
-    """Return how many rows there are that are not withdrawn."""
+def count(engine: Engine, filters: Filter) -> int:
+    """Return the number of matching observations, without withdrawn ones."""
     query = select(func.count()).select_from(
-        _wanted(wanted).where(table.c.withdrawn_at.is_(None)).subquery()
+        _select(filters).where(table.c.withdrawn_at.is_(None)).subquery()
     )
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
 
 
-def count_since(engine: Engine, since: float | None, at_most: int) -> int:
-    """Return how many rows have come since, `at_most` at most; the lab's own don't count."""
+def count_since(engine: Engine, since: float | None, limit: int) -> int:
+    """Return the number of observations recorded since a time, counting up to `limit`.
+
+    Withdrawn observations and those of the lab aren't counted.
+
+    Args:
+        engine: the engine of the database.
+        since: the earliest time, in seconds since 1970; `None` for all observations.
+        limit: where to stop counting, so that a long ledger isn't read to its end.
+    """
     query = select(table.c.id).where(table.c.source != "lab", table.c.withdrawn_at.is_(None))
     if since is not None:
         query = query.where(table.c.at >= since)
     with engine.connect() as connection:
         return connection.execute(
-            select(func.count()).select_from(query.limit(at_most).subquery())
+            select(func.count()).select_from(query.limit(limit).subquery())
         ).scalar_one()
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How a version did on what came after it: rows that it was asked first, and said rightly."""
+    """The accuracy of a version on observations that were recorded after its training.
+
+    Attributes:
+        observations: the number of observations recorded while the version was live.
+        correct: for how many of them its decision was the outcome.
+    """
 
     observations: int
     correct: int
 
 
-def accuracy(engine: Engine) -> dict[int, Accuracy]:
-    """Return, for each version that was asked, how it did on what came while it was live."""
+def accuracy_by_version(engine: Engine) -> dict[int, Accuracy]:
+    """Return the accuracy of each version that predicted an observation."""
     query = (
         select(
             table.c.version, func.count(), func.sum(1 - func.abs(table.c.said - table.c.outcome))
@@ -126,29 +146,29 @@ def accuracy(engine: Engine) -> dict[int, Accuracy]:
         return {row[0]: Accuracy(row[1], int(row[2])) for row in connection.execute(query)}
 
 
-def recent_accuracy(engine: Engine, version: int, last: int) -> Accuracy:
-    """Return how `version` did on the last rows that it was asked."""
+def recent_accuracy(engine: Engine, version: int, window: int) -> Accuracy:
+    """Return the accuracy of `version` on the last `window` observations that it predicted."""
     query = (
         select(table.c.said, table.c.outcome)
         .where(table.c.version == version, table.c.withdrawn_at.is_(None))
         .order_by(table.c.id.desc())
-        .limit(last)
+        .limit(window)
     )
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return Accuracy(len(rows), sum(said == outcome for said, outcome in rows))
 
 
-def _wanted(wanted: Filter) -> Select[Any]:
+def _select(filters: Filter) -> Select[Any]:
     query = select(table)
-    if wanted.outcome is not None:
-        query = query.where(table.c.outcome == int(wanted.outcome == "walk"))
-    if wanted.since is not None:
-        query = query.where(table.c.at >= wanted.since)
-    if wanted.version is not None:
-        query = query.where(table.c.version == wanted.version)
-    if wanted.source is not None:
-        query = query.where(table.c.source == wanted.source)
+    if filters.outcome is not None:
+        query = query.where(table.c.outcome == int(filters.outcome == "walk"))
+    if filters.since is not None:
+        query = query.where(table.c.at >= filters.since)
+    if filters.version is not None:
+        query = query.where(table.c.version == filters.version)
+    if filters.source is not None:
+        query = query.where(table.c.source == filters.source)
     return query
 
 

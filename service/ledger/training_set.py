@@ -1,4 +1,4 @@
-"""Training data: the ledger as it stands, grouped by light state, ready to learn from."""
+"""The training set: the observations of the ledger, grouped by light state."""
 
 import json
 from dataclasses import dataclass
@@ -12,24 +12,30 @@ from streetlight.service.store.tables import observations as table
 
 
 class LedgerError(ValueError):
-    """The ledger can't be learnt from; the message says what is missing."""
+    """The ledger can't be trained on; the message names what is missing."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A row for each light state, and the ids of the observations it is made of, in ranges."""
+    """The data for a training.
+
+    Attributes:
+        dataset: a row for each light state.
+        ids: the ids of the observations it is made of, as ranges (first, last).
+    """
 
     dataset: Dataset
     ids: list[tuple[int, int]]
 
 
 def load_training_set(engine: Engine) -> TrainingSet:
-    """Return what is to be learnt from: every row that isn't withdrawn.
+    """Return all observations that aren't withdrawn, grouped by light state.
 
-    Equal light states are one row, in order of first appearance, with their mean outcome.
+    Observations with equal lights become one row with their mean outcome. Rows are in order of
+    first appearance.
 
     Raises:
-        LedgerError: there is nothing, or it has one outcome only.
+        LedgerError: the ledger is empty, or all observations have the same outcome.
     """
     grouped = (
         select(table.c.lights, func.sum(table.c.outcome), func.count())
@@ -37,17 +43,18 @@ def load_training_set(engine: Engine) -> TrainingSet:
         .group_by(table.c.lights)
         .order_by(func.min(table.c.id))
     )
-    # Of one moment, so that the ids are those of the states.
+    # One snapshot for both queries, so that the ids are those of the grouped observations.
     with snapshot(engine) as connection:
         states = connection.execute(grouped).all()
         ids = _ranges(connection)
-    walks, seen = sum(row[1] for row in states), sum(row[2] for row in states)
-    if not seen:
-        raise LedgerError("nothing to learn from: the ledger has no observation")
-    if walks in (0, seen):
-        missing = "stop" if walks else "walk"
+    walks, total = sum(row[1] for row in states), sum(row[2] for row in states)
+    if not total:
+        raise LedgerError("expected observations of both outcomes, got an empty ledger")
+    if walks in (0, total):
+        present, missing = ("walk", "stop") if walks else ("stop", "walk")
         raise LedgerError(
-            f"nothing to tell apart: none of the {seen} observations has the outcome {missing}"
+            f"expected observations of both outcomes, got {total} with {present} "
+            f"and none with {missing}"
         )
     return TrainingSet(
         Dataset(
@@ -60,7 +67,8 @@ def load_training_set(engine: Engine) -> TrainingSet:
 
 
 def _ranges(connection: Connection) -> list[tuple[int, int]]:
-    """The ids that count: first and last of each run without a gap."""
+    """Return the ids of the observations that aren't withdrawn, as ranges (first, last)."""
+    # Within a run of consecutive ids, the id minus the row number is constant.
     run = table.c.id - func.row_number().over(order_by=table.c.id)
     numbered = select(table.c.id, run.label("run")).where(table.c.withdrawn_at.is_(None)).subquery()
     query = (

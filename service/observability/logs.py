@@ -1,7 +1,7 @@
-"""Logs: one JSON object a line; plain lines where a person looks on, at a terminal.
+"""The log format: one JSON object per line, or plain text if the stream is a terminal.
 
-What a line is about goes along as `extra=about(…)`. What is said of each request is in
-`access_log`.
+A log call adds fields with `extra=log_fields(…)`. The lines for requests are written by
+`server.access_log`.
 """
 
 import json
@@ -11,37 +11,37 @@ import textwrap
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-# Where, in the WSGI environment, the application leaves what else is to be said of a request.
-LOG_FIELDS = "streetlight.logged"
+# The key in the WSGI environment of the application's fields for the access log.
+LOG_FIELDS = "streetlight.log_fields"
 
-# What a person is told besides the message; the rest is in it, or for machines.
+# The fields that a plain line shows after the message.
 TERMINAL_FIELDS = ("duration_ms", "version", "request_id")
 
 _encode = json.JSONEncoder(default=str).encode
 
 
 def configure() -> None:
-    """Let all that is logged in this process go to standard error, in the shape that suits it."""
+    """Send the log records of this process, from the level INFO on, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(sys.stderr))
     logging.basicConfig(level="INFO", handlers=[handler])
 
 
 def formatter(stream: TextIO) -> logging.Formatter:
-    """Return what suits whoever reads `stream`."""
+    """Return a plain formatter if `stream` is a terminal, otherwise a JSON formatter."""
     return PlainLines() if stream.isatty() else JsonLines()
 
 
 def log_fields(**fields: object) -> dict[str, Any]:
-    """Return `fields` as what a log call takes as `extra`."""
-    return {"about": fields}
+    """Return the argument `extra` of a log call that adds `fields` to the line."""
+    return {"log_fields": fields}
 
 
 class JsonLines(logging.Formatter):
-    """An object a line, in ASCII: nothing that is logged can end the line or begin another."""
+    """One JSON object per line, in ASCII, so that no logged text can start a new line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as a line without its end."""
         line = {
             "time": _time(record).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -55,10 +55,10 @@ class JsonLines(logging.Formatter):
 
 
 class PlainLines(logging.Formatter):
-    """A line to read; a traceback follows it, set in, so that it looks like no other line."""
+    """One line per record; a traceback follows with an indent, so it can't imitate a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as text; a message with control characters is escaped."""
         message = record.getMessage()
         if not message.isprintable():
             message = message.encode("unicode_escape").decode()
@@ -76,5 +76,5 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _log_fields(record: logging.LogRecord) -> dict[str, object]:
-    fields: dict[str, object] = getattr(record, "about", {})
+    fields: dict[str, object] = getattr(record, "log_fields", {})
     return fields

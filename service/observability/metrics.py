@@ -1,7 +1,7 @@
-"""Metrics: what the workers count as they answer, in files that each of them can read.
+"""Prometheus metrics of requests and predictions, shared by all workers of a server.
 
-Whichever worker is asked, it adds up the files of all. What is looked up only when somebody asks
-is in `census`.
+Each worker counts into memory-mapped files. The worker that answers a scrape sums the files of all
+workers. Metrics that are computed during a scrape are in `learning.state_collector`.
 """
 
 import os
@@ -14,55 +14,56 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-# Whatever a caller makes up must not become a label, or there would be no end of them.
+# The environment variable from which prometheus_client takes the directory of the files.
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+# The label for unknown routes and methods: clients must not be able to add labels without limit.
 OTHER = "other"
 
-# Whose files this process counts into. By place and not by process: a worker goes on where the one
-# that it replaces ended, so a sum loses nothing, and files don't add up however often one dies.
+# Part of the names of this process's files. gunicorn gives a new worker the slot of the one that it
+# replaces, not a name by process id. So the counts continue, and the number of files is bounded.
 worker_slot = "master"
 
 _registry = CollectorRegistry()
 _requests = Counter(
     "streetlight_requests",
-    "Requests that were answered.",
+    "Requests answered.",
     ["route", "method", "status"],
     registry=_registry,
 )
 _durations = Histogram(
     "streetlight_request_duration_seconds",
-    "Time to an answer, without what it takes to receive the request and to send it.",
+    "Time to handle a request, without receiving it and sending the response.",
     ["route"],
     buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=_registry,
 )
 _predictions = Counter(
     "streetlight_predictions",
-    "Light states that were decided.",
+    "Light states predicted.",
     ["version", "decision"],
     registry=_registry,
 )
 _inferences = Counter(
     "streetlight_inference_requests",
-    "Requests for predictions, by what became of them.",
+    "Requests for predictions, by result.",
     ["version", "result"],
     registry=_registry,
 )
 _phases = Counter(
     "streetlight_inference_seconds",
-    "Time of successful requests for predictions: before the network, in it, and after it.",
+    "Time of successful requests for predictions, by phase: before, in and after the network.",
     ["version", "phase"],
     registry=_registry,
 )
 _failed = Counter(
     "streetlight_inference_failed_seconds",
-    "Time of requests for predictions that failed.",
+    "Time of failed requests for predictions.",
     ["version"],
     registry=_registry,
 )
 _last = Gauge(
     "streetlight_last_inference_timestamp_seconds",
-    "When a prediction was made last, in seconds since 1970.",
+    "Time of the last prediction, in seconds since 1970.",
     ["version"],
     multiprocess_mode="max",
     registry=_registry,
@@ -70,32 +71,40 @@ _last = Gauge(
 
 
 def share_counters(folder: str) -> None:
-    """Count in files in `folder` from now on, which all processes that count there share."""
-    os.environ[FOLDER] = folder
+    """Count into files in `folder`; to be called before the workers are forked."""
+    os.environ[MULTIPROC_DIR] = folder
     values.ValueClass = values.MultiProcessValue(lambda: worker_slot)  # type: ignore[no-untyped-call]
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
-    """Count an answer."""
-    _answers(route, method, status).inc()
-    _durations_of(route).observe(seconds)
+    """Count a request that was answered, and the seconds it took."""
+    _request_counter(route, method, status).inc()
+    _duration_histogram(route).observe(seconds)
 
 
 def count_rejection(status: int) -> None:
-    """Count a request that was refused before it was known what it asks for."""
-    _answers(OTHER, OTHER, status).inc()
+    """Count a request that the server rejected before it reached the application."""
+    _request_counter(OTHER, OTHER, status).inc()
 
 
 def count_inference(
-    version: int, walking: int, stopping: int, phases: tuple[float, float, float], at: float
+    version: int, walk_count: int, stop_count: int, phases: tuple[float, float, float], at: float
 ) -> None:
-    """Count a request for predictions that was answered: rows, seconds of each phase, and when."""
+    """Count a successful request for predictions.
+
+    Args:
+        version: the version that answered.
+        walk_count: the number of light states with the decision walk.
+        stop_count: the number of light states with the decision stop.
+        phases: seconds before, in and after the network.
+        at: the time of the prediction, in seconds since 1970.
+    """
     counters = _counters(version)
     counters.requests.inc()
-    if walking:
-        counters.walk.inc(walking)
-    if stopping:
-        counters.stop.inc(stopping)
+    if walk_count:
+        counters.walk.inc(walk_count)
+    if stop_count:
+        counters.stop.inc(stop_count)
     counters.input.inc(phases[0])
     counters.infer.inc(phases[1])
     counters.output.inc(phases[2])
@@ -103,42 +112,47 @@ def count_inference(
 
 
 def count_failure(version: int, seconds: float) -> None:
-    """Count a request for predictions that failed; version 0 stands for none."""
+    """Count a failed request for predictions; version 0 if no version is live."""
     _inferences.labels(version, "failure").inc()
     _failed.labels(version).inc(seconds)
 
 
 def exposition(accept: str, *others: Collector) -> tuple[bytes, str]:
-    """Return all metrics, and those of `others`, as text that suits `accept`, and its type."""
+    """Return all metrics and their content type.
+
+    Args:
+        accept: the `Accept` header of the request, which chooses the text format.
+        others: collectors whose metrics are added.
+    """
     registry = CollectorRegistry()
-    for collector in (_Counted(), *others):
+    for collector in (_SharedCounters(), *others):
         registry.register(collector)
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
 
-class _Counted(Collector):
+class _SharedCounters(Collector):
     def collect(self) -> Iterable[Metric]:
         return collect()
 
 
 def collect() -> Iterable[Metric]:
-    """Return what all workers have counted."""
-    if FOLDER in os.environ:
+    """Return the metrics of all workers, or of this process if the counters aren't shared."""
+    if MULTIPROC_DIR in os.environ:
         return MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call, no-any-return]
     return _registry.collect()
 
 
-# To resolve labels takes longer than to count.
+# Cached, because looking up the labels takes longer than counting.
 
 
 @cache
-def _answers(route: str, method: str, status: int) -> Counter:
+def _request_counter(route: str, method: str, status: int) -> Counter:
     return _requests.labels(route, method, status)
 
 
 @cache
-def _durations_of(route: str) -> Histogram:
+def _duration_histogram(route: str) -> Histogram:
     return _durations.labels(route)
 
 

@@ -1,6 +1,7 @@
-"""The access log: a line for each request, when all of its answer is sent; never its body.
+"""The access log: one line for each request, written when the response was sent.
 
-It goes to standard output. gunicorn's own lines go to standard error, in the same shape.
+A line never contains the body or the query, which may hold light states. The access log goes to
+standard output; gunicorn's own messages go to standard error in the same format.
 """
 
 import logging
@@ -12,16 +13,16 @@ from gunicorn.glogging import Logger
 
 from streetlight.service.observability.logs import LOG_FIELDS, formatter, log_fields
 
-# A line must go into a pipe in one piece, which 4096 bytes do. The path is in it twice, and at
-# worst each character is six.
+# Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
+# a line stays below 4096 bytes: the size up to which Linux writes to a pipe atomically.
 MAX_PATH_LENGTH = 300
 
 
 class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
-    """What gunicorn logs with."""
+    """The `logger_class` of gunicorn."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's Config has no types
-        """Open the logs as gunicorn does, and give them our shape."""
+        """Open gunicorn's logs, and set the service's formatter on them."""
         super().setup(cfg)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             if isinstance(handler, logging.StreamHandler):
@@ -34,20 +35,17 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         environ: dict[str, Any],
         request_time: timedelta,
     ) -> None:
-        """Log a request that gunicorn has answered."""
+        """Log a request that was answered through WSGI; gunicorn calls this."""
         method = environ["REQUEST_METHOD"]
-        # What the kernel sends by itself, a file, gunicorn doesn't count.
+        # gunicorn doesn't count the bytes of a file that it sends by sendfile.
         sent = resp.sent or (method != "HEAD" and resp.response_length) or 0
-        took = request_time / timedelta(milliseconds=1)
-        application_fields = environ.get(LOG_FIELDS, {})
-        uri = environ["RAW_URI"]
         self.record(
-            application_fields,
+            environ.get(LOG_FIELDS, {}),
             method=method,
-            uri=uri,
+            uri=environ["RAW_URI"],
             status=resp.status_code,
             sent=sent,
-            took=took,
+            duration_ms=request_time / timedelta(milliseconds=1),
         )
 
     def record(
@@ -58,19 +56,18 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         uri: str,
         status: int,
         sent: int,
-        took: float,
+        duration_ms: float,
     ) -> None:
         """Log a request.
 
         Args:
-            application_fields: what the application knows of it.
-            method: its method.
-            uri: as it was sent, still quoted.
-            status: of the answer.
-            sent: bytes of the answer's body.
-            took: milliseconds.
+            application_fields: `request_id`, `route` and `version`, where the application set them.
+            method: the request method.
+            uri: the request target, percent-encoded as received.
+            status: the status of the response.
+            sent: the length of the response body in bytes.
+            duration_ms: milliseconds from the complete request to the end of the response.
         """
-        # Without the query, which may hold light states.
         path = uri.partition("?")[0]
         if len(path) > MAX_PATH_LENGTH:
             path = path[:MAX_PATH_LENGTH] + "…"
@@ -80,7 +77,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             "route": application_fields.get("route"),
             "path": path,
             "status": status,
-            "duration_ms": round(took, 3),
+            "duration_ms": round(duration_ms, 3),
             "bytes": sent,
         }
         if application_fields.get("version"):

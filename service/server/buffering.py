@@ -1,8 +1,16 @@
-"""A gunicorn worker whose threads never wait for a client to send.
+"""A gunicorn worker that receives each request in its main loop, and only then uses a thread.
 
-gthread reads in its threads, so as many slow clients as it has threads stop it. Here its main loop
-collects each request, and a thread gets it when it is whole; see `request` for when that is.
-Stopping is in `draining`.
+gthread receives requests in its threads, so as many slow clients as there are threads stop a
+worker. Here the main loop receives each request with non-blocking reads, and passes it to a thread
+when it is complete; `request_buffer` detects that. `worker` adds the shutdown.
+
+A connection is in one of these states:
+
+- receiving: a request is received, or awaited on a new connection;
+- queued: receiving, but paused until one of the `MAX_LARGE` slots for large requests is free;
+- in a thread, which calls the application and sends the response;
+- kept alive: idle between two requests, watched by gthread, or by `fast_worker` as receiving;
+- lingering: half-closed after the last response, until the client closes it.
 """
 
 import errno
@@ -22,42 +30,45 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from streetlight.service.config import load_settings
 from streetlight.service.server import error_responses
 from streetlight.service.server.request_body import RequestBody
-from streetlight.service.server.request_buffer import CHUNK, MAX_HEAD, RequestBuffer
+from streetlight.service.server.request_buffer import MAX_HEAD, SEGMENT_SIZE, RequestBuffer
 from streetlight.service.web.application import Application
 from streetlight.service.web.request import RECEIVED_BODY
 
-# A request has so long to arrive, and a second more for so many bytes that have come; but never
-# longer from now, so that who stops sending is given up.
+# The deadline of a request is RECEIVE_TIMEOUT seconds after its start, and is extended by 1 s for
+# each MIN_BYTES_PER_SECOND received, to at most RECEIVE_TIMEOUT seconds after the last bytes.
 RECEIVE_TIMEOUT = 30.0
 MIN_BYTES_PER_SECOND = 16 * 1024
-# Who is large must hurry where others wait for their turn.
+# Replaces RECEIVE_TIMEOUT for a large request while others are queued, and for an idle connection
+# of a stopping worker.
 QUEUED_TIMEOUT = 5.0
-# They hold this much of the memory, and of the threads.
+# Large requests received or handled at the same time; bounds the memory and the threads they use.
 MAX_LARGE = 4
-# How long a client may take what it is sent, and how long it may go on after its last answer.
+# Seconds that one send may block, and seconds that a half-closed connection stays open.
 SEND_TIMEOUT = 60.0
 LINGER_TIMEOUT = 2.0
+TIMEOUT_CHECK_INTERVAL = 0.5
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """gthread, but nobody who sends slowly, or nothing, costs others more than a connection."""
+    """gthread, in which a slow or idle client occupies a connection, but no thread."""
 
     wsgi: Any
 
     def init_process(self) -> None:
-        """Begin with nobody, and run."""
+        """Set the initial state, then run the main loop."""
         self.max_body = load_settings().max_body_bytes
-        # In the order in which they began; of them, the large that wait for their turn.
+        # In the order in which the requests began; `queued` is a subset of `receiving`.
         self.receiving: dict[TConn, None] = {}
         self.queued: dict[TConn, None] = {}
+        # The connections that occupy a slot for large requests.
         self.large: set[TConn] = set()
-        # Answered for the last time, and until when they are listened to.
+        # The half-closed connections, and when each is closed.
         self.lingering: dict[TConn, float] = {}
         self.next_timeout_check = 0.0
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application, and pass it each body that is received in one buffer as such."""
+        """Load the application; pass it each received body in the environment as well."""
         super().load_wsgi()
         self.application: Application = self.wsgi
 
@@ -73,7 +84,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         self.wsgi = with_body
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection; where there are too many, it has the place of one that only waits."""
+        """Accept a connection; at the connection limit, close the oldest that only waits."""
         super().accept(listener)
         if self.nr_conns < self.worker_connections or not self.alive:
             return
@@ -81,12 +92,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
             return
         if conn in self.receiving and conn.request.size:
             error_responses.send_error(
-                conn.sock, 408, "the request was slow to arrive, and others want in"
+                conn.sock,
+                408,
+                "the request was still incomplete when the server reached its connection limit; "
+                "send the request again",
             )
         self._close(conn)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Collect the next request of a connection, and give it to a thread when it is whole."""
+        """Start to receive the next request of a connection."""
         pipelined = conn.request.pipelined if hasattr(conn, "request") else b""
         conn.request, conn.polled = RequestBuffer(self.max_body), False
         conn.deadline = time.monotonic() + RECEIVE_TIMEOUT
@@ -97,20 +111,25 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         self._receive_request(conn)
 
     def _receive_request(self, conn: TConn, _socket: object = None) -> None:
-        if conn not in self.receiving:  # it was closed since the event
+        """Receive what is available; submit the request to the thread pool when it is done."""
+        if conn not in self.receiving:  # an earlier event of the same batch closed it
             return
         request: RequestBuffer = conn.request
         try:
             while not request.done:
                 if request.large and conn not in self.large and not self._reserve_large_slot(conn):
                     return
-                if request.expects:
-                    request.expects = False
+                if request.expects_continue:
+                    request.expects_continue = False
                     conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
                 if (size := self._receive(conn)) is None:
                     return
                 if not size:
-                    self._reject(conn, 400, "the connection ended before the request did")
+                    self._reject(
+                        conn,
+                        400,
+                        "the request is incomplete: the connection ended before all of it arrived",
+                    )
                     return
                 now = time.monotonic()
                 conn.deadline = min(
@@ -124,13 +143,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
             return
         self._unregister(conn)
         conn.data_ready = True
-        conn.parser = http.get_parser(self.cfg, request.take_chunks(), conn.client)
+        conn.parser = http.get_parser(self.cfg, request.take_segments(), conn.client)
         super().enqueue_req(conn)
 
     def _receive(self, conn: TConn) -> int | None:
-        """Take what came, and return how many bytes; or `None`, if the request is answered."""
+        """Return the number of bytes received, or `None` if the fast path sent a response."""
         request: RequestBuffer = conn.request
-        if request.has_free_space:
+        if request.uses_body_buffer:
             size: int = conn.sock.recv_into(request.free_space())
             request.mark_received(size)
             return size
@@ -138,15 +157,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         if data and not request.size and self.try_fast_path(conn, data):
             return None
         request.feed(data)
-        # Many clients send a head and its body apart.
-        split = request.single_chunk and request.size > len(data)
-        if split and self.try_fast_path(conn, bytes(request.chunks[0])):
+        # Many clients send the head and the body in two packets.
+        split = request.single_segment and request.size > len(data)
+        if split and self.try_fast_path(conn, bytes(request.segments[0])):
             conn.request = RequestBuffer(self.max_body)
             return None
         return len(data)
 
     def try_fast_path(self, _conn: TConn, _data: bytes) -> bool:
-        """Answer what needs no thread, if `data` is such a request; see `quickly`."""
+        """Return whether the request in `data` was answered without a thread; see `fast_worker`."""
         return False
 
     def _reserve_large_slot(self, conn: TConn) -> bool:
@@ -158,8 +177,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         return False
 
     def handle_request(self, req: Request, conn: TConn) -> bool:
-        """Answer a request; what is wrong with how its body came is found before it is begun."""
+        """Call the application with a received request, in a thread; return whether to keep alive.
+
+        A body that can't be decoded raises an error before the application is called.
+        """
         conn.sock.settimeout(SEND_TIMEOUT)
+        # The main loop has sent `100 Continue` already.
         req._expected_100_continue = False
         request: RequestBuffer = conn.request
         if not request.complete:
@@ -167,19 +190,25 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         if request.body_buffer is not None:
             req.body, request.body_buffer = RequestBody(request.body_buffer), None
         elif request.chunked or not request.complete:
-            self._unchunk(req, request)
+            self._replace_framing(req, request)
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError as error:
-            raise BrokenPipeError(errno.EPIPE, "the client doesn't read") from error
+            # gthread logs a broken pipe at the level debug, any other error with a traceback.
+            raise BrokenPipeError(errno.EPIPE, "the client doesn't read the response") from error
         finally:
-            # Werkzeug's request and its environment hold each other, and so would they the body.
+            # Werkzeug's request and the environment refer to each other; until the garbage
+            # collector runs, they would keep the body in memory.
             if isinstance(req.body, RequestBody):
                 req.body.clear()
 
-    def _unchunk(self, req: Request, request: RequestBuffer) -> None:
-        """Let the application see a body of known length, or only that it is too large."""
-        if not request.framed:
+    def _replace_framing(self, req: Request, request: RequestBuffer) -> None:
+        """Give the application a decoded body with a `Content-Length`.
+
+        A body above the limit is replaced by its announced length alone, which the application
+        answers with 413.
+        """
+        if not request.head_parsed:
             raise errors.LimitRequestHeaders(f"expected headers of at most {MAX_HEAD} bytes")
         length = request.body_size
         body = b""
@@ -193,19 +222,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
             length = len(body)
         req.body = RequestBody(body)
         framing = ("TRANSFER-ENCODING", "CONTENT-LENGTH")
-        kept = [header for header in req.headers if header[0] not in framing]
-        req.headers = [*kept, ("CONTENT-LENGTH", str(length))]
+        other_headers = [header for header in req.headers if header[0] not in framing]
+        req.headers = [*other_headers, ("CONTENT-LENGTH", str(length))]
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
-        """Keep a connection, or take leave of it without waiting."""
+        """Keep the connection for its next request, or half-close it; called in the main loop."""
         self.large.discard(conn)
-        keep = not fs.cancelled() and fs.exception() is None and fs.result()
-        # Bytes that the parser left belong to no request that both of us know.
-        if not keep or conn.parser.unreader.take_buffered():
+        keep_alive = not fs.cancelled() and fs.exception() is None and fs.result()
+        # Unparsed bytes: the parser and the buffer disagree about where the request ends.
+        if not keep_alive or conn.parser.unreader.take_buffered():
             self._linger(conn)
             return
-        if conn.request.size > CHUNK:
-            # The parser may hold the body still, and the connection be idle for long.
+        if conn.request.size > SEGMENT_SIZE:
+            # The old parser may still hold the body, and the connection may be idle for long.
             conn.parser = http.get_parser(self.cfg, (), conn.client)
         if conn.request.pipelined:
             self.enqueue_req(conn)
@@ -213,7 +242,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
             super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """Let the next in turn come, give up who is too slow; gunicorn calls it after events."""
+        """Resume queued requests and close connections that timed out.
+
+        gunicorn calls this after each round of events.
+        """
         now = time.monotonic()
         while self.queued and len(self.large) < MAX_LARGE:
             conn = next(iter(self.queued))
@@ -222,15 +254,20 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
             self._receive_request(conn)
         if now < self.next_timeout_check:
             return
-        self.next_timeout_check = now + 0.5
-        for conn in [conn for conn, until in self.lingering.items() if until < now]:
+        self.next_timeout_check = now + TIMEOUT_CHECK_INTERVAL
+        for conn in [conn for conn, deadline in self.lingering.items() if deadline < now]:
             self._close(conn)
         for conn in [conn for conn in self.receiving if conn not in self.queued]:
             if not self.alive and not conn.request.size:
                 conn.deadline = min(conn.deadline, now + QUEUED_TIMEOUT)
-            hurry = RECEIVE_TIMEOUT - QUEUED_TIMEOUT if self.queued and conn in self.large else 0
-            if conn.deadline < now + hurry:
-                self._reject(conn, 408, "the request took too long to arrive")
+            delays_others = self.queued and conn in self.large
+            reduction = RECEIVE_TIMEOUT - QUEUED_TIMEOUT if delays_others else 0
+            if conn.deadline < now + reduction:
+                self._reject(
+                    conn,
+                    408,
+                    "the request took too long to arrive; send at least 16 KiB per second",
+                )
 
     def handle_error(
         self,
@@ -239,27 +276,30 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no typ
         _addr: tuple[str, int],
         exc: Exception,
     ) -> None:
-        """Answer what never reached the application, in the shape of all errors."""
+        """Send an error response for a request that didn't reach the application."""
         if (status := error_responses.status_for(exc)) < 500:
             error_responses.send_error(client, status, str(exc)[:300])
         else:
             self.log.error("Error handling %.300s", getattr(req, "uri", "?"), exc_info=exc)
-            error_responses.send_error(
-                client, status, "something went wrong here; the log says what"
-            )
+            error_responses.send_error(client, status, error_responses.INTERNAL_ERROR)
 
-    def _reject(self, conn: TConn, status: int, sentence: str) -> None:
+    def _reject(self, conn: TConn, status: int, message: str) -> None:
+        """Send an error and half-close; close at once if no byte of a request was received."""
         if not conn.request.size:
             self._close(conn)
             return
-        error_responses.send_error(conn.sock, status, sentence)
+        error_responses.send_error(conn.sock, status, message)
         self._linger(conn)
 
     def _linger(self, conn: TConn) -> None:
-        """Say that nothing more is sent, and let the client read that in peace."""
+        """Shut down writing, and discard what the client sends for up to `LINGER_TIMEOUT` seconds.
+
+        If the socket were closed with unread input, the kernel would reset the connection, and the
+        client might lose the response.
+        """
         self._unregister(conn)
         self.large.discard(conn)
-        conn.request.chunks.clear()
+        conn.request.segments.clear()
         conn.request.body_buffer = None
         try:
             conn.sock.setblocking(False)

@@ -1,6 +1,7 @@
-"""Refusals: what is answered to a request that never reaches the application, and how.
+"""Responses to requests that the server rejects before they reach the application.
 
-They are counted and logged like all others, as far as it is known what they were.
+They have the JSON body of all errors. They are logged as warnings and counted in the metrics under
+the route and method `other`, because the request may not have been parsed.
 """
 
 import json
@@ -23,28 +24,37 @@ STATUS_CODES: dict[type[Exception], int] = {
     errors.ExpectationFailed: 417,
     errors.ForbiddenProxyRequest: 403,
 }
+# Parse errors in gunicorn's class tree whose cause is the application's response.
 SERVER_ERRORS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+INTERNAL_ERROR = "internal server error; the server's log has the details"
 
 
 class UnsupportedCodingError(errors.ParseException):  # type: ignore[misc] # gunicorn has no types
-    """A body can't be taken as it is framed."""
+    """The transfer coding of a body is not supported, or its chunks are too small."""
 
     def __str__(self) -> str:
-        """Say what can."""
+        """Return the message for the client."""
         return "expected the transfer coding `chunked` alone, in chunks of 64 bytes or more"
 
 
 def status_for(error: Exception) -> int:
-    """Return what an error of gunicorn's is answered with: 500 only where it is our own."""
+    """Return the status for an error raised outside the application.
+
+    A parse error is the client's: 400, or the entry in `STATUS_CODES`. Any other error is 500.
+    """
     if isinstance(error, errors.ParseException) and not isinstance(error, SERVER_ERRORS):
         return STATUS_CODES.get(type(error), 400)
     return 500
 
 
-def send_error(client: socket.socket, status: int, sentence: str) -> None:
-    """Send an error in the shape of all errors, as far as that goes without waiting."""
+def send_error(client: socket.socket, status: int, message: str) -> None:
+    """Send an error response, log it and count it.
+
+    The send doesn't block, because the caller may be the worker's main loop. Bytes that don't fit
+    into the socket's send buffer are dropped.
+    """
     request_id = uuid.uuid4().hex
-    body = json.dumps({"error": sentence}, ensure_ascii=False).encode() + b"\n"
+    body = json.dumps({"error": message}, ensure_ascii=False).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -54,10 +64,10 @@ def send_error(client: socket.socket, status: int, sentence: str) -> None:
         client.setblocking(False)
         client.send(head.encode() + body)
     logger.warning(
-        "refused: %d %s", status, sentence, extra=log_fields(request_id=request_id, status=status)
+        "refused: %d %s", status, message, extra=log_fields(request_id=request_id, status=status)
     )
     try:
         metrics.count_rejection(status)
     except Exception:
-        # Such as a full disk: it is refused all the same.
-        logger.exception("a refusal was not counted")
+        # For example, the disk is full. The response doesn't depend on the metrics.
+        logger.exception("could not count a refused request in the metrics")

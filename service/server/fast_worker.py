@@ -1,8 +1,8 @@
-"""A gunicorn worker that answers in its main loop what takes no longer than giving it to a thread.
+"""A gunicorn worker that answers cheap requests in its main loop, without a thread or Flask.
 
-What that is, the application says; see `web.fast_path`. A connection on which it was done goes on
- waiting as if nothing had come yet, so that a client that keeps it costs three system calls a
-request.
+`web.fast_path` decides which requests those are, and returns their responses. After a response, the
+connection stays registered in the selector, so a client that keeps its connection costs few system
+calls a request.
 """
 
 import sys
@@ -16,23 +16,24 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 from streetlight.service.server.buffering import SEND_TIMEOUT, BufferingWorker
 from streetlight.service.web.response import FastPath
 
-# How often the parent is shown a sign of life, which is a system call; it waits for 30 s.
+# Seconds. A heartbeat is a system call; gunicorn's arbiter kills a worker after 30 s without one.
 HEARTBEAT_INTERVAL = 1.0
 
-# How long a thread may compute while the main loop wants to go on; Python's own is 5 ms.
+# Seconds a thread may compute while the main loop waits for the interpreter; Python's default is
+# 0.005.
 SWITCH_INTERVAL = 0.0005
 
-KEEP, CLOSE = b"Connection: keep-alive\r\n", b"Connection: close\r\n"
+KEEP_ALIVE, CLOSE = b"Connection: keep-alive\r\n", b"Connection: close\r\n"
 
 
 class FastPathWorker(BufferingWorker):
-    """The collecting worker, which asks the application for quick answers."""
+    """`BufferingWorker`, which tries the application's fast path before it uses a thread."""
 
     fast_path: FastPath
 
     def init_process(self) -> None:
-        """Begin with no head of an answer."""
-        self.head, self.head_until, self.next_heartbeat = b"", 0.0, 0.0
+        """Set the initial state, then run the main loop."""
+        self.head, self.head_expires, self.next_heartbeat = b"", 0.0, 0.0
         sys.setswitchinterval(SWITCH_INTERVAL)
         super().init_process()
 
@@ -42,75 +43,74 @@ class FastPathWorker(BufferingWorker):
         self.fast_path = self.application.fast_path
 
     def notify(self) -> None:
-        """Show a sign of life, but not with each event."""
+        """Send a heartbeat to the arbiter, at most once in `HEARTBEAT_INTERVAL` seconds."""
         now = time.monotonic()
         if now >= self.next_heartbeat:
             self.next_heartbeat = now + HEARTBEAT_INTERVAL
             super().notify()
 
     def try_fast_path(self, conn: TConn, data: bytes) -> bool:
-        """Answer a request that is whole and plain; tell whether it was."""
+        """Return whether the fast path answered the request in `data`; if so, send the response."""
         if not self.alive:
             return False
         started = time.perf_counter()
         if (response := self.fast_path(data)) is None:
             return False
-        answer = (
+        message = (
             self._head()
-            + (KEEP if response.keep_alive else CLOSE)
+            + (KEEP_ALIVE if response.keep_alive else CLOSE)
             + response.headers
             + response.body
         )
         try:
-            sent_bytes = conn.sock.send(answer)
+            sent = conn.sock.send(message)
         except BlockingIOError:
-            sent_bytes = 0  # it has had many answers and read none
-        if sent_bytes < len(answer):
+            sent = 0  # the send buffer is full: the client doesn't read its responses
+        if sent < len(message):
             self._unregister(conn)
-            future = self.tpool.submit(self._send_rest, conn, answer[sent_bytes:])
+            future = self.tpool.submit(self._send_remaining, conn, message[sent:])
             future.add_done_callback(
-                partial(self.method_queue.defer, self._rest_sent, conn, response.keep_alive)
+                partial(self.method_queue.defer, self._remaining_sent, conn, response.keep_alive)
             )
         else:
             self._keep_or_close(conn, response.keep_alive)
-        took = (time.perf_counter() - started) * 1000
         self.log.record(
             response.log_fields,
             method="POST",
             uri=response.uri,
             status=200,
             sent=len(response.body),
-            took=took,
+            duration_ms=(time.perf_counter() - started) * 1000,
         )
         return True
 
     def _head(self) -> bytes:
-        """What gunicorn says first, with a date that is made once a second."""
+        """Return the status line and gunicorn's own headers; `Date` is formatted once a second."""
         now = time.time()
-        if now >= self.head_until:
-            self.head_until = int(now) + 1
+        if now >= self.head_expires:
+            self.head_expires = int(now) + 1
             self.head = (
                 b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: %s\r\n" % http_date(now).encode()
             )
         return self.head
 
-    def _keep_or_close(self, conn: TConn, keep: bool) -> None:
-        if not keep:
+    def _keep_or_close(self, conn: TConn, keep_alive: bool) -> None:
+        if not keep_alive:
             self._linger(conn)
             return
-        # To the end of the line: who is first in it leaves first where there are too many.
+        # Moved to the end: at the connection limit, `accept` closes the first.
         self.receiving[conn] = self.receiving.pop(conn, None)
-        linger = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
-        conn.deadline = time.monotonic() + linger
+        idle_timeout = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
+        conn.deadline = time.monotonic() + idle_timeout
         self._poll(conn, self._receive_request)
 
-    def _send_rest(self, conn: TConn, pipelined: bytes) -> None:
+    def _send_remaining(self, conn: TConn, data: bytes) -> None:
         conn.sock.settimeout(SEND_TIMEOUT)
-        conn.sock.sendall(pipelined)
+        conn.sock.sendall(data)
         conn.sock.setblocking(False)
 
-    def _rest_sent(self, conn: TConn, keep: bool, future: Future[None]) -> None:
+    def _remaining_sent(self, conn: TConn, keep_alive: bool, future: Future[None]) -> None:
         if future.exception():
             self._close(conn)
         else:
-            self._keep_or_close(conn, keep)
+            self._keep_or_close(conn, keep_alive)

@@ -1,6 +1,6 @@
-"""How gunicorn serves: its settings, and what it says when it starts.
+"""The configuration of gunicorn, and its start and stop hooks.
 
-`streetlight serve` names this file; so may whoever starts gunicorn without it:
+`streetlight serve` runs gunicorn with this module. To run gunicorn directly:
 `gunicorn -c python:streetlight.service.server.gunicorn_conf streetlight.service.server.wsgi:app`.
 """
 
@@ -11,30 +11,29 @@ import tempfile
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.config import load_settings
+from streetlight.service.config import THREADS, load_settings
 from streetlight.service.observability import logs, metrics
 
 logs.configure()
 _settings = load_settings()
-_counts = tempfile.mkdtemp(prefix="streetlight-metrics-")
-metrics.share_counters(_counts)
+_metrics_dir = tempfile.mkdtemp(prefix="streetlight-metrics-")
+metrics.share_counters(_metrics_dir)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
-# A worker is a fork of what is loaded already: it is there at once, and shares that memory.
+# The application is loaded once, before the fork: workers start at once and share its memory.
 preload_app = True
 worker_class = "streetlight.service.server.worker.DrainingWorker"
-# Half of them may be taken by those who follow jobs.
-threads = 12
+threads = THREADS
 keepalive = 75
-# Each is a file, of which a process may open a limited number.
+# Each connection is an open file; 128 are left for everything else.
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
-# The one whose errors and limits the tests know, whatever else is installed.
+# `auto` would use gunicorn's C parser where it is installed, whose errors and limits differ.
 http_parser = "python"
-# None that a client could set: they would change what its path is taken for.
+# Not the default SCRIPT_NAME and PATH_INFO: with those headers a client could change its path.
 forwarder_headers = ""
-# A socket for each worker, so that the kernel spreads connections over them.
+# Each worker has its own listening socket, and the kernel distributes the connections.
 reuse_port = True
 control_socket_disable = True
 logger_class = "streetlight.service.server.access_log.AccessLog"
@@ -44,40 +43,41 @@ proc_name = "streetlight"
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
-    """Warn where anyone may change state."""
+    """Warn if no API key is set."""
     if _settings.api_key is None:
         server.log.warning(
-            "STREETLIGHT_API_KEY is not set: whoever reaches this port may change what is live"
+            "STREETLIGHT_API_KEY is not set: every client that reaches this port can add "
+            "observations and change the live version"
         )
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
-    """Give a worker the first place that is free, to count in."""
-    taken = {other.slot for other in server.WORKERS.values()}
-    worker.slot = next(n for n in range(len(taken) + 1) if n not in taken)
+    """Assign the lowest free slot to a new worker; see `metrics.worker_slot`."""
+    used = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(n for n in range(len(used) + 1) if n not in used)
 
 
 def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
-    """Let it count there."""
+    """Set the slot in the worker's process."""
     metrics.worker_slot = str(worker.slot)
 
 
 def on_exit(_server: Any) -> None:  # noqa: ANN401 - likewise
-    """Leave nothing behind."""
-    shutil.rmtree(_counts, ignore_errors=True)
+    """Remove the metric files."""
+    shutil.rmtree(_metrics_dir, ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
-    """Stop without a deadlock; and, from the first worker, say where it listens and what to try."""
-    # gunicorn's quick stop shuts the thread pool down inside a signal handler, and hangs until
-    # graceful_timeout where the signal came while the pool was being given a request.
-    for quick in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(quick, worker.handle_exit)
+    """Make all stop signals graceful; in the first worker, print the URL and an example."""
+    # On SIGINT and SIGQUIT, gunicorn shuts the thread pool down inside the signal handler. That
+    # deadlocks, until graceful_timeout, if the signal interrupts a submit to the pool.
+    for signal_number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signal_number, worker.handle_exit)
     if worker.age != 1:
         return
     version = ModelRepository(_settings.models_dir).live()
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
-    url = f"http://{everywhere.get(_settings.host, _host)}:{_settings.port}"
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
+    url = f"http://{loopback.get(_settings.host, _host)}:{_settings.port}"
     lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
     print(
         f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. Try:\n\n"

@@ -1,6 +1,6 @@
-"""The body of a request when all of it is here: a stream for who reads, bytes for who takes.
+"""A received request body, as the WSGI input stream and as one buffer of bytes.
 
-How it comes is in `arrival`; what it says, for others.
+`request_buffer` receives the bytes; the application decodes them.
 """
 
 from io import RawIOBase
@@ -13,24 +13,24 @@ from streetlight.service.inference.tensors import Buffer
 
 
 class RequestBody(RawIOBase):
-    """A whole body, as WSGI wants it; `data` is all of it as it lies, without a copy."""
+    """The stream of a complete request body; `data` is the whole body, without a copy."""
 
     def __init__(self, data: Buffer) -> None:
         self.data = data
-        self._at = 0
+        self._position = 0
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return `True`."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Give out the next bytes; none where all have been."""
-        into = memoryview(buffer).cast("B")
-        part = self.data[self._at : self._at + len(into)]
-        into[: len(part)] = part
-        self._at += len(part)
+        """Copy the next bytes into `buffer`; return how many, 0 at the end of the body."""
+        target = memoryview(buffer).cast("B")
+        part = self.data[self._position : self._position + len(target)]
+        target[: len(part)] = part
+        self._position += len(part)
         return len(part)
 
     def clear(self) -> None:
-        """Be empty from now on, whoever still holds it."""
+        """Release the bytes, also where the stream is still referenced."""
         self.data = b""

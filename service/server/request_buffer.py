@@ -1,7 +1,7 @@
-"""Arrival: tells from the bytes of an HTTP/1.1 request when all of it is here.
+"""The buffer for one HTTP/1.1 request: it detects from the bytes when the request is complete.
 
-Nothing is read from a socket here, and nothing judged: what the request says, and whether it is
-fit to be answered, is for gunicorn's parser, which is handed the same bytes.
+The buffer reads from no socket and doesn't validate the request. gunicorn's parser receives the
+same bytes and does both.
 """
 
 import re
@@ -10,163 +10,179 @@ from collections.abc import Iterator
 
 import numpy as np
 
+# Bytes of the request line and headers; also of one chunk-size line, and of all trailers together.
 MAX_HEAD = 64 * 1024
-CHUNK = 64 * 1024
-# From here on a request is large: few may arrive at once, or their bytes would fill the memory.
-LARGE = 256 * 1024
-# So many chunks may be as small as they like; those beyond, on average, no smaller than this.
+# The received bytes are stored in segments of about this many bytes.
+SEGMENT_SIZE = 64 * 1024
+# A request above this many bytes is large: few may arrive at once, to bound the memory.
+LARGE_REQUEST = 256 * 1024
+# A body in many tiny chunks costs much processor time for little data. The first
+# UNCHECKED_CHUNKS chunks may have any size; after that, the mean must be at least MIN_CHUNK_SIZE.
 UNCHECKED_CHUNKS = 10_000
 MIN_CHUNK_SIZE = 64
 
-FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)")
-CHUNK_SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(;[^\n]*)?\r\n", re.IGNORECASE)
+FRAMING_HEADER = re.compile(
+    rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)"
+)
+CHUNK_LINE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(;[^\n]*)?\r\n", re.IGNORECASE)
 
 
 class RequestBuffer:
-    """What has come of one request.
+    """The bytes received of one request.
 
-    It is `over` when no more is to be waited for: `whole`, or so large or so malformed that its
-    answer is known and the connection of no use after it. `rest` is what came of the next one.
+    Attributes:
+        done: no more bytes are needed: the request is complete, or so malformed or so large that
+            the server rejects it and closes the connection.
+        complete: all of the request was received.
+        segments: the received bytes, but for those in `body_buffer`.
+        body_buffer: the body, if it is large and its length was announced; otherwise `None`.
+        size: the number of bytes received.
+        body_size: the number of bytes of the body that were announced so far.
+        head_parsed: all headers were received.
+        chunked: the body has the transfer coding `chunked`.
+        expects_continue: the client waits for `100 Continue` before it sends the body.
+        pipelined: bytes of the next request, received behind this one.
     """
 
     def __init__(self, max_body: int) -> None:
         self.max_body = max_body
-        self.chunks: deque[bytearray] = deque([bytearray()])
+        self.segments: deque[bytearray] = deque([bytearray()])
         self.size = 0
         self.done = self.complete = False
         self.pipelined = b""
-        # A large body whose length is announced, and the buffer it lies in from its first byte on.
         self.body_buffer: memoryview | None = None
-        self.expects = False
-        # Of the body: bytes announced so far, and how many until there is something to look at.
+        self.expects_continue = False
         self.body_size = 0
+        self.head_parsed = self.chunked = False
+        # Bytes until the end of the current chunk, or of a body of known length.
         self._missing = 0
-        self.framed = self.chunked = False
-        self._chunks = 0
-        self._trailers = False
+        self._chunk_count = 0
+        self._in_trailers = False
+        # The bytes received of the current chunk-size line, or of all trailers.
         self._line = bytearray()
 
     @property
     def large(self) -> bool:
-        """Whether it takes much memory, or will."""
-        return max(self.size, self.body_size) > LARGE
+        """Whether the request has, or announces, more than `LARGE_REQUEST` bytes."""
+        return max(self.size, self.body_size) > LARGE_REQUEST
 
     @property
-    def single_chunk(self) -> bool:
-        """Whether it is whole, in one piece, and nothing came behind it."""
-        return self.complete and len(self.chunks) == 1 and not self.pipelined
+    def single_segment(self) -> bool:
+        """Whether the request is complete, in one segment, and no pipelined bytes follow."""
+        return self.complete and len(self.segments) == 1 and not self.pipelined
 
     @property
     def read_size(self) -> int:
-        """How many bytes to read at once: what is missing, and of what may follow a little."""
-        return max(CHUNK, min(self._missing, 16 * CHUNK))
+        """The number of bytes to read next: what is missing, from 64 KiB to 1 MiB."""
+        return max(SEGMENT_SIZE, min(self._missing, 16 * SEGMENT_SIZE))
 
     def feed(self, data: bytes) -> None:
-        """Take what came next."""
-        if len(self.chunks[-1]) >= CHUNK and self.framed:
-            self.chunks.append(bytearray())
-        self.chunks[-1] += data
+        """Add the next bytes received."""
+        if len(self.segments[-1]) >= SEGMENT_SIZE and self.head_parsed:
+            self.segments.append(bytearray())
+        self.segments[-1] += data
         self.size += len(data)
-        if self.framed:
+        if self.head_parsed:
             self._parse_body(data)
             return
-        head = self.chunks[0]
+        head = self.segments[0]
         end = head.find(b"\r\n\r\n", max(0, len(head) - len(data) - 3)) + 4
         if 4 <= end <= MAX_HEAD:
             self._parse_head(bytes(head[: end - 2]))
             if not self.done:
                 self._parse_body(bytes(head[end:]))
         elif len(head) > MAX_HEAD:
-            # Ended here, so that the parser finds which of its limits it breaks.
+            # An end of the headers is added, so that the parser can report the limit they exceed.
             head += b"\r\n\r\n"
             self.done = True
         elif head.count(b"\n") != head.count(b"\r\n"):
             self.done = True
 
     @property
-    def has_free_space(self) -> bool:
-        """Whether what comes belongs into `room`, and need not be fed."""
-        return self.body_size > LARGE and not (self.chunked or self.done)
+    def uses_body_buffer(self) -> bool:
+        """Whether the next bytes belong into `free_space()`, and must not be passed to `feed`."""
+        return self.body_size > LARGE_REQUEST and not (self.chunked or self.done)
 
     def free_space(self) -> memoryview:
-        """Return where the bytes that come next belong.
+        """Return the part of the body buffer that is still to be filled.
 
-        The kernel writes them where they are read in the end: in pieces, they would be copied when
-        they come, when the parser takes them, and when it puts them together.
+        The socket writes into the buffer directly. Segments would be copied three times: when they
+        are received, when the parser takes them, and when it joins them.
         """
         if self.body_buffer is None:
-            # numpy's memory is not filled with zeros first, and of huge pages where there are any.
+            # Unlike a bytearray, numpy's memory isn't zeroed first, and may be in huge pages.
             self.body_buffer = np.empty(self.body_size, np.uint8).data
-            [head] = self.chunks
+            [head] = self.segments
             end = head.find(b"\r\n\r\n") + 4
             self.body_buffer[: len(head) - end] = head[end:]
             del head[end:]
         return self.body_buffer[self.body_size - self._missing :]
 
     def mark_received(self, size: int) -> None:
-        """Take note of what came into `room`."""
+        """Record that `size` bytes were written into `free_space()`."""
         self.size += size
         self._missing -= size
         self.done = self.complete = not self._missing
 
-    def take_chunks(self) -> Iterator[bytes]:
-        """Give the bytes away, piece by piece."""
-        while self.chunks:
-            yield bytes(self.chunks.popleft())
+    def take_segments(self) -> Iterator[bytes]:
+        """Yield the segments, and remove each."""
+        while self.segments:
+            yield bytes(self.segments.popleft())
 
     def _parse_head(self, head: bytes) -> None:
         fields: dict[bytes, bytes] = {}
-        for name, value in FRAMING.findall(head.lower()):
+        for name, value in FRAMING_HEADER.findall(head.lower()):
             self.done |= name in fields
             fields[name] = value.strip(b" \t")
         length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
-        self.expects = fields.get(b"expect") == b"100-continue"
-        self.framed = True
+        self.expects_continue = fields.get(b"expect") == b"100-continue"
+        self.head_parsed = True
         if coding is not None:
             self.chunked = True
             self.done |= coding != b"chunked" or length is not None
         elif length is not None:
-            # What is no number is refused, and what has a hundred digits is too large in any case.
+            # The parser rejects what is no number; a number of 100 digits is too large anyway.
             self.done |= not length.isdigit()
             self._missing = self.body_size = int(length[:100]) if length.isdigit() else 0
         self.done |= self.body_size > self.max_body
 
     def _parse_body(self, data: bytes) -> None:
-        at = 0
+        position = 0
         while not self.done:
-            step = min(self._missing, len(data) - at)
-            at, self._missing = at + step, self._missing - step
+            size = min(self._missing, len(data) - position)
+            position, self._missing = position + size, self._missing - size
             if self._missing:
                 return
             if not self.chunked:
                 self.done = self.complete = True
                 break
-            end = data.find(b"\n", at) + 1
-            self._line += data[at : end or None]
+            line_end = data.find(b"\n", position) + 1
+            self._line += data[position : line_end or None]
             if len(self._line) > MAX_HEAD:
                 self.done = True
-            if not end:
+            if not line_end:
                 return
-            at = end
+            position = line_end
             self._parse_line()
-        if self.complete and at < len(data):
-            self.pipelined = data[at:]
-            del self.chunks[-1][-len(self.pipelined) :]
+        if self.complete and position < len(data):
+            self.pipelined = data[position:]
+            del self.segments[-1][-len(self.pipelined) :]
 
     def _parse_line(self) -> None:
         line = bytes(self._line)
-        if self._trailers:
-            # Kept until the end, so that all trailers together are bounded.
+        if self._in_trailers:
+            # `_line` keeps all trailers, so that MAX_HEAD bounds them together.
             self.done = self.complete = line.endswith((b"\n\r\n", b"\n\n")) or line == b"\r\n"
             return
         self._line.clear()
-        found = CHUNK_SIZE.fullmatch(line)
-        size = int(found[1], 16) if found else 0
+        match = CHUNK_LINE.fullmatch(line)
+        size = int(match[1], 16) if match else 0
         self.body_size += size
-        self._chunks += 1
-        self._trailers = size == 0
+        self._chunk_count += 1
+        self._in_trailers = size == 0
         self._missing = size + 2 if size else 0
         too_small = (
-            self._chunks > UNCHECKED_CHUNKS and self.body_size < self._chunks * MIN_CHUNK_SIZE
+            self._chunk_count > UNCHECKED_CHUNKS
+            and self.body_size < self._chunk_count * MIN_CHUNK_SIZE
         )
-        self.done = not found or too_small or self.body_size > self.max_body
+        self.done = not match or too_small or self.body_size > self.max_body

@@ -1,4 +1,4 @@
-"""A gunicorn worker that leaves nobody waiting at its door when it is told to stop."""
+"""A gunicorn worker that drains its accept queue on SIGTERM."""
 
 import socket
 from selectors import EVENT_READ, DefaultSelector
@@ -8,25 +8,26 @@ from streetlight.service.web.shutdown import stopping
 
 
 class DrainingWorker(FastPathWorker):
-    """The quick worker, which on SIGTERM first takes up whoever is connected already.
+    """`FastPathWorker`, which on SIGTERM accepts the connections that are already queued.
 
-    With a socket for each worker, who is in its queue can be answered by no other. gthread itself
-    leaves its sockets open and unattended until its last request is done, and then drops them.
+    Each worker has its own listening socket (SO_REUSEPORT), so no other worker can accept a
+    connection from its queue. gthread keeps the sockets open without accepting until its last
+    request is finished, and then closes them; the connections queued meanwhile are reset.
     """
 
     sockets: list[socket.socket]
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or end to accept; at the end of its life, empty the queue and close the door."""
+        """Start or stop accepting; in a stopping worker, drain and close the listening sockets."""
         super().set_accept_enabled(enabled)
         if self.alive:
             return
         stopping.set()
         for listener in self.sockets:
             listener.setblocking(False)
-            with DefaultSelector() as queue:
-                queue.register(listener, EVENT_READ)
-                while queue.select(0):
+            with DefaultSelector() as selector:
+                selector.register(listener, EVENT_READ)
+                while selector.select(0):
                     self.accept(listener)
             listener.close()
         self.sockets = []

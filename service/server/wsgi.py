@@ -6,13 +6,15 @@ from sqlalchemy.exc import DBAPIError
 
 from streetlight.service.config import load_settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import build_services, prepare
+from streetlight.service.wiring import build_services, initialize_ledger
 
 services = build_services(load_settings())
 try:
-    prepare(services)
+    initialize_ledger(services)
 except (OSError, DBAPIError):
-    logging.getLogger(__name__).exception("no ledger; predictions go on without it")
-# A connection must not be shared by the workers that are forked from here.
+    logging.getLogger(__name__).exception(
+        "could not initialize the ledger; predictions are answered without it"
+    )
+# gunicorn forks the workers from this process, and they must not share a connection.
 services.engine.dispose()
 app = create_app(services)

@@ -1,7 +1,6 @@
-"""The database: its tables, how it is opened, and how its schema comes to be.
+"""Open the database, and start its transactions: SQLite by default, or PostgreSQL.
 
-What the rows mean is in `observations` and `jobs`. SQLite by default, PostgreSQL by its URL; both
-are worked on in short transactions, and time is the database's own.
+Stored times and deadlines use the clock of the database, because the clocks of hosts can differ.
 """
 
 from collections.abc import Iterator
@@ -18,12 +17,12 @@ from sqlalchemy import (
     func,
 )
 
-# Any number that no other program takes an advisory lock of; these are the letters "strl".
+# The key of the advisory lock: the bytes of "strl". No other program may use the same key.
 WRITE_LOCK = 0x7374726C
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine; nothing is connected yet."""
+    """Return an engine for the database at `url`, without connecting."""
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, pool_size=8)
     engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 10})
@@ -35,7 +34,8 @@ def open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later would fail where another wrote meanwhile.
+        # A SQLite transaction that reads first and writes later fails if another one has written
+        # in between. One that writes therefore takes the write lock at its start, and waits.
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -44,14 +44,17 @@ def open_engine(url: str) -> Engine:
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction that writes; it is committed at the end of the block."""
+    """Yield a connection in a write transaction, and commit at the end of the block."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def ordered_write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction that writes, one at a time: they commit in the order they began."""
+    """Yield a connection in a write transaction that excludes all others opened by this function.
+
+    Such transactions commit in the order in which they got the lock, on both databases.
+    """
     with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(func.pg_advisory_xact_lock(WRITE_LOCK).select())
@@ -60,7 +63,7 @@ def ordered_write_transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction in which every query sees the same moment."""
+    """Yield a connection whose queries all read the same snapshot of the database."""
     options = {}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
@@ -69,7 +72,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def clock(engine: Engine) -> ColumnElement[float]:
-    """Return the database's time, in seconds since 1970."""
+    """Return an SQL expression for the database's current time, in seconds since 1970."""
     if engine.dialect.name == "postgresql":
         return func.extract("epoch", func.clock_timestamp()).cast(Double)
     return (func.julianday("now") - 2440587.5) * 86400.0

@@ -1,4 +1,4 @@
-"""The tables; what their rows mean is in `ledger` and `learning`."""
+"""The tables of the database. `ledger` and `learning` define what their rows mean."""
 
 from sqlalchemy import (
     DDL,
@@ -18,13 +18,13 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# On SQLite an INTEGER key is the row's own place; any other type would need an index beside it.
+# SQLite stores rows in the order of an INTEGER primary key. Any other type needs an extra index.
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 
 observations = Table(
     "observations",
     metadata,
-    # Given by us, under the write lock: in the order of commits, and never twice.
+    # Assigned by `ledger.ingest` under the write lock, so ids are in commit order and unique.
     Column("id", ROW_ID, primary_key=True, autoincrement=False),
     Column("client_id", String(200), unique=True),
     Column("at", Double, nullable=False),
@@ -35,10 +35,10 @@ observations = Table(
     Column("said", Integer),
     Column("withdrawn_at", Double),
 )
-# With the id, so that the first of many equal rows are found without sorting them all.
+# Includes the id, so that the first of many equal rows are found without sorting.
 Index("ix_observations_state", observations.c.lights, observations.c.outcome, observations.c.id)
 Index("ix_observations_at", observations.c.at)
-# All that accuracy is made of, so that the rows themselves need not be looked up.
+# A covering index for the accuracy queries: they don't read the table.
 Index(
     "ix_observations_version",
     observations.c.version,
@@ -69,8 +69,8 @@ jobs = Table(
     Column("verdict", Text),
     Column("error", Text),
 )
-# As SQL that both databases take: to name an option of PostgreSQL's here would import all of its
-# dialect, a tenth of what a start costs.
+# SQL text that both databases accept. An `Index` with a WHERE clause needs the options of both
+# dialects, and importing PostgreSQL's takes a tenth of the start time.
 event.listen(
     jobs,
     "after_create",

@@ -1,4 +1,4 @@
-"""Instant: a moment by the database's clock, a number inside and ISO 8601 in an answer."""
+"""The type of a timestamp: seconds since 1970 in Python, ISO 8601 in UTC in JSON."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,13 +6,12 @@ from typing import Annotated
 from pydantic import PlainSerializer, WithJsonSchema
 
 
-def _as_text(seconds: float) -> str:
+def _iso_format(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-# Seconds since 1970.
 Timestamp = Annotated[
     float,
-    PlainSerializer(_as_text, return_type=str),
+    PlainSerializer(_iso_format, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]

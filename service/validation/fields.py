@@ -1,4 +1,4 @@
-"""Field types that requests, settings and jobs share."""
+"""Field types for requests, settings and jobs."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,22 +7,22 @@ from pydantic import BeforeValidator, ConfigDict, FailFast, Field, Strict
 
 from streetlight.model.dataset import Outcome
 
-# What goes into the database: PostgreSQL has no place for a NUL.
+# Text that is stored in the database: PostgreSQL can't store a NUL character.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
-def _whole(number: object) -> object:
-    # To JSON, 2.0 is the same whole number as 2.
+def _to_int(number: object) -> object:
+    # JSON doesn't distinguish 2.0 from 2.
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-WHOLE = BeforeValidator(_whole)
+WHOLE = BeforeValidator(_to_int)
 Whole = Annotated[int, WHOLE]
 
 
 @dataclass(frozen=True)
 class MustHold:
-    """A light pattern, and how every version that goes live must decide it."""
+    """A light pattern, and the outcome that a version must decide for it to go live."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -30,5 +30,5 @@ class MustHold:
     outcome: Outcome
 
 
-# The first pattern at fault is enough to say: a request may bring hundreds of thousands.
+# Validation stops at the first invalid pattern, because a request can have hundreds of thousands.
 MustHolds = Annotated[tuple[MustHold, ...], Field(max_length=1024), FailFast()]

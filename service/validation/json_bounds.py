@@ -1,7 +1,7 @@
-"""Decoding: JSON from bytes, unless it would become too much.
+"""Decode JSON, with bounds on the number of values.
 
-As objects, values take many times their bytes; so they are counted before they are made, in the
-bytes, where what stands in texts counts too. What a request should be is told in its schema.
+As Python objects, JSON values take many times the memory of their bytes. They are therefore
+counted in the bytes before they are decoded. Brackets and commas within strings are counted too.
 """
 
 from typing import Any
@@ -10,16 +10,16 @@ from pydantic_core import from_json
 
 from streetlight.service.validation.problems import FieldError, Problem
 
-# A million rows, and what is around them.
+# A million rows, and the objects around them.
 MAX_LISTS = 1_000_100
 MAX_VALUES = 4_000_000
 
 
 def check_bounds(body: bytes) -> bytes:
-    """Return `body` itself.
+    """Return `body` unchanged.
 
     Raises:
-        FieldError: it would become too much.
+        FieldError: `body` has more than `MAX_LISTS` lists and objects, or `MAX_VALUES` commas.
     """
     lists = body.count(b"[") + body.count(b"{")
     if lists > MAX_LISTS or body.count(b",") > MAX_VALUES:
@@ -28,11 +28,13 @@ def check_bounds(body: bytes) -> bytes:
     return body
 
 
-def decode(body: bytes) -> Any:  # noqa: ANN401 - whatever is JSON
-    """Return what JSON `body` is; NaN and Infinity are left for the schema to refuse by name.
+def decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the JSON value in `body`.
+
+    NaN and Infinity are decoded, so that the schema can reject them with the name of the field.
 
     Raises:
-        FieldError: it isn't, or it would become too much.
+        FieldError: `body` isn't JSON, or exceeds the bounds of `check_bounds`.
     """
     try:
         return from_json(check_bounds(body))

@@ -1,6 +1,6 @@
-"""Pydantic's errors as sentences that name the field, what was expected, and what came.
+"""Convert Pydantic's errors into messages with the field, the expected value and the actual one.
 
-Used for request bodies, query strings and settings alike; it knows neither HTTP nor Flask.
+The messages are used for request bodies, query strings and settings.
 """
 
 import difflib
@@ -44,19 +44,19 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one field; `got` is what came, or the beginning of it."""
+    """An error in one field. `got` is the value that came, or a preview of it."""
 
     field: str
     message: str
     got: bool | float | str | None = None
 
     def __str__(self) -> str:
-        """The field and what is wrong with it."""
+        """Return the message, after the name of the field if there is one."""
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class FieldError(ValueError):
-    """One field is at fault; `problem` names it."""
+    """A field is invalid; `problem` has its name and the message."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -64,16 +64,19 @@ class FieldError(ValueError):
 
 
 def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
-    """Return the first problems of `error`; an unknown field suggests one of `known_fields`."""
+    """Return up to `MAX_PROBLEMS` problems in `error`.
+
+    The problem of an unknown field suggests one of `known_fields`.
+    """
     return [_problem(details, list(known_fields)) for details in error.errors()[:MAX_PROBLEMS]]
 
 
 def preview(value: object) -> str:
-    """Return `value` as JSON, cut where it is long: what a message quotes."""
+    """Return `value` as JSON for a message, cut after `MAX_CHARACTERS` characters."""
     if isinstance(value, str):
-        cut = value if len(value) <= MAX_CHARACTERS else value[:MAX_CHARACTERS] + "…"
-        return json.dumps(cut, ensure_ascii=False)
-    # Cut before it is written out: what came may be a list of millions.
+        shortened = value if len(value) <= MAX_CHARACTERS else value[:MAX_CHARACTERS] + "…"
+        return json.dumps(shortened, ensure_ascii=False)
+    # A list is cut before it is serialised, because it can have millions of items.
     text = json.dumps(value[:MAX_CHARACTERS] if isinstance(value, list) else value, default=repr)
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
 
@@ -86,16 +89,16 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         return Problem(field, "required, but missing")
     quoted = preview(details["input"])
     scalar = isinstance(details["input"], (str, float, int, NoneType))
-    whole = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
-    got = json.loads(quoted) if scalar and whole else quoted
+    is_json = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
+    got = json.loads(quoted) if scalar and is_json else quoted
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         close = difflib.get_close_matches(field, known_fields, 1)
         hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known_fields)}"
         return Problem(field, f"unknown field; {hint}", got)
-    # A list that is too long is better counted than shown.
-    came = context.get("actual_length", quoted)
+    # For a list that is too long, the message has its length instead of a preview.
+    actual = context.get("actual_length", quoted)
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else details["msg"]
-    return Problem(field, f"expected {expected}, got {came}", got)
+    return Problem(field, f"expected {expected}, got {actual}", got)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

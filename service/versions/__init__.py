@@ -1,1 +1,1 @@
-"""Views on trained versions: catalog, comparison, verification."""
+"""Read trained versions: catalog, comparison, verification."""

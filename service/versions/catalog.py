@@ -1,7 +1,6 @@
-"""What there is to tell of versions: the list, one in full, its weight pressure.
+"""Read versions: the list of all, the details of one, its weight pressure.
 
-How two differ is in `comparison`. Reading only; what changes which version is live is in
-`streetlight.model.registry.repository`.
+`comparison` compares two versions. `streetlight.model.registry.repository` promotes versions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,9 @@ Weights = dict[str, list[list[float]]]
 
 @dataclass(frozen=True)
 class ListedVersion(Manifest):
-    """What is known of a version, and how it did on what came after it.
+    """The manifest of a version, and its accuracy on observations recorded while it was live.
 
-    It was `asked` what it says to so many new observations, and said `right` so many times.
+    `asked` is the number of those observations, and `right` how many of them it predicted.
     """
 
     asked: int = 0
@@ -35,7 +34,7 @@ class ListedVersion(Manifest):
 
 @dataclass(frozen=True)
 class DamagedVersion:
-    """A version whose file can't be used, and why."""
+    """A version whose file can't be used; `damaged` is the reason."""
 
     version: int
     damaged: str
@@ -43,7 +42,7 @@ class DamagedVersion:
 
 @dataclass(frozen=True)
 class VersionList:
-    """Every version, newest first, and which is live."""
+    """All versions, newest first, and the number of the live one."""
 
     live: int | None
     versions: list[ListedVersion | DamagedVersion]
@@ -51,7 +50,10 @@ class VersionList:
 
 @dataclass(frozen=True)
 class VersionDetails:
-    """One version in full: `errors` is its error curve, thinned, as iteration and error."""
+    """The details of a version.
+
+    `errors` is the thinned error curve of its training, as pairs of iteration and error.
+    """
 
     version: int
     live: bool
@@ -63,7 +65,7 @@ class VersionDetails:
 
 @dataclass(frozen=True)
 class RowPressure:
-    """How one training row pulls each weight: up where positive, down where negative."""
+    """The pressure of one training row on each weight: positive is up, negative is down."""
 
     lights: list[float]
     outcome: float
@@ -73,9 +75,10 @@ class RowPressure:
 
 @dataclass(frozen=True)
 class Pressure:
-    """The weight-pressure table: a part of the rows, and the sums over all of them.
+    """The weight-pressure table: some of the training rows, and the sums over all of them.
 
-    `up` and `down` add the pulls in each direction, `sum` is what is left of them.
+    `up` adds the positive pressures on each weight, `down` the negative ones; `sum` is `up` plus
+    `down`.
     """
 
     version: int
@@ -87,26 +90,28 @@ class Pressure:
 
 
 def list_versions(
-    repository: ModelRepository, asked: Mapping[int, Accuracy] | None = None
+    repository: ModelRepository, accuracy: Mapping[int, Accuracy] | None = None
 ) -> VersionList:
-    """Return every version with its manifest, and how it did on what came after it."""
+    """Return all versions with their manifests, and their accuracy by version number."""
     versions: list[ListedVersion | DamagedVersion] = []
     for number in reversed(repository.versions()):
         try:
-            since = (asked or {}).get(number, Accuracy(0, 0))
+            evaluated = (accuracy or {}).get(number, Accuracy(0, 0))
             manifest = repository.load(number).manifest
             versions.append(
-                ListedVersion(**vars(manifest), asked=since.observations, right=since.correct)
+                ListedVersion(
+                    **vars(manifest), asked=evaluated.observations, right=evaluated.correct
+                )
             )
         except VersionNotFoundError:
-            continue  # removed since it was listed
+            continue  # the file was removed after `versions` listed it
         except VersionDamagedError as error:
             versions.append(DamagedVersion(number, str(error)))
     return VersionList(repository.live_number(), versions)
 
 
 def describe_version(repository: ModelRepository, number: int) -> VersionDetails:
-    """Return one version in full.
+    """Return the details of version `number`.
 
     Raises:
         VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
@@ -118,18 +123,18 @@ def describe_version(repository: ModelRepository, number: int) -> VersionDetails
         manifest=version.manifest,
         weights=_named(version.network.weights),
         errors=error_curve(version.errors, CURVE_POINTS),
-        promotions=[line for line in repository.history() if line.version == number],
+        promotions=[entry for entry in repository.history() if entry.version == number],
     )
 
 
 def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
-    """Return how the data that a version was trained on pull its weights.
+    """Return the weight pressure of the data that a version was trained on.
 
-    At most `limit` rows are listed, from row `offset` on; the first is 0.
+    The table lists up to `limit` rows from row `offset` on; the first row is 0.
     """
     dataset, network = version.dataset(), version.network
     listed = range(len(dataset))[offset : offset + limit]
-    pulls = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
+    pressures = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
     up, down = explanation.total_pressure(network, dataset)
     return Pressure(
         version=version.number,
@@ -139,7 +144,7 @@ def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
                 dataset.lights[row].tolist(),
                 float(dataset.walk_vs_stop[row]),
                 network.score(dataset.lights[row].tolist()),
-                _named([pull[i] for pull in pulls]),
+                _named([pressure[i] for pressure in pressures]),
             )
             for i, row in enumerate(listed)
         ],

@@ -1,4 +1,4 @@
-"""Comparison: on which light states two versions decide differently."""
+"""Compare two versions: the light states that they decide differently."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class IncomparableError(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """A light state on which two versions decide differently."""
+    """A light state that two versions decide differently; `difference` is that of the scores."""
 
     lights: list[float]
     was: Outcome
@@ -25,9 +25,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where version `b` decides otherwise than version `a`, of `compared` light states.
+    """The light states that version `b` decides differently than version `a`.
 
-    Those are every pattern of on and off, or (not `all_patterns`) what either was trained on.
+    `compared` is the number of light states that were compared. If `all_patterns` is true, these
+    are all patterns of on and off, else the light states that either version was trained on.
+    `largest_difference` is the largest difference between the two scores of a state.
     """
 
     a: int
@@ -39,32 +41,32 @@ class Difference:
 
 
 def difference(a: Version, b: Version) -> Difference:
-    """Compare what two versions answer to the same light states.
+    """Return the light states that two versions decide differently.
 
     Raises:
-        IncomparableError: they take different numbers of lights.
+        IncomparableError: the versions take different numbers of lights.
     """
     if a.network.light_count != b.network.light_count:
         raise IncomparableError(
-            f"version {a.number} takes {a.network.light_count} lights and version {b.number} "
-            f"takes {b.network.light_count}: there is nothing to compare"
+            f"can't compare version {a.number}, which takes {a.network.light_count} lights, "
+            f"with version {b.number}, which takes {b.network.light_count}"
         )
     all_patterns = a.network.light_count <= explanation.MAX_LIGHTS
     lights = np.unique(np.concatenate([_states(a, all_patterns), _states(b, all_patterns)]), axis=0)
-    was, now = a.network.scores(lights), b.network.scores(lights)
-    changed = np.flatnonzero(is_walk(was) != is_walk(now))
+    scores_a, scores_b = a.network.scores(lights), b.network.scores(lights)
+    changed = np.flatnonzero(is_walk(scores_a) != is_walk(scores_b))
     return Difference(
         a=a.number,
         b=b.number,
         compared=len(lights),
         all_patterns=all_patterns,
-        largest_difference=float(np.abs(now - was).max()),
+        largest_difference=float(np.abs(scores_b - scores_a).max()),
         changes=[
             Change(
                 lights[i].tolist(),
-                outcome_name(was[i]),
-                outcome_name(now[i]),
-                float(now[i] - was[i]),
+                outcome_name(scores_a[i]),
+                outcome_name(scores_b[i]),
+                float(scores_b[i] - scores_a[i]),
             )
             for i in changed
         ],
@@ -72,6 +74,7 @@ def difference(a: Version, b: Version) -> Difference:
 
 
 def _states(version: Version, all_patterns: bool) -> FloatArray:
+    """Return all patterns of the version's lights, or the light states that it was trained on."""
     if not all_patterns:
         return version.dataset().lights
     manifest = version.manifest

@@ -1,7 +1,7 @@
-"""Verification: have a version trained again, in a process of its own.
+"""Verify a version: train it again in a separate process, and compare the weights.
 
-The comparison itself is `model.registry.reproduction`; here it is kept away from the processes that
-answer requests, one at a time in each of them, and not for ever.
+`streetlight.model.registry.reproduction` trains and compares. This module runs it outside of the
+process that serves requests, with a time limit, and once at a time in each serving process.
 """
 
 import json
@@ -12,24 +12,31 @@ import threading
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import Version, VersionDamagedError
 
-SECONDS = 60
+TIMEOUT_SECONDS = 60
 
-_one_at_a_time = threading.Lock()
+_verification_lock = threading.Lock()
 
 
 class VerificationBusyError(Exception):
-    """Another verification is under way, or this one took too long."""
+    """Another verification is running, or this one took too long."""
 
 
-def verify(version: Version, seconds: float = SECONDS) -> Reproduction:
-    """Train `version` again from its file and compare, bit for bit.
+def verify(version: Version, seconds: float = TIMEOUT_SECONDS) -> Reproduction:
+    """Train `version` again from its file, and return whether the weights are identical.
+
+    Args:
+        version: the version to verify.
+        seconds: the time limit.
 
     Raises:
-        VersionDamagedError: its file no longer holds what it was trained on.
-        VerificationBusyError: another one is under way here, or `seconds` are over.
+        VersionDamagedError: the file of the version can't be trained from.
+        VerificationBusyError: this process is running another verification, or the training took
+            longer than `seconds`.
     """
-    if not _one_at_a_time.acquire(blocking=False):
-        raise VerificationBusyError("another verification is under way; try again when it is done")
+    if not _verification_lock.acquire(blocking=False):
+        raise VerificationBusyError(
+            "another verification is running; try again when it has finished"
+        )
     try:
         run = subprocess.run(
             [
@@ -46,11 +53,11 @@ def verify(version: Version, seconds: float = SECONDS) -> Reproduction:
         )
     except subprocess.TimeoutExpired as error:
         raise VerificationBusyError(
-            f"training version {version.number} again takes longer than {seconds:g} s; "
-            f"`streetlight verify {version.number}` has no such limit"
+            f"training version {version.number} again took longer than {seconds:g} s; "
+            f"`streetlight verify {version.number}` has no time limit"
         ) from error
     finally:
-        _one_at_a_time.release()
+        _verification_lock.release()
     if run.returncode:
         raise VersionDamagedError(run.stderr.strip())
     return Reproduction(**json.loads(run.stdout))

@@ -1,4 +1,4 @@
-"""The Flask application as views and the server see it: its services and its fast path."""
+"""The Flask application, with typed attributes for its services and its fast path."""
 
 from typing import cast
 
@@ -12,8 +12,8 @@ class Application(Flask):
     """The WSGI application.
 
     Attributes:
-        services: the parts that the views call.
-        fast_path: answers plain predictions from the bytes of their requests, without Flask.
+        services: the settings, the model repository and the database that the views use.
+        fast_path: answers simple prediction requests from their bytes, without Flask.
     """
 
     services: Services

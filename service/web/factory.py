@@ -1,6 +1,7 @@
-"""The HTTP interface: Flask is imported here and nowhere else.
+"""Build the Flask application. Only the package `streetlight.service.web` imports Flask.
 
-A module a resource. A view parses, calls one function of `service`, and answers.
+Each resource has a module. A view parses the request, calls one function of another package of
+`streetlight.service`, and returns the response.
 """
 
 from streetlight.service.web import fast_path
@@ -15,7 +16,7 @@ from streetlight.service.wiring import Services
 
 
 def create_app(services: Services) -> Application:
-    """Return the WSGI application, all its parts in order."""
+    """Return the WSGI application with its middleware and routes."""
     app = Application("streetlight", static_folder=None)
     app.services = services
     app.fast_path = fast_path.build_fast_path(services)

@@ -1,8 +1,9 @@
-"""The quick door: predictions for a few light states, answered from the bytes of their requests.
+"""The fast path: predictions for few light states, answered from the bytes of their requests.
 
-Only what is plainly such a request and gets a prediction is answered here, by the same functions
-as in `predict` and `v2`. Everything else, errors above all, goes the usual way, through gunicorn's
-parser and Flask; what is said there is what is said here, byte for byte.
+It answers an unambiguous request for a prediction, if the prediction succeeds, with the same
+functions as `api.predict` and `protocols.v2`. For every other request it returns `None`, and the
+server passes the request to gunicorn's parser and to Flask, which also report the errors. The two
+paths give the same response, byte for byte.
 """
 
 import logging
@@ -24,18 +25,21 @@ from streetlight.service.wiring import Services
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 16 * 1024
-# Packed numbers take no time to read.
-MAX_PACKED = 64 * 1024
-# Rows times weights: what takes longer would keep the worker's other connections waiting.
-MAX_PRODUCTS = 50_000
+# A fast response delays all other connections of the worker, so its cost is bounded.
+# Bytes of a JSON body.
+MAX_JSON_BODY = 16 * 1024
+# Bytes of a whole request: the limit for tensors in binary, which need no parsing.
+MAX_REQUEST = 64 * 1024
+# Multiplications of weights: rows times weights.
+MAX_MULTIPLICATIONS = 50_000
 
-# A head that can be taken in one way only: plain names, printable values, no line folded.
+# An unambiguous request head: plain field names, printable values, no folded lines. It must accept
+# no head that gunicorn's parser rejects or reads differently.
 HEAD = re.compile(
     rb"POST (/[A-Za-z0-9/_.-]{1,200}) HTTP/1\.1\r\n"
     rb"(?:[A-Za-z0-9-]{1,100}:[\x20-\x7e]*\r\n){1,40}\r\n"
 )
-# Those fields that have a say in how a request is framed, decoded or called.
+# The headers that affect the framing, the decoding, the routing or the response of a request.
 SIGNIFICANT_HEADERS = re.compile(
     rb"\n(content-length|content-encoding|transfer-encoding|te|trailer|connection|keep-alive|expect|"
     rb"proxy-connection|upgrade|http2-settings|host|x-request-id|x-forwarded-(?:protocol|ssl)|"
@@ -43,157 +47,181 @@ SIGNIFICANT_HEADERS = re.compile(
     rb" ?([^\r]*)",
     re.IGNORECASE,
 )
-LENGTH = re.compile(rb"[0-9]{1,5}")
-HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
-VARY = b"Vary: Accept-Encoding\r\n"
+VALID_LENGTH = re.compile(rb"[0-9]{1,5}")
+VALID_HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
 VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+VARY = b"Vary: Accept-Encoding\r\n"
 
 
 class InferenceResult(NamedTuple):
-    """What is said of the network's answer, how it is counted, and when it was asked and had."""
+    """An encoded prediction, and what the metrics record about it.
+
+    Attributes:
+        headers: the header lines for the body.
+        body: the response body.
+        rows: the number of light states.
+        walk_count: the number of light states with the decision walk.
+        started: `perf_counter()` before the network.
+        finished: `perf_counter()` after the network.
+    """
 
     headers: bytes
-    said: bytes
+    body: bytes
     rows: int
-    walking: int
-    asked: float
-    answered: float
+    walk_count: int
+    started: float
+    finished: float
 
 
 class ParsedRequest(NamedTuple):
-    """What there is in a request; is its connection kept?"""
+    """A request that the fast path understands.
+
+    Attributes:
+        path: the request target.
+        request_id: the `X-Request-ID` of the request, or a new one.
+        body: the request body.
+        header_length: the value of `Inference-Header-Content-Length`, if it was sent.
+        keep_alive: whether the client keeps the connection open.
+    """
 
     path: str
     request_id: bytes
     body: bytes
     header_length: str | None
-    keep: bool
+    keep_alive: bool
 
 
 def build_fast_path(services: Services) -> FastPath:
-    """Return what answers a request, or `None` for what is to go the usual way."""
+    """Return the function that answers a request from its bytes, or returns `None`."""
     repository, model = services.repository, services.settings.model_name
-    most = min(MAX_PACKED, services.settings.max_body_bytes)
-    doors: dict[bytes, tuple[str, Callable[[Version, ParsedRequest], InferenceResult | None]]] = {
-        b"/predict": ("/predict", _one),
-        b"/predict/batch": ("/predict/batch", _many),
+    max_request = min(MAX_REQUEST, services.settings.max_body_bytes)
+    # The route, as metrics and logs name it, and the prediction of each path.
+    routes: dict[bytes, tuple[str, Callable[[Version, ParsedRequest], InferenceResult | None]]] = {
+        b"/predict": ("/predict", _predict_one),
+        b"/predict/batch": ("/predict/batch", _predict_batch),
         b"/v2/models/%s/infer" % model.encode(): (
             "/v2/models/<model>/infer",
-            partial(_tensors, model),
+            partial(_infer_v2, model),
         ),
     }
 
-    def answer(data: bytes) -> RawResponse | None:
-        began = perf_counter()
-        if len(data) > most or not (head := HEAD.match(data)):
+    def respond(data: bytes) -> RawResponse | None:
+        received = perf_counter()
+        if len(data) > max_request or not (head := HEAD.match(data)):
             return None
-        if (door := doors.get(head[1])) is None or (taken := _taken(head, data)) is None:
+        if (matched := routes.get(head[1])) is None or (request := _parse(head, data)) is None:
             return None
-        route, infer = door
+        route, infer = matched
         try:
             version = live_version(repository)
-            inferred = infer(version, taken)
-        except Exception:  # noqa: BLE001 - it is found, told and logged again on the usual way
+            result = infer(version, request)
+        except Exception:  # noqa: BLE001 - Flask answers the request again, and reports the error
             return None
-        if inferred is None:
+        if result is None:
             return None
-        headers = b"%sX-Request-ID: %s\r\n\r\n" % (inferred.headers, taken.request_id)
-        ended = perf_counter()
-        phases = (inferred.asked - began, inferred.answered - inferred.asked)
+        headers = b"%sX-Request-ID: %s\r\n\r\n" % (result.headers, request.request_id)
+        encoded = perf_counter()
+        phases = (
+            result.started - received,
+            result.finished - result.started,
+            encoded - result.finished,
+        )
         try:
-            metrics.count_request(route, "POST", 200, ended - began)
+            metrics.count_request(route, "POST", 200, encoded - received)
             metrics.count_inference(
                 version.number,
-                inferred.walking,
-                inferred.rows - inferred.walking,
-                (*phases, ended - inferred.answered),
+                result.walk_count,
+                result.rows - result.walk_count,
+                phases,
                 time.time(),
             )
         except Exception:
-            # Such as a full disk: the answer is good all the same.
-            logger.exception("an answer was not counted")
-        known = {
-            "request_id": taken.request_id.decode(),
+            # For example, the disk is full. The response doesn't depend on the metrics.
+            logger.exception("could not count a request in the metrics")
+        log_fields = {
+            "request_id": request.request_id.decode(),
             "route": route,
             "version": version.number,
         }
-        return RawResponse(headers, inferred.said, taken.path, known, taken.keep)
+        return RawResponse(headers, result.body, request.path, log_fields, request.keep_alive)
 
-    return answer
-
-
-def _headers(kind: bytes, size: int, more: bytes = b"") -> bytes:
-    return b"Content-Type: application/%s\r\nContent-Length: %d\r\n%s" % (kind, size, more)
+    return respond
 
 
-def _is_long(version: Version, rows: int) -> bool:
-    return rows * version.network.weight_count > MAX_PRODUCTS
+def _headers(subtype: bytes, size: int, more: bytes = b"") -> bytes:
+    return b"Content-Type: application/%s\r\nContent-Length: %d\r\n%s" % (subtype, size, more)
 
 
-def _one(version: Version, taken: ParsedRequest) -> InferenceResult | None:
-    if len(taken.body) > MAX_BYTES or _is_long(version, 1):
+def _too_expensive(version: Version, rows: int) -> bool:
+    return rows * version.network.weight_count > MAX_MULTIPLICATIONS
+
+
+def _predict_one(version: Version, request: ParsedRequest) -> InferenceResult | None:
+    if len(request.body) > MAX_JSON_BODY or _too_expensive(version, 1):
         return None
-    lights = PredictBody.model_validate_json(taken.body).lights
-    asked = perf_counter()
-    told = prediction.predict(version, lights)
-    answered = perf_counter()
-    said, walking = dump_json(told) + b"\n", int(told.decision == "walk")
-    return InferenceResult(_headers(b"json", len(said)), said, 1, walking, asked, answered)
+    lights = PredictBody.model_validate_json(request.body).lights
+    started = perf_counter()
+    predicted = prediction.predict(version, lights)
+    finished = perf_counter()
+    body, walk_count = dump_json(predicted) + b"\n", int(predicted.decision == "walk")
+    return InferenceResult(_headers(b"json", len(body)), body, 1, walk_count, started, finished)
 
 
-def _many(version: Version, taken: ParsedRequest) -> InferenceResult | None:
-    if len(taken.body) > MAX_BYTES or (rows := batch_json.decode_rows(taken.body)) is None:
+def _predict_batch(version: Version, request: ParsedRequest) -> InferenceResult | None:
+    if len(request.body) > MAX_JSON_BODY or (rows := batch_json.decode_rows(request.body)) is None:
         return None
-    if _is_long(version, len(rows)):
+    if _too_expensive(version, len(rows)):
         return None
-    asked = perf_counter()
+    started = perf_counter()
     scores = prediction.score_batch(version, rows)
-    answered = perf_counter()
-    said, walking = batch_json.encode(scores, version.number), batch_json.count_walk(scores)
-    return InferenceResult(
-        _headers(b"json", len(said)), said, len(scores), walking, asked, answered
+    finished = perf_counter()
+    body, walk_count = batch_json.encode(scores, version.number), batch_json.count_walk(scores)
+    headers = _headers(b"json", len(body))
+    return InferenceResult(headers, body, len(scores), walk_count, started, finished)
+
+
+def _infer_v2(model: str, version: Version, request: ParsedRequest) -> InferenceResult | None:
+    if request.header_length is None and len(request.body) > MAX_JSON_BODY:
+        return None
+    decoded = v2_request.parse(request.body, request.header_length, version.network.light_count)
+    if _too_expensive(version, len(decoded.lights)):
+        return None
+    started = perf_counter()
+    scores = prediction.score_rows(version, decoded.lights, v2_request.INPUT)
+    finished = perf_counter()
+    encoded = v2_response.render(decoded, scores, model, version.number)
+    body, walk_count = (
+        b"".join([encoded.header, *(encoded.binary or ())]),
+        batch_json.count_walk(scores),
     )
-
-
-def _tensors(model: str, version: Version, taken: ParsedRequest) -> InferenceResult | None:
-    if taken.header_length is None and len(taken.body) > MAX_BYTES:
-        return None
-    request = v2_request.parse(taken.body, taken.header_length, version.network.light_count)
-    if _is_long(version, len(request.lights)):
-        return None
-    asked = perf_counter()
-    scores = prediction.score_rows(version, request.lights, v2_request.INPUT)
-    answered = perf_counter()
-    told = v2_response.render(request, scores, model, version.number)
-    said = b"".join([told.header, *(told.binary or ())])
-    if told.binary is None:
-        headers = _headers(b"json", len(said), VARY)
+    if encoded.binary is None:
+        headers = _headers(b"json", len(body), VARY)
     else:
-        length = b"Inference-Header-Content-Length: %d\r\n" % len(told.header)
-        headers = _headers(b"octet-stream", len(said), length + VARY)
-    return InferenceResult(
-        headers, said, len(scores), batch_json.count_walk(scores), asked, answered
-    )
+        length = b"Inference-Header-Content-Length: %d\r\n" % len(encoded.header)
+        headers = _headers(b"octet-stream", len(body), length + VARY)
+    return InferenceResult(headers, body, len(scores), walk_count, started, finished)
 
 
-def _taken(head: re.Match[bytes], data: bytes) -> ParsedRequest | None:
-    """Take a whole request that is plain apart."""
-    telling = SIGNIFICANT_HEADERS.findall(head[0])
-    fields = {name.lower(): value for name, value in telling}
-    once = len(telling) == len(fields)
+def _parse(head: re.Match[bytes], data: bytes) -> ParsedRequest | None:
+    """Return the parts of a complete request, or `None` if any significant header is unusual."""
+    significant = SIGNIFICANT_HEADERS.findall(head[0])
+    fields = {name.lower(): value for name, value in significant}
+    no_repeats = len(significant) == len(fields)
     length, host = fields.pop(b"content-length", b""), fields.pop(b"host", b"")
     request_id = fields.pop(b"x-request-id", b"") or uuid.uuid4().hex.encode()
     connection = fields.pop(b"connection", b"keep-alive").lower()
     header_length, path = fields.pop(b"inference-header-content-length", None), head[1].decode()
     if path.startswith("/predict"):
-        fields.pop(b"accept-encoding", None)  # their answers are never compressed
-    plain = (
-        LENGTH.fullmatch(length) and HOST.fullmatch(host) and VALID_REQUEST_ID.fullmatch(request_id)
+        fields.pop(b"accept-encoding", None)  # responses of these routes are never compressed
+    valid = (
+        VALID_LENGTH.fullmatch(length)
+        and VALID_HOST.fullmatch(host)
+        and VALID_REQUEST_ID.fullmatch(request_id)
     )
-    if fields or not (once and plain and connection in (b"keep-alive", b"close")):
+    if fields or not (no_repeats and valid and connection in (b"keep-alive", b"close")):
         return None
     body = data[head.end() :]
     if len(body) != int(length) or not body:
         return None
-    told = None if header_length is None else header_length.decode("latin-1")
-    return ParsedRequest(path, request_id, body, told, connection == b"keep-alive")
+    decoded_length = None if header_length is None else header_length.decode("latin-1")
+    return ParsedRequest(path, request_id, body, decoded_length, connection == b"keep-alive")

@@ -1,7 +1,7 @@
-"""What every view does: take the services, parse what came, answer with JSON.
+"""Parse request bodies, query strings, path numbers and idempotency keys.
 
-Bodies go from bytes through Pydantic whatever their Content-Type: curl's `-d` calls everything a
-form. Answers go from dataclasses to bytes by Pydantic's serialiser.
+JSON bodies are parsed by Pydantic whatever their Content-Type, since `curl -d` sends every body as
+a form.
 """
 
 import hashlib
@@ -18,46 +18,46 @@ from streetlight.service.validation.json_bounds import check_bounds, decode
 from streetlight.service.validation.problems import Problem, problems
 from streetlight.service.web.middleware.compression import decompress
 
-# In the WSGI environment: the whole body, where the server has it in one buffer.
+# The key, in the WSGI environment, of the complete body, if the server holds it in one buffer.
 RECEIVED_BODY = "streetlight.body"
 
 MAX_KEY_LENGTH = 200
-# Of all objects together: each that is unknown is a complaint to build.
+# For all objects of a body together: validation builds an error for each unknown field.
 MAX_FIELDS = 10_000
 MAX_ID = 10**18 - 1
 
 
 class IdConverter(IntegerConverter):
-    """A number in a path: one that every database can compare; there is nothing at any other."""
+    """A number in a path: at most 18 digits, to fit a 64-bit integer column; 404 otherwise."""
 
     regex = "[0-9]{1,18}"
 
 
 class Schema(BaseModel):
-    """A request: exact types, finite numbers, and no field that it doesn't know."""
+    """Base class of request schemas: strict types, finite numbers, no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class RequestError(ValueError):
-    """What came can't be understood; `problems` says where."""
+    """The request is invalid; `problems` names the fields."""
 
-    def __init__(self, found: list[Problem]) -> None:
-        super().__init__("; ".join(map(str, found)))
-        self.problems = found
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
 
 
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
 
 def parse_body(schema: type[SchemaT]) -> SchemaT:
-    """Return the request's body as `schema`; an empty body counts as `{}`.
+    """Return the request's JSON body as a `schema`; an empty body counts as `{}`.
 
     Raises:
-        RequestError, FieldError: it isn't one.
-        RequestEntityTooLarge: it is larger than the settings allow.
+        RequestError, FieldError: the body doesn't match the schema.
+        RequestEntityTooLarge: the body is larger than `max_body_bytes`.
     """
-    body = check_bounds(read_body())
+    body = check_bounds(read_json_body())
     if body.count(b":") > MAX_FIELDS:
         raise RequestError([Problem("", f"expected at most {MAX_FIELDS} fields in all")])
     try:
@@ -66,48 +66,48 @@ def parse_body(schema: type[SchemaT]) -> SchemaT:
         raise RequestError(problems(error, schema.model_fields)) from None
 
 
-def parse_json() -> Any:  # noqa: ANN401 - whatever is JSON
-    """Return the request's body, whatever JSON it is; an empty body counts as `{}`.
+def parse_json() -> Any:  # noqa: ANN401 - any JSON value
+    """Return the request's JSON body without a schema; an empty body counts as `{}`.
 
     Raises:
-        FieldError: it isn't JSON.
-        RequestEntityTooLarge: it is larger than the settings allow.
+        FieldError: the body isn't JSON.
+        RequestEntityTooLarge: the body is larger than `max_body_bytes`.
     """
-    return decode(read_body())
+    return decode(read_json_body())
+
+
+def read_json_body() -> bytes:
+    """Return the request's body, decompressed and unparsed; `{}` for an empty body."""
+    return read_body() or b"{}"
 
 
 def read_body() -> bytes:
-    """Return the request's body, decompressed; `{}` where it is empty."""
-    return read_bytes() or b"{}"
+    """Return the request's body, decompressed. Raises the errors of `read_body_buffer`."""
+    return bytes(read_body_buffer())
 
 
-def read_bytes() -> bytes:
-    """Return the request's body, decompressed; raises as `read_buffer`."""
-    return bytes(read_buffer())
-
-
-def read_buffer() -> Buffer:
-    """Return the request's body, decompressed, without a copy where it came whole.
+def read_body_buffer() -> Buffer:
+    """Return the request's body, decompressed, without a copy if the server holds it in one buffer.
 
     Raises:
-        RequestEntityTooLarge: it is larger than the settings allow, before or after.
-        FieldError, UnsupportedMediaType: it can't be decompressed.
+        RequestEntityTooLarge: the body, as sent or decompressed, is larger than `max_body_bytes`.
+        FieldError, UnsupportedMediaType: the body can't be decompressed.
     """
     limit = request.max_content_length or 0
     body: Buffer = request.environ.get(RECEIVED_BODY, b"")
     if not body or len(body) != request.content_length or len(body) > limit:
         body = request.get_data()
     if request.content_length is None and len(body) >= limit:
-        # Werkzeug cuts a body of unannounced length at the limit, and says nothing.
+        # Werkzeug cuts a body without a Content-Length at the limit and raises no error.
         raise RequestEntityTooLarge
     return decompress(body, request.headers.get("Content-Encoding", ""), limit)
 
 
 def idempotent_request(scope: str) -> IdempotentRequest | None:
-    """Return what the header Idempotency-Key says of this request, if there is one.
+    """Return the request's Idempotency-Key in `scope`, with the body's digest; `None` without one.
 
     Raises:
-        RequestError: the key is too long.
+        RequestError: the key is longer than `MAX_KEY_LENGTH`.
     """
     key = request.headers.get("Idempotency-Key")
     if not key:
@@ -115,20 +115,20 @@ def idempotent_request(scope: str) -> IdempotentRequest | None:
     if len(key) > MAX_KEY_LENGTH:
         message = f"expected at most {MAX_KEY_LENGTH} characters, got {len(key)}"
         raise RequestError([Problem("Idempotency-Key", message)])
-    return IdempotentRequest(scope, key, hashlib.sha256(read_body()).hexdigest())
+    return IdempotentRequest(scope, key, hashlib.sha256(read_json_body()).hexdigest())
 
 
 def parse_query(schema: type[SchemaT]) -> SchemaT:
-    """Return the query string as `schema`; a name that comes twice is an error.
+    """Return the query string as a `schema`; a repeated parameter is an error.
 
     Raises:
-        RequestError: it isn't one.
+        RequestError: the query string doesn't match the schema.
     """
-    twice = [name for name, values in request.args.lists() if len(values) > 1]
-    if twice:
-        raise RequestError([Problem(name, "expected once, got more") for name in twice])
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise RequestError([Problem(name, "expected once, got more") for name in repeated])
     try:
-        # A query string is all text, so numbers may come as text here, and only here.
+        # The values of a query string are text, so numbers are parsed from text here only.
         return schema.model_validate(request.args.to_dict(), strict=False)
     except ValidationError as error:
         raise RequestError(problems(error, schema.model_fields)) from None

@@ -9,13 +9,13 @@ from pydantic import TypeAdapter
 
 
 class RawResponse(NamedTuple):
-    """A response that the server sends without Flask.
+    """A response with status 200 that the server sends without Flask.
 
     Attributes:
-        headers: the header lines that the application adds, and the empty line after them.
-        body: of the response.
-        uri: of the request, for the access log.
-        log_fields: the other fields of the access log line.
+        headers: the header lines after those of the server, and the empty line that ends them.
+        body: the response body.
+        uri: the target of the request, for the access log.
+        log_fields: the fields `request_id`, `route` and `version` of the access log line.
         keep_alive: whether the connection stays open.
     """
 
@@ -26,22 +26,23 @@ class RawResponse(NamedTuple):
     keep_alive: bool
 
 
-# Takes the bytes of a request; returns `None` for a request that Flask must answer.
+# Returns the response to the bytes of a request, or `None` if Flask must answer the request.
 FastPath = Callable[[bytes], RawResponse | None]
 
 
-def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever is JSON
-    """Return `payload`, a dataclass or plain data, as a JSON response that ends its line."""
+def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - any type that Pydantic serialises
+    """Return a JSON response with `payload`, a dataclass or plain data, and a line feed."""
     return Response(dump_json(payload) + b"\n", status, mimetype="application/json")
 
 
-def dump_json(payload: Any) -> bytes:  # noqa: ANN401 - whatever is JSON
-    """Return `payload`, a dataclass or plain data, as JSON in one line."""
-    # What came out of JSON has lists where tuples are declared; nobody sees the difference.
-    kind: Any = type(payload)
-    return _adapter(kind).dump_json(payload, warnings=False)
+def dump_json(payload: Any) -> bytes:  # noqa: ANN401 - any type that Pydantic serialises
+    """Return `payload`, a dataclass or plain data, as one line of JSON."""
+    # No warnings: objects loaded from JSON hold lists where tuples are declared, and both
+    # serialise alike.
+    payload_type: Any = type(payload)
+    return _adapter(payload_type).dump_json(payload, warnings=False)
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(payload_type: type) -> TypeAdapter[Any]:
+    return TypeAdapter(payload_type)

@@ -1,4 +1,4 @@
-"""Whether this process is about to end: what goes on for long looks here and ends in time."""
+"""An event that is set when the worker process begins to stop; long responses check it and end."""
 
 import threading
 

@@ -1,5 +1,5 @@
-"""A small service that learns from observations when it is safe to cross the street.
+"""A service that learns from observations when it is safe to cross the street.
 
-`streetlight.model` is the network and its training, `streetlight.service` serves it over HTTP. In
-the repository they are the folders `model/` and `service/`, to which this package links.
+`streetlight.model` contains the network, its training and its versions; `streetlight.service`
+serves them over HTTP. In the repository, both are links to the directories `model/` and `service/`.
 """

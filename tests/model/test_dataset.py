@@ -1,4 +1,4 @@
-"""Datasets: what they check, how they group, and CSV in and out."""
+"""Tests of datasets: validation, grouping, and reading and writing CSV."""
 
 from pathlib import Path
 
@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from streetlight.model import csv_io
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, DatasetError
+from tests.model.bits import assert_same_bits
 
 
 def dataset(rows: list[list[float]], outcomes: list[float]) -> Dataset:
     return Dataset(np.array(rows, dtype=float), np.array(outcomes, dtype=float))
 
 
-def test_equal_states_are_grouped_in_order_with_their_mean_outcome() -> None:
+def test_grouping_keeps_the_order_and_averages_the_outcomes() -> None:
     grouped = dataset([[0, 1], [1, 0], [0, 1], [0, 1]], [1, 0, 0, 1]).grouped()
 
     assert grouped.lights.tolist() == [[0, 1], [1, 0]]
@@ -28,15 +29,30 @@ def test_grouping_loses_no_observation_and_no_accuracy(rows: list[tuple[int, int
     raw = dataset([[a, b] for a, b, _ in rows], [float(walked) for *_, walked in rows])
     grouped = raw.grouped()
 
-    walks_where_left_is_on = [data.lights[:, 0].clip(0, 1) for data in (raw, grouped)]
+    # Scores of a network that decides walk if the left light is on.
+    raw_scores, grouped_scores = (data.lights[:, 0].clip(0, 1) for data in (raw, grouped))
     assert grouped.counts.sum() == len(raw)
     assert grouped.conflicts == raw.conflicts
-    assert raw.accuracy(walks_where_left_is_on[0]) == pytest.approx(
-        grouped.accuracy(walks_where_left_is_on[1])
+    assert raw.accuracy(raw_scores) == pytest.approx(grouped.accuracy(grouped_scores))
+
+
+def test_accuracy_is_the_share_of_correct_decisions() -> None:
+    assert (
+        dataset([[0], [1], [2], [3]], [1, 0, 1, 0]).accuracy(np.array([0.5, 0.5, 0.4, 0.4])) == 0.5
     )
+    assert LAB.accuracy(LAB.walk_vs_stop) == 1
+    counted = Dataset(np.array([[0.0], [1.0]]), np.array([1.0, 0.25]), np.array([1, 4]))
+    assert counted.accuracy(np.array([0.0, 0.0])) == 0.6
 
 
-def test_conflicts_are_states_seen_with_both_outcomes() -> None:
+def test_negative_zero_is_stored_as_zero() -> None:
+    stored = Dataset(np.array([[-0.0, 1.0]]), np.array([-0.0]))
+
+    assert_same_bits(stored.lights, [[0.0, 1.0]])
+    assert_same_bits(stored.walk_vs_stop, [0.0])
+
+
+def test_conflicts_are_states_observed_with_both_outcomes() -> None:
     assert dataset([[0, 1], [0, 1], [1, 1]], [1, 0, 1]).conflicts == 1
     assert LAB_DIRECT.conflicts == 0
 
@@ -52,7 +68,7 @@ def test_conflicts_are_states_seen_with_both_outcomes() -> None:
         ([[-2, -2]], (-2, 0)),
     ],
 )
-def test_levels_are_what_off_and_on_look_like(
+def test_levels_are_the_values_of_off_and_on(
     rows: list[list[float]], levels: tuple[float, float]
 ) -> None:
     assert dataset(rows, [1] * len(rows)).levels == levels
@@ -64,7 +80,7 @@ def test_scale_is_the_largest_light() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "outcomes", "complaint"),
+    ("rows", "outcomes", "message"),
     [
         ([[1, np.inf]], [1], "row 1: lights: expected finite numbers"),
         ([[1, 0], [0, np.nan]], [1, 0], "row 2: lights"),
@@ -74,10 +90,10 @@ def test_scale_is_the_largest_light() -> None:
         ([], [], "at least one light"),
     ],
 )
-def test_impossible_data_are_refused_by_row(
-    rows: list[list[float]], outcomes: list[float], complaint: str
+def test_invalid_data_are_refused_by_row(
+    rows: list[list[float]], outcomes: list[float], message: str
 ) -> None:
-    with pytest.raises(DatasetError, match=complaint):
+    with pytest.raises(DatasetError, match=message):
         dataset(rows, outcomes)
 
 
@@ -98,7 +114,7 @@ def test_counts_are_at_least_one() -> None:
         )
     )
 )
-def test_csv_brings_back_every_bit(
+def test_a_csv_that_is_written_is_read_with_the_same_bits(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[list[float], bool]]
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "observations.csv"
@@ -107,11 +123,11 @@ def test_csv_brings_back_every_bit(
     csv_io.write(written, path)
     read = csv_io.read(path)
 
-    assert read.lights.tobytes() == written.lights.tobytes()
-    assert read.walk_vs_stop.tobytes() == written.walk_vs_stop.tobytes()
+    assert_same_bits(read.lights, written.lights)
+    assert_same_bits(read.walk_vs_stop, written.walk_vs_stop)
 
 
-def test_csv_reads_as_a_person_writes(tmp_path: Path) -> None:
+def test_csv_may_have_a_byte_order_mark_spaces_blank_lines_and_capitals(tmp_path: Path) -> None:
     path = tmp_path / "corner.csv"
     path.write_text(
         "\ufeffleft, middle ,right,Outcome\n1,0,1,walk\n\n0,1,1, Walk \n0,0,1,0\n1,1,1,STOP\n"
@@ -124,7 +140,7 @@ def test_csv_reads_as_a_person_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("", "line 1: expected a header"),
         ("left,middle\n1,0\n", "line 1: expected a header of light names and then outcome"),
@@ -137,14 +153,16 @@ def test_csv_reads_as_a_person_writes(tmp_path: Path) -> None:
         ("left,outcome\n\xff", "decode"),
     ],
 )
-def test_a_bad_csv_is_named_by_file_and_line(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_csv_is_refused_with_its_file_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(DatasetError, match=r"bad\.csv") as caught:
         csv_io.read(path)
 
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_mean_outcome_can_not_be_written_as_an_observation(tmp_path: Path) -> None:
@@ -152,7 +170,7 @@ def test_a_mean_outcome_can_not_be_written_as_an_observation(tmp_path: Path) -> 
         csv_io.write(dataset([[1, 0]], [0.5]), tmp_path / "mean.csv")
 
 
-def test_counted_rows_are_written_as_often_as_they_were_seen(tmp_path: Path) -> None:
+def test_a_row_with_a_count_is_written_once_for_each_observation(tmp_path: Path) -> None:
     grouped = LAB_DIRECT.grouped()
     csv_io.write(grouped, tmp_path / "direct.csv")
 
@@ -162,5 +180,5 @@ def test_counted_rows_are_written_as_often_as_they_were_seen(tmp_path: Path) -> 
     assert read.grouped().counts.tolist() == grouped.counts.tolist()
 
 
-def test_it_does_not_show_its_rows() -> None:
+def test_repr_does_not_show_the_rows() -> None:
     assert repr(LAB) == "Dataset(4 rows of 3 lights)"

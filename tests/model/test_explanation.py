@@ -1,4 +1,4 @@
-"""Explanations: parts that add up, flips that flip, and the lab's Weight Pressure table."""
+"""Tests of explanations: contributions, counterfactuals and the lab's Weight Pressure table."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetlight.model.dataset import LAB, LAB_DIRECT
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.explanation import explain, patterns, total_pressure, weight_pressure
-from streetlight.model.network import Network
+from streetlight.model.network import BLOCK_ROWS, Network
 from streetlight.model.recipe import Recipe
+from streetlight.model.training.descent import weight_deltas
 from streetlight.model.training.fit import fit, initial_network
 
 NETWORK = fit(LAB, Recipe()).network
@@ -29,24 +30,30 @@ def test_contributions_add_up_to_the_score(
     recipe = Recipe(hidden_sizes=sizes, activation=activation)  # type: ignore[arg-type]
     network = initial_network(LAB, recipe, seed)
 
-    told = explain(network, lights, ON_OFF)
+    explanation = explain(network, lights, ON_OFF)
 
-    assert told.score == network.score(lights)
-    assert sum(told.contributions) == pytest.approx(told.score, abs=1e-12)
-    assert len(told.layers) == len(sizes) + 2
-    assert [len(mask) for mask in told.active] == list(sizes)
+    assert explanation.score == network.score(lights)
+    assert sum(explanation.contributions) == pytest.approx(explanation.score, abs=1e-12)
+    assert [len(layer) for layer in explanation.layers] == [3, *sizes, 1]
+    assert [len(mask) for mask in explanation.active] == list(sizes)
 
 
-def test_nodes_that_relu_turned_off_are_told() -> None:
-    told = explain(NETWORK, [1, 0, 1], ON_OFF)
+def test_contributions_of_a_two_layer_network_are_lights_times_weights() -> None:
+    network = Network((np.array([[0.5], [0.25], [-1.0]]),), scale=2.0)
 
-    assert told.active == [[False, True, False, False]]
-    assert told.layers[1][1] > 0
-    assert [told.layers[1][node] for node in (0, 2, 3)] == [0, 0, 0]
+    assert explain(network, [2, 4, 1], ON_OFF).contributions == [0.5, 0.5, -0.5]
+
+
+def test_active_nodes_are_those_above_0() -> None:
+    explanation = explain(NETWORK, [1, 0, 1], ON_OFF)
+
+    assert explanation.active == [[False, True, False, False]]
+    assert explanation.layers[1][1] > 0
+    assert [explanation.layers[1][node] for node in (0, 2, 3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("lights", [[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
-def test_the_nearest_flip_turns_the_decision(lights: list[float]) -> None:
+def test_the_counterfactual_changes_the_decision(lights: list[float]) -> None:
     flip = explain(NETWORK, lights, ON_OFF).flip
 
     assert flip is not None
@@ -56,46 +63,48 @@ def test_the_nearest_flip_turns_the_decision(lights: list[float]) -> None:
     assert (flip.score >= 0.5) != (NETWORK.score(lights) >= 0.5)
 
 
-def test_the_flip_that_needs_the_smallest_change_is_told() -> None:
+def test_the_counterfactual_is_the_smallest_change() -> None:
     network = Network((np.array([[1.0], [1.0]]),))
 
     flip = explain(network, [0.4, 0.3], ON_OFF).flip
 
     assert flip is not None
-    assert (flip.light, flip.now) == (1, 0.0) or abs(flip.now - flip.was) == pytest.approx(0.3)
+    assert (flip.light, flip.was, flip.now) == (1, 0.3, 0.0)
 
 
-def test_where_no_single_flip_turns_the_decision_none_is_told() -> None:
+def test_there_is_no_counterfactual_if_no_single_light_changes_the_decision() -> None:
     assert explain(Network((np.zeros((3, 1)),)), [1, 1, 1], ON_OFF).flip is None
 
 
-def signs(lights: np.ndarray) -> Iterator[str]:
-    for row in lights:
-        yield "".join("+" if pull > 0 else "-" if pull < 0 else "0" for pull in row)
+def signs(pressure: np.ndarray) -> Iterator[str]:
+    for row in pressure:
+        yield "".join("+" if value > 0 else "-" if value < 0 else "0" for value in row)
 
 
 def test_weight_pressure_is_the_lab_s_table() -> None:
-    """From weights of one half, each row pulls up where people walked, down where they stopped."""
-    half = Network((np.full((3, 1), 0.3),))
+    """All scores are between stop and walk, so walk has positive and stop negative pressure."""
+    network = Network((np.full((3, 1), 0.3),))
 
-    [pulls] = weight_pressure(half, LAB_DIRECT, slice(None))
+    [pressure] = weight_pressure(network, LAB_DIRECT, slice(None))
 
-    assert list(signs(pulls[:, :, 0])) == ["-0-", "0++", "00-", "+++", "0++", "-0-"]
-
-
-def test_pulls_up_and_down_add_up_to_the_weight_delta() -> None:
-    network = initial_network(LAB, Recipe(), 5)
-    up, down = total_pressure(network, LAB)
-
-    for d, pulls in enumerate(weight_pressure(network, LAB, slice(None))):
-        assert (up[d] >= 0).all()
-        assert (down[d] <= 0).all()
-        np.testing.assert_allclose(up[d] + down[d], pulls.sum(axis=0), atol=1e-12)
+    assert list(signs(pressure[:, :, 0])) == ["-0-", "0++", "00-", "+++", "0++", "-0-"]
 
 
-def test_patterns_are_all_there_are() -> None:
-    all_of_three = patterns(3, (-1.0, 1.0))
+def test_positive_and_negative_pressure_add_up_to_the_weight_delta_of_full_descent() -> None:
+    random = np.random.default_rng(0)
+    rows = 2 * BLOCK_ROWS + 1
+    dataset = Dataset(random.uniform(0, 2, (rows, 3)), random.integers(0, 2, rows).astype(float))
+    network = initial_network(dataset, Recipe(), 5)
+    deltas, _ = weight_deltas(
+        network.weights, dataset.lights / network.scale, dataset.walk_vs_stop, network.activation
+    )
 
-    assert all_of_three.shape == (8, 3)
-    assert len(np.unique(all_of_three, axis=0)) == 8
-    assert set(all_of_three.ravel()) == {-1.0, 1.0}
+    for up, down, delta in zip(*total_pressure(network, dataset), deltas, strict=True):
+        assert (up >= 0).all()
+        assert (down <= 0).all()
+        np.testing.assert_allclose(up + down, delta, atol=1e-9)
+
+
+def test_patterns_are_all_combinations_of_off_and_on() -> None:
+    assert patterns(2, (-1.0, 1.0)).tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    assert len(np.unique(patterns(3, ON_OFF), axis=0)) == 8

@@ -1,4 +1,4 @@
-"""One row and many rows, plain floats and arrays, give the same bits."""
+"""Tests of the network: the same bits for one row and for many, and the checks of its weights."""
 
 from itertools import pairwise
 
@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streetlight.model.network import BLOCK, Network
+from streetlight.model.network import BLOCK_ROWS, MAX_NARROW_NODES, Network
+from tests.model.bits import assert_same_bits
 
 numbers = st.floats(-100, 100)
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    sizes = [*draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)), 1]
+    size = st.integers(1, 5) | st.just(MAX_NARROW_NODES + 1)
+    sizes = [*draw(st.lists(size, min_size=1, max_size=4)), 1]
     return Network(
         tuple(
             draw(arrays(np.float64, (rows, columns), elements=numbers))
@@ -35,7 +37,7 @@ def test_a_row_scores_the_same_to_the_bit_alone_and_among_others(
 
     alone = np.array([network.score(row) for row in lights.tolist()])
 
-    assert alone.tobytes() == network.scores(lights).tobytes()
+    assert_same_bits(network.scores(lights), alone)
 
 
 @given(networks())
@@ -50,14 +52,15 @@ def test_scores_are_the_matrix_products(network: Network) -> None:
     np.testing.assert_allclose(network.scores(lights), expected, rtol=1e-9, atol=1e-6)
 
 
-def test_many_rows_are_worked_on_in_blocks_and_none_is_lost() -> None:
-    network = Network((np.array([[1.0], [2.0]]),))
-    lights = np.arange(2.0 * (2 * BLOCK + 1)).reshape(-1, 2)
+@pytest.mark.parametrize("width", [2, MAX_NARROW_NODES + 1])
+def test_rows_of_several_blocks_all_get_their_scores(width: int) -> None:
+    network = Network((np.arange(1.0, width + 1).reshape(-1, 1),))
+    lights = np.arange(float(width * (9 * BLOCK_ROWS + 1))).reshape(-1, width)
 
-    np.testing.assert_array_equal(network.scores(lights), lights @ [1, 2])
+    assert_same_bits(network.scores(lights), lights @ np.arange(1.0, width + 1))
 
 
-def test_a_light_that_overflows_gives_no_finite_score_either_way() -> None:
+def test_an_overflow_gives_a_score_that_is_not_finite() -> None:
     network = Network((np.array([[1e200, -1e200]] * 2), np.array([[1.0], [1.0]])))
     lights = [1e200, 1e200]
 
@@ -65,14 +68,14 @@ def test_a_light_that_overflows_gives_no_finite_score_either_way() -> None:
     assert not np.isfinite(network.scores(np.array([lights])))[0]
 
 
-def test_it_names_its_parts() -> None:
+def test_weights_have_the_lab_s_names() -> None:
     network = Network((np.ones((3, 4)), np.ones((4, 1))))
 
     assert list(network.named_weights) == ["weights_0_1", "weights_1_2"]
     assert (network.light_count, network.hidden_sizes) == (3, (4,))
 
 
-def test_a_logged_network_does_not_show_its_weights() -> None:
+def test_repr_does_not_show_the_weights() -> None:
     assert repr(Network((np.ones((3, 4)), np.ones((4, 1))))) == "Network(3-4-1, relu)"
 
 
@@ -84,7 +87,7 @@ def test_weights_can_not_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "complaint"),
+    ("weights", "message"),
     [
         ((), "expected weight matrices"),
         ((np.ones(3),), "expected weight matrices"),
@@ -93,12 +96,12 @@ def test_weights_can_not_be_changed() -> None:
         ((np.array([[np.nan]]),), "finite"),
     ],
 )
-def test_impossible_weights_are_refused(weights: tuple[np.ndarray, ...], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_invalid_weights_are_refused(weights: tuple[np.ndarray, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Network(weights)
 
 
-def test_impossible_settings_are_refused() -> None:
+def test_an_invalid_scale_or_activation_is_refused() -> None:
     with pytest.raises(ValueError, match="scale above 0"):
         Network((np.ones((3, 1)),), scale=0)
     with pytest.raises(ValueError, match="relu or linear"):

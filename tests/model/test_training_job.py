@@ -1,9 +1,10 @@
-"""`python -m streetlight.model`, as a person runs it."""
+"""Tests of the command `python -m streetlight.model`, run as a process."""
 
 import os
 import pty
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from streetlight.model import csv_io
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
+from streetlight.model.recipe import Recipe
 from streetlight.model.registry.repository import ModelRepository
 
 
@@ -25,7 +27,7 @@ def job(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_trains_the_lab_s_network_and_lets_it_go_live(tmp_path: Path) -> None:
+def test_without_options_the_lab_s_network_goes_live(tmp_path: Path) -> None:
     run = job(cwd=tmp_path)
 
     assert run.returncode == 0
@@ -40,19 +42,19 @@ def test_it_trains_the_lab_s_network_and_lets_it_go_live(tmp_path: Path) -> None
 def test_every_field_of_the_recipe_is_an_option(tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "8,4", "--alpha", "0.1", "--iterations", "400", "--batch-size", "2"),
-        *("--seed", "3", "--restarts", "9", "--target-error", "0.5", "--patience", "50"),
-        *("--weight-decay", "0.0001", "--activation", "relu", "--models", "elsewhere"),
+        *("--seed", "3", "--restarts", "9", "--target-error", "1.5", "--patience", "50"),
+        *("--weight-decay", "0.0001", "--activation", "linear", "--models", "elsewhere"),
         cwd=tmp_path,
     )
 
     assert run.returncode == 0, run.stderr
     recipe = ModelRepository(tmp_path / "elsewhere").load(1).manifest.recipe
-    assert (recipe.hidden_sizes, recipe.alpha, recipe.iterations) == ((8, 4), 0.1, 400)
-    assert (recipe.batch_size, recipe.seed, recipe.restarts) == (2, 3, 9)
-    assert (recipe.target_error, recipe.patience, recipe.weight_decay) == (0.5, 50, 0.0001)
+    assert recipe == Recipe((8, 4), 0.1, 400, 2, 3, 9, 1.5, 50, 0.0001, "linear")
+    for field in fields(Recipe):
+        assert getattr(recipe, field.name) != field.default, f"{field.name}: set it in this test"
 
 
-def test_words_stand_for_what_numbers_can_not_say(tmp_path: Path) -> None:
+def test_none_and_all_are_words_in_options(tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "none", "--batch-size", "all", "--target-error", "none"),
         *("--patience", "none", "--dataset", "lab-direct"),
@@ -62,11 +64,10 @@ def test_words_stand_for_what_numbers_can_not_say(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     manifest = ModelRepository(tmp_path / "models").load(1).manifest
     assert manifest.dataset == "lab-direct"
-    assert manifest.recipe.hidden_sizes == ()
-    assert (manifest.recipe.batch_size, manifest.recipe.target_error) == (None, None)
+    assert manifest.recipe == Recipe(hidden_sizes=(), batch_size=None, target_error=None)
 
 
-def test_a_target_that_is_not_met_makes_no_version(tmp_path: Path) -> None:
+def test_a_training_that_misses_its_target_error_publishes_no_version(tmp_path: Path) -> None:
     run = job("--activation", "linear", "--restarts", "2", cwd=tmp_path)
 
     assert run.returncode == 1
@@ -75,7 +76,7 @@ def test_a_target_that_is_not_met_makes_no_version(tmp_path: Path) -> None:
     assert ModelRepository(tmp_path / "models").versions() == []
 
 
-def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
+def test_a_training_that_diverges_publishes_no_version(tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "none", "--alpha", "50", "--iterations", "2000", "--restarts", "0"),
         cwd=tmp_path,
@@ -88,7 +89,7 @@ def test_a_training_that_diverges_makes_no_version(tmp_path: Path) -> None:
     assert ModelRepository(tmp_path / "models").versions() == []
 
 
-def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
+def test_a_csv_with_conflicts_is_grouped(tmp_path: Path) -> None:
     rows = [*LAB.lights.tolist(), [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     outcomes = [*LAB.walk_vs_stop.tolist(), 0.0, 1.0]
     csv_io.write(Dataset(np.array(rows), np.array(outcomes)), tmp_path / "corner.csv")
@@ -103,7 +104,7 @@ def test_it_learns_from_a_csv_and_counts_conflicts(tmp_path: Path) -> None:
     assert manifest.accuracy == pytest.approx(5 / 6)
 
 
-def test_a_long_dataset_is_shown_in_part(tmp_path: Path) -> None:
+def test_the_summary_shows_the_first_20_rows(tmp_path: Path) -> None:
     many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
     csv_io.write(many, tmp_path / "many.csv")
 
@@ -113,7 +114,7 @@ def test_a_long_dataset_is_shown_in_part(tmp_path: Path) -> None:
     assert "… and 10 more rows" in run.stdout
 
 
-def test_no_promote_leaves_what_is_live(tmp_path: Path) -> None:
+def test_no_promote_publishes_without_changing_the_live_version(tmp_path: Path) -> None:
     job(cwd=tmp_path)
     run = job("--no-promote", "--seed", "5", cwd=tmp_path)
 
@@ -124,7 +125,7 @@ def test_no_promote_leaves_what_is_live(tmp_path: Path) -> None:
     assert repository.load(2).manifest.parent == 1
 
 
-def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
+def test_if_missing_trains_once_if_several_processes_start(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen(
             [sys.executable, "-m", "streetlight.model", "--if-missing"],
@@ -135,15 +136,15 @@ def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
         )
         for _ in range(4)
     ]
-    said = [run.communicate(timeout=60)[0] for run in runs]
+    outputs = [run.communicate(timeout=60)[0] for run in runs]
 
     assert [run.returncode for run in runs] == [0] * 4
-    assert said.count("version 1 is live: nothing to train\n") == 3
+    assert outputs.count("version 1 is live: nothing to train\n") == 3
     assert ModelRepository(tmp_path / "models").versions() == [1]
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         (("--alpha", "fast"), 'argument --alpha: expected a number, got "fast"'),
         (("--alpha", "-1"), "alpha: expected a number from 1e-09"),
@@ -156,35 +157,35 @@ def test_if_missing_trains_once_however_many_ask(tmp_path: Path) -> None:
         (("--models", "bad.csv"), "bad.csv"),
     ],
 )
-def test_what_is_at_fault_is_named_on_the_last_line(
-    tmp_path: Path, options: tuple[str, ...], complaint: str
+def test_an_invalid_option_is_named_on_the_last_line(
+    tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "bad.csv").write_text("left,outcome\non,walk\n")
 
     run = job(*options, cwd=tmp_path)
 
     assert run.returncode == 2
-    assert complaint in run.stderr.splitlines()[-1]
+    assert message in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
 
 
 def test_on_a_terminal_progress_is_a_bar(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    reader, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "streetlight.model"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
-        stderr=theirs,
+        stderr=terminal,
     ) as run:
-        os.close(theirs)
-        shown = b""
+        os.close(terminal)
+        output = b""
         while True:
             try:
-                shown += os.read(ours, 65536)
-            except OSError:  # the terminal is gone with its last user
+                output += os.read(reader, 65536)
+            except OSError:  # the process, the last user of the terminal, ended
                 break
-    os.close(ours)
+    os.close(reader)
 
     assert run.returncode == 0
-    assert b"\r[" + b"#" * 30 + b"] 60/60  seed 1  error 1.50556226651e-05" in shown
-    assert shown.count(b"\r[") == 60
+    assert b"\r[" + b"#" * 30 + b"] 60/60  seed 1  error 1.50556226651e-05" in output
+    assert output.count(b"\r[") == 60

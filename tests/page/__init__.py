@@ -1,1 +1,1 @@
-"""Tests of the page, as a person sees and works it: a real browser on a real server."""
+"""Tests of the demonstration page with a real browser and a real server."""

@@ -1,4 +1,4 @@
-"""The system's Chromium, driven by Playwright; it also draws pictures for the documentation."""
+"""Start the system's Chromium with Playwright, for the tests and the documentation's pictures."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start a browser."""
+    """Start a browser, and close it at the end of the block."""
     with sync_playwright() as playwright:
-        # Root, as in containers, has no sandbox.
+        # Chromium's sandbox doesn't run as root, which is the user in containers.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -27,13 +27,13 @@ def opened(
     watch: Callable[[Page], None] = lambda _page: None,
     **options: Any,
 ) -> Iterator[Page]:
-    """Open a page in a profile of its own, and wait until all of it is there.
+    """Open a page in a new browser context, and wait until all its sections have loaded.
 
     Args:
-        browser: which has no other use for that profile.
-        url: of the page.
-        watch: called with the page before it is asked for.
-        options: of the profile.
+        browser: the browser, in which the context shares nothing with other contexts.
+        url: the address of the page.
+        watch: called with the page before it loads, to register event handlers.
+        options: the options of the context, such as `viewport`.
     """
     context = browser.new_context(**options)
     page = context.new_page()

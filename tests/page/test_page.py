@@ -15,9 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from tests.page.browser import CHROMIUM, chromium, opened
 from tests.server import Server
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM, reason="there is no chromium to look at the page with"
-)
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -34,35 +32,35 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """The page; nothing of it may complain, or come from another host."""
-    complaints: list[str] = []
+    """The page; fails the test on a script error, a console error or a request to another host."""
+    errors: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
-        # The browser says of each 4xx that it was one; the page says what it means.
+    def check_message(message: ConsoleMessage) -> None:
+        # The browser logs each 4xx response; the page handles these.
         if message.type == "error" and "status of 4" not in message.text:
-            complaints.append(message.text)
+            errors.append(message.text)
 
-    def see(request: Request) -> None:
+    def check_request(request: Request) -> None:
         if urlsplit(request.url).netloc != urlsplit(site.url).netloc:
-            complaints.append(f"asked {request.url}")
+            errors.append(f"request to another host: {request.url}")
 
     def watch(page: Page) -> None:
-        page.on("console", hear)
-        page.on("request", see)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", check_message)
+        page.on("request", check_request)
+        page.on("pageerror", lambda error: errors.append(str(error)))
 
     with opened(browser, site.url, watch) as page:
         yield page
-    assert complaints == []
+    assert errors == []
 
 
-def lamp(page: Page, i: int) -> Any:
+def light_button(page: Page, i: int) -> Any:
     return page.get_by_role("button", name=f"light {i}", exact=True)
 
 
-def test_a_light_that_is_switched_is_decided_at_once(page: Page, site: Server) -> None:
+def test_switching_a_light_updates_the_decision(page: Page, site: Server) -> None:
     expect(page.locator("#decision")).to_have_text("▶ Walk")
-    lamp(page, 0).click()
+    light_button(page, 0).click()
     expect(page.locator("#decision")).to_have_text("■ Stop")
     expect(page.locator("#score")).to_contain_text("version 1")
     expect(page.locator("#figure")).to_have_class("stop")
@@ -70,42 +68,44 @@ def test_a_light_that_is_switched_is_decided_at_once(page: Page, site: Server) -
     expect(page.locator('[data-curl="predict"] code')).to_have_text(
         f"curl {site.url}/predict -d '{{\"lights\":[0,0,1]}}'"
     )
-    # By keyboard too, and what had the focus keeps it.
-    lamp(page, 0).focus()
+    # The keyboard works too, and the button keeps the focus.
+    light_button(page, 0).focus()
     page.keyboard.press("Space")
     expect(page.locator("#decision")).to_have_text("▶ Walk")
-    expect(lamp(page, 0)).to_be_focused()
-    page.get_by_label("dim light 2").fill("0.5")
+    expect(light_button(page, 0)).to_be_focused()
+    page.get_by_label("brightness of light 2").fill("0.5")
     expect(page).to_have_url(re.compile("#lights=1,0,0.5$"))
 
 
-def test_a_link_shows_the_same_lights(browser: Browser, site: Server) -> None:
+def test_a_link_restores_the_lights(browser: Browser, site: Server) -> None:
     with opened(browser, f"{site.url}/#lights=0,1,1") as page:
-        expect(lamp(page, 1)).to_have_attribute("aria-pressed", "true")
+        expect(light_button(page, 1)).to_have_attribute("aria-pressed", "true")
         expect(page.locator("#pattern-table tr.now")).to_contain_text("0 1 1")
         page.get_by_role("button", name="0 0 1", exact=True).click()
         expect(page.locator("#decision")).to_have_text("■ Stop")
 
 
-def test_a_node_tells_its_arithmetic(page: Page, site: Server) -> None:
-    told = site.post("/explain", {"lights": [1, 0, 1]})
-    off = told["relu"]["layer_1"].count(False)
+def test_a_node_shows_its_arithmetic(page: Page, site: Server) -> None:
+    explanation = site.post("/explain", {"lights": [1, 0, 1]})
+    off_count = explanation["relu"]["layer_1"].count(False)
 
     assert page.locator("#drawing g[role=button]").count() == 3 + 4 + 1
-    expect(page.locator("#drawing").get_by_text("off")).to_have_count(off)
+    expect(page.locator("#drawing").get_by_text("off")).to_have_count(off_count)
     page.locator("#drawing g").last.hover()
     expect(page.locator("#arithmetic")).to_contain_text("layer_2[0] = ")
     page.locator("#drawing g").nth(3).focus()
     expect(page.locator("#arithmetic")).to_contain_text("layer_1[0] = relu(1 ")
 
 
-def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_path: Path) -> None:
+def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_path: Path) -> None:
     page.get_by_role("button", name="0 1 0", exact=True).click()
     expect(page.locator("#decision")).to_have_text("▶ Walk")
     page.locator("#stopped").click()
-    expect(page.locator("#observed")).to_have_text("Recorded as 5.")
+    expect(page.locator("#observed")).to_have_text("Recorded as observation 5.")
     page.locator("#walked").click()
-    expect(page.locator("#observed")).to_have_text("Recorded as 6; it contradicts 5.")
+    expect(page.locator("#observed")).to_have_text(
+        "Recorded as observation 6, which contradicts 5."
+    )
     expect(page.locator("#ledger tr", has_text="contradicted")).to_have_count(2)
     page.get_by_role("button", name="withdraw observation 6").click()
     expect(page.locator("#ledger tr.gone")).to_have_count(1)
@@ -115,7 +115,7 @@ def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_
     (tmp_path / "more.csv").write_text('"left, low",middle,right,outcome\n1,1,0,stop\n')
     page.locator("#csv").set_input_files(tmp_path / "more.csv")
     expect(page.locator("#observed")).to_have_text(
-        "1 rows of more.csv recorded; 0 contradict others."
+        "more.csv: recorded 1, of which 0 contradict others."
     )
     expect(page.get_by_role("alert")).to_be_hidden()
 
@@ -151,7 +151,7 @@ def test_it_is_observed_retrained_and_rolled_back(page: Page, site: Server, tmp_
     site.post("/versions/1/promote")
 
 
-def test_a_scratch_network_is_stepped_through(page: Page, site: Server) -> None:
+def test_stepping_through_the_training_of_a_scratch_network(page: Page, site: Server) -> None:
     versions = site.get("/versions")
     rows = [row for row in site.get("/observations")["observations"] if not row["withdrawn"]]
     expect(page.locator("#step-next")).to_contain_text(f"Next: example 1 of {len(rows)}, 1 0 1")
@@ -159,44 +159,46 @@ def test_a_scratch_network_is_stepped_through(page: Page, site: Server) -> None:
     expect(page.locator("#stepped")).to_contain_text("Step 1: 1 0 1, walk. The score was 1, now")
     expect(page.locator("#step-table tbody tr")).to_have_count(3 * 4 + 4)
 
-    page.get_by_label("begin with").select_option("seed")
+    page.get_by_label("start with").select_option("seed")
     expect(page.locator("#step-table tbody tr")).to_have_count(0)
     page.locator("#step-one").click()
-    lab = site.post("/step", {"lights": [1, 0, 1], "outcome": "walk", "seed": 1})
-    expect(page.locator("#stepped")).to_contain_text(f"The score was {lab['score']:.4g}")
-    moved = sum(delta != 0 for m in lab["weight_deltas"].values() for row in m for delta in row)
-    assert 0 < moved < 16
-    expect(page.locator("#step-table tr.now")).to_have_count(moved)
+    result = site.post("/step", {"lights": [1, 0, 1], "outcome": "walk", "seed": 1})
+    expect(page.locator("#stepped")).to_contain_text(f"The score was {result['score']:.4g}")
+    changed = sum(
+        delta != 0 for m in result["weight_deltas"].values() for row in m for delta in row
+    )
+    assert 0 < changed < 16
+    expect(page.locator("#step-table tr.now")).to_have_count(changed)
     page.locator("#step-drawing g").last.hover()
     expect(page.locator("#step-arithmetic")).to_contain_text("; its delta is ")
     expect(page.locator('[data-curl="step"] code')).to_contain_text('"seed":1')
     page.locator("#step-pass").click()
     expect(page.locator("#stepped")).to_contain_text(f"Step {len(rows)}:")
     page.locator("#step-pass").click()
-    expect(page.locator("#step-curve text", has_text="error of a pass")).to_be_visible()
+    expect(page.locator("#step-curve text", has_text="error of the pass")).to_be_visible()
     page.locator("#step-again").click()
-    expect(page.locator("#stepped")).to_have_text("Begun again.")
+    expect(page.locator("#stepped")).to_have_text("Started over.")
     expect(page).to_have_url(re.compile("scratch.start=seed"))
     assert site.get("/versions") == versions
 
 
-def test_the_pressure_of_a_row_is_told(page: Page, site: Server) -> None:
+def test_the_weight_pressure_of_a_row_is_shown(page: Page, site: Server) -> None:
     live = site.get("/versions")["live"]
     expect(page.locator("#pressure-table th")).to_have_count(4)
     page.locator("#pressure-row").select_option("1")
     expect(page.locator("#pressure-table th")).to_have_count(5)
-    told = site.get(f"/versions/{live}/pressure?limit=2")
+    row = site.get(f"/versions/{live}/pressure?limit=2")["rows"][1]
     arrows = page.locator("#pressure-table td:nth-child(2)", has_text=re.compile("[↑↓]"))
-    pulled = sum(bool(p) for m in told["rows"][1]["pressure"].values() for row in m for p in row)
-    assert pulled > 0
-    expect(arrows).to_have_count(pulled)
+    pushed = sum(bool(p) for m in row["pressure"].values() for weights in m for p in weights)
+    assert pushed > 0
+    expect(arrows).to_have_count(pushed)
     expect(page).to_have_url(re.compile("row=1"))
 
 
-def test_a_link_shows_all_of_the_same_thing(browser: Browser, site: Server) -> None:
+def test_a_link_restores_the_state_of_the_page(browser: Browser, site: Server) -> None:
     state = "#lights=0,0.5,1&row=2&curves=1&recipe.alpha=0.1&scratch.start=seed&scratch.seed=7"
     with opened(browser, site.url + "/" + state) as page:
-        expect(page.get_by_label("dim light 1")).to_have_value("0.5")
+        expect(page.get_by_label("brightness of light 1")).to_have_value("0.5")
         expect(page.locator("#pressure-row")).to_have_value("2")
         expect(page.get_by_label("show the curve of version 1")).to_be_checked()
         expect(page.locator("#version-curves text", has_text="version 1")).to_be_visible()
@@ -218,36 +220,36 @@ def test_a_job_can_be_cancelled(page: Page) -> None:
     expect(page.locator("#cancel")).to_be_hidden()
 
 
-def test_with_a_key_the_page_asks_for_it(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_prompts_for_the_api_key(browser: Browser, tmp_path: Path) -> None:
     with Server(tmp_path, api_key="secret") as server, opened(browser, server.url) as page:
         page.locator("#walked").click()
-        page.get_by_label("This server wants a key").fill("secret")
+        page.get_by_label("This server requires its API key").fill("secret")
         page.get_by_role("button", name="Use it in this tab").click()
-        expect(page.locator("#observed")).to_have_text("Recorded as 5.")
+        expect(page.locator("#observed")).to_have_text("Recorded as observation 5.")
         page.locator("#stopped").click()
-        expect(page.locator("#observed")).to_contain_text("it contradicts")
+        expect(page.locator("#observed")).to_contain_text("which contradicts")
         assert page.evaluate("localStorage.length") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_there_are_no_barriers(browser: Browser, site: Server, scheme: Any) -> None:
+def test_axe_finds_no_accessibility_violations(browser: Browser, site: Server, scheme: Any) -> None:
     with opened(browser, site.url, color_scheme=scheme) as page:
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
 
 
-def test_it_fits_a_phone_and_loads_little(browser: Browser, site: Server) -> None:
+def test_the_page_fits_a_phone_and_is_small(browser: Browser, site: Server) -> None:
     with opened(browser, site.url, viewport={"width": 360, "height": 740}) as page:
-        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(wide) == 0
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) == 0
         sizes = page.evaluate(
             "performance.getEntries().filter(e => 'transferSize' in e).map(e => e.transferSize)"
         )
         assert 10_000 < sum(sizes) < 150_000
 
 
-class Prefixed(BaseHTTPRequestHandler):
-    """What a proxy does that has the service under a path of another site."""
+class PrefixProxy(BaseHTTPRequestHandler):
+    """A proxy that serves the application under the path prefix `/crossing`."""
 
     site: Server
     protocol_version = "HTTP/1.1"
@@ -255,13 +257,13 @@ class Prefixed(BaseHTTPRequestHandler):
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.removeprefix("/crossing")
-        ours = path != self.path
-        answer = self.site.request(self.command, path, body or None) if ours else None
-        self.send_response(answer.status if answer else 404)
+        has_prefix = path != self.path
+        response = self.site.request(self.command, path, body or None) if has_prefix else None
+        self.send_response(response.status if response else 404)
         for name in ("Content-Type", "Content-Security-Policy"):
-            if answer and name in answer.headers:
-                self.send_header(name, answer.headers[name])
-        data = answer.data if answer else b""
+            if response and name in response.headers:
+                self.send_header(name, response.headers[name])
+        data = response.data if response else b""
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -269,35 +271,35 @@ class Prefixed(BaseHTTPRequestHandler):
     do_GET = do_POST = forward  # noqa: N815 - http.server's names
 
     def log_message(self, *_arguments: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
-def test_it_works_under_a_path_of_another_site(browser: Browser, site: Server) -> None:
-    kind = type("Here", (Prefixed,), {"site": site})
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as proxy:
+def test_the_page_works_behind_a_path_prefix(browser: Browser, site: Server) -> None:
+    handler = type("SitePrefixProxy", (PrefixProxy,), {"site": site})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
         threading.Thread(target=proxy.serve_forever).start()
         url = f"http://127.0.0.1:{proxy.server_port}/crossing/"
-        refused: list[str] = []
+        failed: list[str] = []
 
         def watch(page: Page) -> None:
-            page.on("response", lambda r: refused.append(r.url) if r.status >= 400 else None)
+            page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
 
         try:
             with opened(browser, url, watch) as page:
-                lamp(page, 0).click()
+                light_button(page, 0).click()
                 expect(page.locator("#decision")).to_have_text("■ Stop")
                 expect(page.locator('[data-curl="predict"] code')).to_contain_text(
                     f"curl {url}predict "
                 )
         finally:
             proxy.shutdown()
-        assert refused == []
+        assert failed == []
 
 
-def test_its_files_are_served_with_care(site: Server) -> None:
+def test_the_page_has_security_headers_and_an_etag(site: Server) -> None:
     response = site.request("GET", "/")
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    again = site.request("GET", "/", **{"If-None-Match": response.headers["ETag"]})
-    assert again.status == 304
+    cached = site.request("GET", "/", **{"If-None-Match": response.headers["ETag"]})
+    assert cached.status == 304
     assert site.expect(404, "GET", "/page/other.js")["error"]

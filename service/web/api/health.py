@@ -1,4 +1,4 @@
-"""Health: `/livez`, the process answers; `/readyz`, it can answer predictions."""
+"""Liveness and readiness checks."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,14 +14,14 @@ blueprint = Blueprint("health", __name__)
 
 @dataclass(frozen=True)
 class Alive:
-    """The process answers."""
+    """The process serves requests."""
 
     status: Literal["ok"] = "ok"
 
 
 @dataclass(frozen=True)
 class Ready:
-    """It answers, and by which version."""
+    """The number of the live version, which answers predictions."""
 
     status: Literal["ok"]
     version: int
@@ -30,12 +30,12 @@ class Ready:
 @blueprint.get("/livez")
 @operation(example={"status": "ok"}, uses_storage=False)
 def livez() -> Alive:
-    """Say that the process answers."""
+    """Return 200 while the process serves requests; reads neither the database nor a model."""
     return Alive()
 
 
 @blueprint.get("/readyz")
 @operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError])
 def readyz() -> Ready:
-    """Say which version is live and loaded; 503 where none is."""
+    """Return the number of the live version; 503 if no version is live or it can't be loaded."""
     return Ready("ok", live_version(services().repository).number)

@@ -1,4 +1,4 @@
-"""Jobs: ask for a retraining, follow it, cancel it."""
+"""Retraining jobs: queue, list, follow and cancel them."""
 
 import re
 import threading
@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
+from streetlight.service.config import THREADS
 from streetlight.service.learning import queue as jobs
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import (
@@ -34,17 +35,17 @@ from streetlight.service.web.shutdown import stopping
 
 blueprint = Blueprint("jobs", __name__)
 
-# Each follower takes a thread, and predictions need some too.
-MAX_FOLLOWERS = 6
+# Each event stream occupies a thread of the worker; the other half is left for other requests.
+MAX_EVENT_STREAMS = THREADS // 2
 MAX_MESSAGE = 200
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
 
-_followers = threading.BoundedSemaphore(MAX_FOLLOWERS)
+_event_streams = threading.BoundedSemaphore(MAX_EVENT_STREAMS)
 
 
 class RetrainBody(Schema):
-    """The recipe's fields that are to be other than usual; bounds are the recipe's own."""
+    """The recipe of the training, and when to promote its version; every field is optional."""
 
     hidden_sizes: Annotated[tuple[Whole, ...], Field(max_length=8)] = DEFAULT_RECIPE.hidden_sizes
     alpha: float = DEFAULT_RECIPE.alpha
@@ -63,15 +64,15 @@ class RetrainBody(Schema):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, describe: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the bounds too, which are not checked here."""
-        described = describe.resolve_ref_schema(describe(schema))
+        """Add the bounds, which `Recipe` checks and Pydantic doesn't know."""
+        json_schema = describe.resolve_ref_schema(describe(schema))
         for name, (lowest, highest) in BOUNDS.items():
-            field = described["properties"][name]
+            field = json_schema["properties"][name]
             field.get("items", field).update(minimum=lowest, maximum=highest)
-        return described
+        return json_schema
 
 
-OF_THE_JOB = {"number": "$response.body#/id"}
+JOB_LINK = {"number": "$response.body#/id"}
 
 
 @blueprint.post("/retrain")
@@ -82,19 +83,19 @@ OF_THE_JOB = {"number": "$response.body#/id"}
             Job,
             headers=["Location"],
             links={
-                "jobs_show": OF_THE_JOB,
-                "jobs_cancel": OF_THE_JOB,
-                "jobs_follow": OF_THE_JOB,
+                "jobs_show": JOB_LINK,
+                "jobs_cancel": JOB_LINK,
+                "jobs_follow": JOB_LINK,
             },
         )
     },
     raises=[KeyReusedError],
 )
 def retrain(body: RetrainBody) -> Response:
-    """Queue a retraining on the ledger as it will be when its turn comes."""
-    order = JobSpec(_recipe(body), body.promote, body.must_hold)
+    """Queue a retraining; the job reads the ledger when it starts, not when it is queued."""
+    spec = JobSpec(_recipe(body), body.promote, body.must_hold)
     job = jobs.submit(
-        services().engine, order, g.request_id, idempotent=idempotent_request("retrain")
+        services().engine, spec, g.request_id, idempotent=idempotent_request("retrain")
     )
     response = json_response(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
@@ -106,12 +107,12 @@ def _recipe(body: RetrainBody) -> Recipe:
         return Recipe(**{field.name: getattr(body, field.name) for field in fields(Recipe)})
     except ValueError as error:
         field, _, message = str(error).partition(": ")
-        # It may quote a number of thousands of digits.
+        # The message may quote a number of thousands of digits.
         raise RequestError([Problem(field, message[:MAX_MESSAGE])]) from None
 
 
 class JobsQuery(Schema):
-    """Which jobs to list: those below id `before`."""
+    """The page of jobs to list: at most `limit` jobs, with ids below `before`."""
 
     before: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -119,7 +120,7 @@ class JobsQuery(Schema):
 
 @dataclass(frozen=True)
 class JobPage:
-    """Some jobs; the following page is that of those `before` the id `next`."""
+    """One page of jobs; request the next page with `before` set to `next`, null on the last."""
 
     jobs: list[Job]
     next: int | None
@@ -128,27 +129,27 @@ class JobPage:
 @blueprint.get("/jobs")
 @operation(links={"jobs_show": {"number": "$response.body#/jobs/0/id"}})
 def list_jobs(query: JobsQuery) -> JobPage:
-    """List jobs, newest first."""
+    """List jobs, newest first, without their error curves."""
     page = jobs.page(services().engine, query.before, query.limit)
-    more = page[-1].id if len(page) == query.limit else None
-    # Without their curves: those are many numbers, and each job has its own address.
-    listed = [
+    next_id = page[-1].id if len(page) == query.limit else None
+    # A curve may hold many points; GET /jobs/{number} returns it.
+    without_curves = [
         replace(job, progress=job.progress and replace(job.progress, curve=[])) for job in page
     ]
-    return JobPage(listed, more)
+    return JobPage(without_curves, next_id)
 
 
 @blueprint.get("/jobs/<int:number>")
 @operation(raises=[JobNotFoundError])
 def show(number: int) -> Job:
-    """Show a job: its state, its progress, and what came of it."""
+    """Return a job: its recipe, state, progress and result."""
     return jobs.get(services().engine, number)
 
 
 @blueprint.delete("/jobs/<int:number>")
-@operation(raises=[JobNotFoundError, JobFinishedError], links={"jobs_show": OF_THE_JOB})
+@operation(raises=[JobNotFoundError, JobFinishedError], links={"jobs_show": JOB_LINK})
 def cancel(number: int) -> Job:
-    """Cancel a job that isn't over."""
+    """Cancel a queued job at once, or a running job at the trainer's next heartbeat."""
     return jobs.cancel(services().engine, number)
 
 
@@ -159,33 +160,41 @@ def cancel(number: int) -> Job:
     raises=[JobNotFoundError],
 )
 def follow(number: int) -> Response:
-    """Follow a job as server-sent events: itself, whenever it changes, until it is over."""
+    """Stream a job as server-sent events, one per change, until the job has finished.
+
+    The data of an event `job` is the job as JSON; the event `end` is the last of the stream. A
+    worker with its maximum number of streams returns 503.
+    """
     engine = services().engine
     jobs.get(engine, number)
-    seen = request.headers.get("Last-Event-ID", "")
-    if not _followers.acquire(blocking=False):
-        message = f"{MAX_FOLLOWERS} others follow jobs here already; ask GET /jobs/{number} instead"
+    last_id = request.headers.get("Last-Event-ID", "")
+    if not _event_streams.acquire(blocking=False):
+        message = (
+            f"this worker has reached its limit of {MAX_EVENT_STREAMS} event streams; "
+            f"poll GET /jobs/{number} instead"
+        )
         response = json_response({"error": message}, 503)
         response.headers["Retry-After"] = "5"
         return response
-    events = _events(engine, number, int(seen) if re.fullmatch("[0-9]{1,18}", seen) else -1)
-    response = Response(events, mimetype="text/event-stream")
-    response.call_on_close(_followers.release)
+    revision = int(last_id) if re.fullmatch("[0-9]{1,18}", last_id) else -1
+    response = Response(_events(engine, number, revision), mimetype="text/event-stream")
+    response.call_on_close(_event_streams.release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _events(engine: Engine, number: int, seen: int) -> Iterator[bytes]:
-    told = time.monotonic()
+def _events(engine: Engine, number: int, revision: int) -> Iterator[bytes]:
+    """Yield an event for each revision of the job above `revision`, and heartbeat comments."""
+    last_sent = time.monotonic()
     yield b": following\n\n"
     while True:
         job = jobs.get(engine, number)
-        if job.revision > seen:
-            seen, told = job.revision, time.monotonic()
-            yield b"id: %d\nevent: job\ndata: %s\n\n" % (seen, dump_json(job))
-        elif time.monotonic() - told > HEARTBEAT_SECONDS:
-            told = time.monotonic()
+        if job.revision > revision:
+            revision, last_sent = job.revision, time.monotonic()
+            yield b"id: %d\nevent: job\ndata: %s\n\n" % (revision, dump_json(job))
+        elif time.monotonic() - last_sent > HEARTBEAT_SECONDS:
+            last_sent = time.monotonic()
             yield b": still here\n\n"
         if job.finished:
             yield b"event: end\ndata: {}\n\n"

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, of all workers together."""
+"""Metrics in the Prometheus format, summed over all workers."""
 
 from flask import Blueprint, Response, request
 
@@ -11,7 +11,7 @@ blueprint = Blueprint("metrics", __name__)
 
 @blueprint.get("/metrics")
 def show() -> Response:
-    """Show what was counted, and how things stand."""
-    census = StateCollector(services().repository, services().engine)
-    text, content_type = metrics.exposition(request.headers.get("Accept", ""), census)
+    """Return the workers' counters, and gauges read from the database and the repository."""
+    state = StateCollector(services().repository, services().engine)
+    text, content_type = metrics.exposition(request.headers.get("Accept", ""), state)
     return Response(text, content_type=content_type)

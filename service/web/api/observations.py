@@ -1,4 +1,4 @@
-"""Observations: hand them in, list and export them, take one back."""
+"""Observations, each a light state and what people did: add, list, export and withdraw them."""
 
 import operator
 from collections import Counter
@@ -28,12 +28,15 @@ from streetlight.service.web.response import dump_json, json_response
 
 blueprint = Blueprint("observations", __name__)
 
-# Of one row: there is a complaint for each that is unknown.
+# Limits the error message of a row, which names each unknown field.
 MAX_FIELDS = 20
 
 
 class ObservationBody(Schema):
-    """One light state, and what people did."""
+    """One light state and what people did.
+
+    A row with an `id` is added once: the same row with the same `id` is a duplicate.
+    """
 
     lights: Annotated[list[float], Field(min_length=1, examples=[[0, 1, 0]]), FailFast()]
     outcome: Annotated[Outcome, Field(examples=["stop"])]
@@ -41,14 +44,17 @@ class ObservationBody(Schema):
 
 
 class ObservationsBody(Schema):
-    """Many observations; each is judged by itself, so one at fault keeps no other out."""
+    """Many observations; an invalid one is rejected, and the others are added."""
 
     observations: Annotated[list[ObservationBody], Field(min_length=1, max_length=MAX_ROWS)]
 
 
 @dataclass(frozen=True)
 class RecordResult:
-    """What became of what was handed in: how many of each verdict, and each one's in turn."""
+    """The number of rows with each verdict, and the result of each row in the request's order.
+
+    `recorded` counts the added rows, of which `contradicting` contradict other observations.
+    """
 
     recorded: int
     contradicting: int
@@ -58,7 +64,7 @@ class RecordResult:
     error: Annotated[str | None, Field(exclude_if=operator.not_)] = None
 
 
-WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/id"}}
+WITHDRAW_LINK = {"observations_withdraw": {"number": "$response.body#/results/0/id"}}
 
 
 @blueprint.post("/observations")
@@ -67,8 +73,8 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
     body_media_types=["text/csv"],
     headers=["Idempotency-Key"],
     responses={
-        201: ResponseSpec(RecordResult, links=WITHDRAWABLE),
-        200: ResponseSpec(RecordResult, links=WITHDRAWABLE),
+        201: ResponseSpec(RecordResult, links=WITHDRAW_LINK),
+        200: ResponseSpec(RecordResult, links=WITHDRAW_LINK),
         207: ResponseSpec(RecordResult),
         400: ResponseSpec(RecordResult | ErrorResponse),
         409: ResponseSpec(RecordResult | ErrorResponse),
@@ -76,18 +82,22 @@ WITHDRAWABLE = {"observations_withdraw": {"number": "$response.body#/results/0/i
     raises=[KeyReusedError],
 )
 def record() -> Response:
-    """Add one observation, or `{"observations": […]}`; the answer has a verdict for each.
+    """Add one observation, or many as `{"observations": […]}`, and return a verdict for each.
 
-    Or a table as `text/csv`: a column for each light, then `outcome`. A table with a line at fault
-    adds nothing.
+    A table is sent as `text/csv`: a column for each light, then `outcome`. If a line of the table
+    is invalid, nothing is added.
+
+    201: at least one row was added. 200: every row is a duplicate. 207: some rows were rejected.
+    400: every row was rejected. 409: every row was rejected because its `id` is taken.
     """
-    rows = observations_csv.parse() if request.mimetype == "text/csv" else _from_json()
+    rows = observations_csv.parse() if request.mimetype == "text/csv" else _rows_from_json()
     live = live_version_if_any(services().repository)
     idempotent = idempotent_request("observations")
-    return _told(ingest.record(services().engine, rows, live, "api", idempotent))
+    return _record_response(ingest.record(services().engine, rows, live, "api", idempotent))
 
 
-def _from_json() -> list[NewObservation | str]:
+def _rows_from_json() -> list[NewObservation | str]:
+    """Return the rows of the request's body; an invalid row is replaced by its error message."""
     body = parse_json()
     rows = [body]
     if isinstance(body, dict) and "observations" in body:
@@ -95,10 +105,10 @@ def _from_json() -> list[NewObservation | str]:
         if not (isinstance(rows, list) and 0 < len(rows) <= MAX_ROWS and len(body) == 1):
             message = f"expected a list of 1 to {MAX_ROWS} observations, and no other field"
             raise RequestError([Problem("observations", message)])
-    return [_parsed(row) for row in rows]
+    return [_parse_row(row) for row in rows]
 
 
-def _parsed(row: Any) -> NewObservation | str:  # noqa: ANN401 - whatever came
+def _parse_row(row: Any) -> NewObservation | str:  # noqa: ANN401 - any JSON value
     if isinstance(row, dict) and len(row) > MAX_FIELDS:
         return f"expected {', '.join(ObservationBody.model_fields)}, got {len(row)} fields"
     try:
@@ -108,40 +118,40 @@ def _parsed(row: Any) -> NewObservation | str:  # noqa: ANN401 - whatever came
     return NewObservation(tuple(body.lights), body.outcome, body.id)
 
 
-def _told(verdicts: list[RowResult]) -> Response:
-    counts = Counter(verdict.verdict for verdict in verdicts)
+def _record_response(results: list[RowResult]) -> Response:
+    counts = Counter(result.verdict for result in results)
     recorded = counts["accepted"] + counts["contradicts"]
-    none_kept = counts["rejected"] == len(verdicts)
-    told = RecordResult(
+    all_rejected = counts["rejected"] == len(results)
+    body = RecordResult(
         recorded,
         counts["contradicts"],
         counts["duplicate"],
         counts["rejected"],
-        verdicts,
-        verdicts[0].error if none_kept else None,
+        results,
+        results[0].error if all_rejected else None,
     )
     if not counts["rejected"]:
-        return json_response(told, 201 if recorded else 200)
-    if not none_kept:
-        return json_response(told, 207)
-    # Nothing is wrong with a row whose id another one has but that it came too late.
-    return json_response(told, 409 if all(verdict.id for verdict in verdicts) else 400)
+        return json_response(body, 201 if recorded else 200)
+    if not all_rejected:
+        return json_response(body, 207)
+    # A rejected row has an id only if it is valid but another observation has its client id.
+    return json_response(body, 409 if all(result.id for result in results) else 400)
 
 
-def _no_number(text: str) -> str:
-    # Pydantic takes a number for seconds since 1970, or milliseconds if it is large.
+def _reject_number(text: str) -> str:
+    # Pydantic would read a number as seconds since 1970, or as milliseconds if it is large.
     if ":" not in text:
         raise PydanticCustomError("no_time", "a time such as 2000-01-01T00:00:00Z")
     return text
 
 
 class ObservationQuery(Schema):
-    """Which observations to list, and how."""
+    """The filters, the page and the format of a list of observations."""
 
     after: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     outcome: Outcome | None = None
-    since: Annotated[AwareDatetime, BeforeValidator(_no_number)] | None = None
+    since: Annotated[AwareDatetime, BeforeValidator(_reject_number)] | None = None
     version: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     source: Annotated[Text, Field(max_length=100)] | None = None
     format: Literal["json", "jsonl", "csv"] = "json"
@@ -149,7 +159,10 @@ class ObservationQuery(Schema):
 
 @dataclass(frozen=True)
 class ObservationPage:
-    """A part of the ledger; `next` is where the following page begins, `after` that id."""
+    """One page of the ledger; request the next page with `after` set to `next`, null on the last.
+
+    The page includes withdrawn rows; `total`, the number of matching rows, doesn't.
+    """
 
     total: int
     observations: list[Observation]
@@ -166,24 +179,27 @@ class ObservationPage:
     }
 )
 def list_observations(query: ObservationQuery) -> Response:
-    """List observations, a page at a time; or stream all of them as JSON lines or CSV."""
+    """List observations by page, or stream all of them with `format=jsonl` or `format=csv`.
+
+    A stream ignores `after` and `limit`. CSV leaves out withdrawn observations.
+    """
     since = query.since.timestamp() if query.since else None
-    wanted = Filter(query.outcome, since, query.version, query.source)
+    filters = Filter(query.outcome, since, query.version, query.source)
     engine = services().engine
     if query.format == "csv":
         return Response(
-            observations_csv.write(observations.stream(engine, wanted)), mimetype="text/csv"
+            observations_csv.write(observations.stream(engine, filters)), mimetype="text/csv"
         )
     if query.format == "jsonl":
         lines = (
             b"".join(dump_json(row) + b"\n" for row in rows)
-            for rows in observations.stream(engine, wanted)
+            for rows in observations.stream(engine, filters)
         )
         return Response(lines, mimetype="application/x-ndjson")
-    page = observations.page(engine, wanted, query.after, query.limit)
+    page = observations.page(engine, filters, query.after, query.limit)
     return json_response(
         ObservationPage(
-            total=observations.count(engine, wanted),
+            total=observations.count(engine, filters),
             observations=page,
             next=page[-1].id if len(page) == query.limit else None,
         )
@@ -193,5 +209,5 @@ def list_observations(query: ObservationQuery) -> Response:
 @blueprint.delete("/observations/<int:number>")
 @operation(raises=[ObservationNotFoundError])
 def withdraw(number: int) -> Observation:
-    """Take an observation back; it stays on record as withdrawn."""
+    """Withdraw an observation; it stays in the ledger, and later trainings leave it out."""
     return observations.withdraw(services().engine, number)

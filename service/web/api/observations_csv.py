@@ -1,4 +1,4 @@
-"""Observations as CSV, in and out: what a spreadsheet and `streetlight import` read and write."""
+"""Read and write observations as CSV, in the format that `streetlight import` reads."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from streetlight.model.dataset import DatasetError, outcome_name
 from streetlight.service.ledger.ingest import NewObservation
 from streetlight.service.ledger.queries import Observation
 from streetlight.service.validation.problems import Problem
-from streetlight.service.web.request import RequestError, read_bytes
+from streetlight.service.web.request import RequestError, read_body
 
 MAX_ROWS = 10_000
 MAX_HEADER = 10_000
@@ -21,10 +21,11 @@ def parse() -> list[NewObservation | str]:
     """Return the rows of the request's body.
 
     Raises:
-        RequestError: the first line at fault; of a table, nothing is taken then.
-        RequestEntityTooLarge: it is larger than the settings allow.
+        RequestError: a line is invalid, or there are more than `MAX_ROWS` rows; the message names
+            the first invalid line.
+        RequestEntityTooLarge: the body is larger than `max_body_bytes`.
     """
-    body = read_bytes()
+    body = read_body()
     if len(body.partition(b"\n")[0]) > MAX_HEADER:
         raise RequestError([Problem("line 1", f"expected at most {MAX_HEADER} characters")])
     try:
@@ -33,22 +34,22 @@ def parse() -> list[NewObservation | str]:
     except (DatasetError, csv.Error, UnicodeDecodeError) as error:
         raise RequestError([Problem("", str(error)[:MAX_MESSAGE])]) from error
     if len(rows) > MAX_ROWS:
-        message = f"expected at most {MAX_ROWS} rows; `streetlight import` takes any number"
+        message = f"expected at most {MAX_ROWS} rows; `streetlight import` has no such limit"
         raise RequestError([Problem("", message)])
     return [NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in rows]
 
 
 def write(pages: Iterator[list[Observation]]) -> Iterator[str]:
-    """Yield a table of those rows that aren't withdrawn, page by page."""
+    """Yield a CSV table of the rows that are not withdrawn, one string for each page."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    header = False
+    has_header = False
     for rows in pages:
-        kept = [row for row in rows if not row.withdrawn]
-        if kept and not header:
-            writer.writerow([*(f"light_{i}" for i in range(len(kept[0].lights))), "outcome"])
-            header = True
-        writer.writerows([*row.lights, row.outcome] for row in kept)
+        active = [row for row in rows if not row.withdrawn]
+        if active and not has_header:
+            writer.writerow([*(f"light_{i}" for i in range(len(active[0].lights))), "outcome"])
+            has_header = True
+        writer.writerows([*row.lights, row.outcome] for row in active)
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()

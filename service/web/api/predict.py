@@ -1,4 +1,4 @@
-"""Predictions: one light state, many, and why."""
+"""Predictions by the live version, and how they are computed."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -16,13 +16,13 @@ from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view, record_inference
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.request import Schema, parse_body, read_body
+from streetlight.service.web.request import Schema, parse_body, read_json_body
 
 blueprint = Blueprint("predict", __name__)
 
-ToldT = TypeVar("ToldT", Prediction, Explanation)
+ResultT = TypeVar("ResultT", Prediction, Explanation)
 
-# The first light at fault is enough to say, and a body may hold millions.
+# FailFast: report the first invalid light only, since a body may hold millions.
 Lights = Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
 
 EXAMPLE = {"decision": "walk", "score": 1.0, "version": 1}
@@ -39,12 +39,12 @@ class PredictBody(Schema):
 @inference_view
 @operation(example=EXAMPLE, raises=[NoLiveVersionError])
 def predict(body: PredictBody) -> Prediction:
-    """Decide for one light state: walk or stop."""
-    return _counted(prediction.predict, body.lights)
+    """Return the live version's decision, walk or stop, for one light state."""
+    return _infer(prediction.predict, body.lights)
 
 
 class PredictQuery(Schema):
-    """One light state as text: numbers between commas."""
+    """One light state as numbers separated by commas."""
 
     lights: Annotated[Lights, BeforeValidator(lambda text: text.split(","))]
 
@@ -53,8 +53,8 @@ class PredictQuery(Schema):
 @inference_view
 @operation(example=EXAMPLE, raises=[NoLiveVersionError])
 def predict_from_query(query: PredictQuery) -> Prediction:
-    """Decide for one light state in the address, such as `?lights=1,0,1`."""
-    return _counted(prediction.predict, query.lights)
+    """Return the decision for the light state in the query string, such as `?lights=1,0,1`."""
+    return _infer(prediction.predict, query.lights)
 
 
 class BatchBody(Schema):
@@ -72,9 +72,9 @@ class BatchBody(Schema):
     body=BatchBody, responses={200: ResponseSpec(BatchPrediction)}, raises=[NoLiveVersionError]
 )
 def predict_batch() -> Response:
-    """Decide for many light states; the answer's columns are in their order."""
-    plain = batch_json.decode_rows(check_bounds(read_body()))
-    rows = parse_body(BatchBody).lights if plain is None else plain
+    """Return the decisions and scores for many light states, in the order of the request."""
+    decoded = batch_json.decode_rows(check_bounds(read_json_body()))
+    rows = parse_body(BatchBody).lights if decoded is None else decoded
     version = live_version(services().repository)
     began = perf_counter()
     scores = prediction.score_batch(version, rows)
@@ -87,13 +87,13 @@ def predict_batch() -> Response:
 @inference_view
 @operation(raises=[NoLiveVersionError])
 def explain(body: PredictBody) -> Explanation:
-    """Say how the score of one light state comes about."""
-    return _counted(prediction.explain, body.lights)
+    """Return the values, weights and contributions that give the score of one light state."""
+    return _infer(prediction.explain, body.lights)
 
 
-def _counted(decide: Callable[[Version, list[float]], ToldT], lights: Lights) -> ToldT:
+def _infer(function: Callable[[Version, list[float]], ResultT], lights: Lights) -> ResultT:
     version = live_version(services().repository)
     began = perf_counter()
-    told = decide(version, lights)
-    record_inference(version.number, began, 1, int(told.decision == "walk"))
-    return told
+    result = function(version, lights)
+    record_inference(version.number, began, 1, int(result.decision == "walk"))
+    return result

@@ -1,4 +1,4 @@
-"""Step: let a scratch network learn from one example, and see every weight move."""
+"""Single training steps on a scratch network, with every weight change."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ Matrix = Annotated[list[Annotated[list[float], Field(min_length=1)]], Field(min_
 
 
 class NetworkBody(Schema):
-    """A network, as the answer to the step before has it."""
+    """A network, in the form of the previous step's response: the weight matrices by name."""
 
     weights: Annotated[dict[str, Matrix], Field(min_length=1, max_length=9), FailFast()]
     activation: Activation = "relu"
@@ -38,9 +38,10 @@ def _bounded(name: str) -> FieldInfo:
 
 
 class StepBody(Schema):
-    """One example, and the network that is to learn from it.
+    """One example, and the network that learns from it.
 
-    That is `network`; or a new one of `seed` and `hidden_sizes`; or a copy of the live version.
+    The network is `network`; or, with `seed`, a random one with `hidden_sizes`; or, without both, a
+    copy of the live version.
     """
 
     lights: Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
@@ -58,9 +59,9 @@ class StepBody(Schema):
 @read_only
 @operation(raises=[NoLiveVersionError])
 def step(body: StepBody) -> StepResult:
-    """Let a network of the caller's learn from one example; nothing is kept here.
+    """Train a scratch network on one example and return every weight change.
 
-    The answer's `network` goes into the next step.
+    The server stores nothing: send the returned `network` with the next example.
     """
     return scratch_network.take_step(
         _network(body),

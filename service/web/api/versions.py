@@ -1,4 +1,4 @@
-"""Versions: what there is, what is in each, and which one is live."""
+"""Versions, which are trained networks: list, compare, verify, promote and roll back."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -29,15 +29,15 @@ UNUSABLE = [VersionNotFoundError, VersionDamagedError]
 @blueprint.get("/versions")
 @operation(links={"versions_show": {"number": "$response.body#/live"}})
 def list_versions() -> VersionList:
-    """List every version, newest first, and say which is live."""
-    asked = queries.accuracy(services().engine)
-    return catalog.list_versions(services().repository, asked)
+    """List all versions, newest first, and the number of the live one."""
+    accuracy = queries.accuracy_by_version(services().engine)
+    return catalog.list_versions(services().repository, accuracy)
 
 
 @blueprint.get("/versions/<int:number>")
 @operation(raises=UNUSABLE, links={"versions_verify": {"number": "$response.body#/version"}})
 def show(number: int) -> VersionDetails:
-    """Show one version in full."""
+    """Return one version: its manifest, weights, error curve and promotions."""
     return catalog.describe_version(services().repository, number)
 
 
@@ -49,7 +49,7 @@ def show(number: int) -> VersionDetails:
     raises=UNUSABLE,
 )
 def download(number: int) -> Response:
-    """Send the version's file."""
+    """Download the version's file, a `.npz` archive."""
     path = services().repository.load(number).path
     return send_file(
         path.resolve(),
@@ -59,8 +59,8 @@ def download(number: int) -> Response:
     )
 
 
-class Page(Schema):
-    """Which rows to list."""
+class PressureQuery(Schema):
+    """The training rows to list: at most `limit`, starting at row `offset`."""
 
     offset: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=0, le=1000)] = 100
@@ -68,8 +68,8 @@ class Page(Schema):
 
 @blueprint.get("/versions/<int:number>/pressure")
 @operation(raises=UNUSABLE)
-def pressure(number: int, query: Page) -> Pressure:
-    """Show how each training row pulls each weight, and the sums over all rows."""
+def pressure(number: int, query: PressureQuery) -> Pressure:
+    """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
     return catalog.weight_pressure(version, query.offset, query.limit)
 
@@ -77,20 +77,20 @@ def pressure(number: int, query: Page) -> Pressure:
 @blueprint.get("/versions/<int:a>/diff/<int:b>")
 @operation(raises=[*UNUSABLE, IncomparableError])
 def difference(a: int, b: int) -> Difference:
-    """Show every light pattern on which version `b` decides otherwise than version `a`."""
+    """Return every light pattern that versions `a` and `b` decide differently."""
     repository = services().repository
     return comparison.difference(repository.load(a), repository.load(b))
 
 
 class SwitchBody(Schema):
-    """Why another version goes live; for the record."""
+    """The reason for the change of the live version, stored with the promotion."""
 
     reason: Annotated[str, Field(max_length=200, examples=["it does better"])] = "by request"
 
 
 @dataclass(frozen=True)
 class Switched:
-    """Which version is live now, and the promotion on record that made it so."""
+    """The number of the live version, and the stored promotion; null if nothing changed."""
 
     live: int
     promotion: Promotion | None
@@ -99,7 +99,7 @@ class Switched:
 @blueprint.post("/versions/<int:number>/promote")
 @operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
 def promote(number: int, body: SwitchBody) -> Switched:
-    """Let a version answer from now on; `promotion` is null where it did already."""
+    """Make a version live; `promotion` is null if the version was live already."""
     return Switched(number, services().repository.promote(number, body.reason))
 
 
@@ -109,7 +109,7 @@ def promote(number: int, body: SwitchBody) -> Switched:
     links={"versions_show": {"number": "$response.body#/live"}},
 )
 def rollback(body: SwitchBody) -> Switched:
-    """Let the version that was live before answer again."""
+    """Make the previously live version live again; each further rollback goes back one more."""
     promotion = services().repository.rollback(body.reason)
     return Switched(promotion.version, promotion)
 
@@ -118,5 +118,5 @@ def rollback(body: SwitchBody) -> Switched:
 @read_only
 @operation(raises=[*UNUSABLE, VerificationBusyError])
 def verify(number: int) -> Reproduction:
-    """Train a version again from its file alone and compare, bit for bit."""
+    """Train a version again from the data in its file, and compare the results bit for bit."""
     return verify_version(services().repository.load(number))

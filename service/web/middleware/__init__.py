@@ -1,1 +1,1 @@
-"""What applies to every request: auth, request ids, errors, compression, instrumentation."""
+"""Code that runs for every request: auth, request ids, errors, compression, instrumentation."""

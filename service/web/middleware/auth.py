@@ -1,8 +1,8 @@
-"""Access: who may change state. The default is the strict one.
+"""Authorization of the requests that change state.
 
-Every request but GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
-`read_only`. With an API key set, such a request must bear it; and a browser may send one
-only from a page of this very host.
+Every request except GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
+`read_only`. If an API key is set, such a request must send it; and a browser may send such a
+request only from a page of the same origin.
 """
 
 import hmac
@@ -21,38 +21,42 @@ ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
 
 def read_only(view: ViewT) -> ViewT:
-    """Mark a view that takes a body and yet changes no state: anyone may call it."""
+    """Mark a POST view that changes no state: it needs no API key and accepts any origin."""
     vars(view)["read_only"] = True
     return view
 
 
 def changes_state(method: str, view: object) -> bool:
-    """Tell whether a request of `method` to `view` counts as changing state."""
+    """Return whether a request of `method` to `view` counts as changing state."""
     return method not in SAFE and not getattr(view, "read_only", False)
 
 
 def init_app(app: Flask) -> None:
-    """Guard every route of `app` that changes state."""
-    app.before_request(_guard)
+    """Authorize every request of `app` that changes state."""
+    app.before_request(_authorize)
 
 
-def _guard() -> Response | None:
+def _authorize() -> Response | None:
+    """Return the response to a request that isn't authorized, `None` for all others."""
     endpoint = request.endpoint
     if endpoint is None or not changes_state(request.method, current_app.view_functions[endpoint]):
         return None
     if _is_from_another_origin():
-        return json_response({"error": "a page of another origin may not change state here"}, 403)
+        return json_response(
+            {"error": "requests that change state are accepted from pages of the same origin only"},
+            403,
+        )
     key = services().settings.api_key
     if key is None:
         return None
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    wanted = key.get_secret_value().encode()
-    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), wanted):
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    expected = key.get_secret_value().encode()
+    if scheme.lower() == "bearer" and hmac.compare_digest(
+        token.strip().encode("latin-1"), expected
+    ):
         return None
-    response = json_response(
-        {"error": "this changes state: expected the header Authorization: Bearer <the API key>"},
-        401,
-    )
+    message = "this request changes state: expected the header Authorization: Bearer <the API key>"
+    response = json_response({"error": message}, 401)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -60,7 +64,7 @@ def _guard() -> Response | None:
 def _is_from_another_origin() -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        # The browser has compared the origins itself, also where a proxy changed our Host.
+        # The browser has compared the origins; this holds even if a proxy changes the Host header.
         return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
     if origin is None:

@@ -1,6 +1,6 @@
-"""Errors: which status each gets, and the one shape of their bodies.
+"""Error responses: the status of each exception, and the JSON body that all errors share.
 
-`{"error": "<a sentence>"}`, and `"details"` where fields of the request are at fault.
+The body is `{"error": "<a sentence>"}`, with `"details"` if fields of the request are invalid.
 """
 
 import operator
@@ -23,7 +23,7 @@ from streetlight.service.ledger.training_set import LedgerError
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
-from streetlight.service.web.protocols.model_names import ModelNotFoundError
+from streetlight.service.web.protocols.served_model import ModelNotFoundError
 from streetlight.service.web.request import RequestError
 from streetlight.service.web.response import json_response
 
@@ -46,14 +46,14 @@ STATUS: dict[type[Exception], int] = {
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """What went wrong, in a sentence, and the fields of the request that are at fault."""
+    """The error in one sentence, and the invalid fields of the request, if any."""
 
     error: str
     details: Annotated[list[Problem], Field(exclude_if=operator.not_)] = field(default_factory=list)
 
 
 def init_app(app: Flask) -> None:
-    """Let `app` answer every error as JSON."""
+    """Register handlers that return every error of `app` as JSON."""
     for kind in STATUS:
         app.register_error_handler(kind, _domain_error)
     app.register_error_handler(RequestError, lambda error: _bad_request(error.problems))
@@ -92,18 +92,18 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if status < 400 and error.response is None:
         return Response(status=status, headers=error.get_headers())
-    sentence = error.description or error.name
+    message = error.description or error.name
     if status == 404:
-        sentence = f"there is no {request.path} here; try GET /predict?lights=1,0,1"
+        message = f"there is no route {request.path}; try GET /predict?lights=1,0,1"
     elif isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or []))
-        sentence = f"{request.path} doesn't take {request.method}; it takes {allowed}"
+        message = f"{request.path} doesn't accept {request.method}; use one of {allowed}"
     elif isinstance(error, RequestEntityTooLarge):
         limit = current_app.config["MAX_CONTENT_LENGTH"]
-        sentence = f"the body is larger than {limit} bytes, the most that is accepted"
+        message = f"the body is larger than {limit} bytes, the limit of this server"
     elif status == 500:
-        sentence = "something went wrong here; the log says what"
-    response = json_response(ErrorResponse(sentence), status)
+        message = "internal server error; the server's log has the details"
+    response = json_response(ErrorResponse(message), status)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

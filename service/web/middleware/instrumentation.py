@@ -1,8 +1,7 @@
-"""Measuring: every answer is counted and timed here, and every prediction by its version.
+"""Count and time every response, and every prediction by its version.
 
-A view that predicts is marked with `inference_view`, and calls `record_inference` when the network
-has answered.
-What is counted, and how, is in `streetlight.service.observability.metrics`.
+A view that predicts is marked with `inference_view`, and calls `record_inference` as soon as it has
+the scores. The counters are in `streetlight.service.observability.metrics`.
 """
 
 import time
@@ -18,56 +17,56 @@ from streetlight.service.web.application import services
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# In the WSGI environment: when it began.
+# The key, in the WSGI environment, of the request's start in seconds of `perf_counter`.
 BEGAN = "streetlight.began"
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
 
-class _Computed(NamedTuple):
+class _Inference(NamedTuple):
     version: int
     began: float
     ended: float
     rows: int
-    walking: int
+    walk_count: int
 
 
 def inference_view(view: ViewT) -> ViewT:
-    """Mark a view whose failures count as failed predictions."""
+    """Mark a view whose error responses count as failed predictions."""
     vars(view)["infers"] = True
     return view
 
 
-def record_inference(version: int, began: float, rows: int, walking: int) -> None:
-    """Tell, once a request, that the network has answered just now.
+def record_inference(version: int, began: float, rows: int, walk_count: int) -> None:
+    """Record the inference of the current request, which ends now; call it once per request.
 
     Args:
-        version: which one.
-        began: what `perf_counter` said before it was asked.
-        rows: how many light states there were.
-        walking: how many of them it decided to walk on.
+        version: the number of the version.
+        began: the value of `perf_counter` when the inference began.
+        rows: the number of light states.
+        walk_count: the number of rows with the decision walk.
     """
-    g.inference = _Computed(version, began, perf_counter(), rows, walking)
+    g.inference = _Inference(version, began, perf_counter(), rows, walk_count)
 
 
 def init_app(app: Flask) -> None:
-    """Measure every answer of `app`; to be called first, so that all other parts are included."""
-    app.before_request(_begin)
-    app.after_request(_end)
+    """Measure every response of `app`; call it before other middleware, to include their time."""
+    app.before_request(_start_timer)
+    app.after_request(_record_response)
 
 
-def _begin() -> None:
+def _start_timer() -> None:
     request.environ[BEGAN] = perf_counter()
 
 
-def _end(response: Response) -> Response:
-    environ, rule = request.environ, request.url_rule  # each look at `request` takes its time
+def _record_response(response: Response) -> Response:
+    environ, rule = request.environ, request.url_rule  # `request` is a proxy: each access is slow
     route = rule.rule if rule else metrics.OTHER
-    done: _Computed | None = g.get("inference")
+    inference: _Inference | None = g.get("inference")
     environ[LOG_FIELDS] = {
         "request_id": g.get("request_id"),
         "route": route,
-        "version": done and done.version,
+        "version": inference and inference.version,
     }
     method = environ["REQUEST_METHOD"]
     try:
@@ -76,32 +75,39 @@ def _end(response: Response) -> Response:
             method if method in METHODS else metrics.OTHER,
             response.status_code,
             environ[BEGAN],
-            done,
+            inference,
         )
     except Exception:
-        # Such as a full disk: the answer is good all the same.
-        current_app.logger.exception("an answer was not counted")
+        # For example a full disk: the response is valid nevertheless.
+        current_app.logger.exception("could not count a request in the metrics")
     return response
 
 
-def _count(route: str, method: str, status: int, began: float, done: _Computed | None) -> None:
+def _count(
+    route: str, method: str, status: int, began: float, inference: _Inference | None
+) -> None:
     ended = perf_counter()
     metrics.count_request(route, method, status, ended - began)
-    if done and status < 400:
-        phases = (done.began - began, done.ended - done.began, ended - done.ended)
-        stopping = done.rows - done.walking
-        metrics.count_inference(done.version, done.walking, stopping, phases, time.time())
-    elif status >= 400 and _infers(request.endpoint):
-        metrics.count_failure(_asked_version(), ended - began)
+    if inference and status < 400:
+        phases = (
+            inference.began - began,
+            inference.ended - inference.began,
+            ended - inference.ended,
+        )
+        walk_count, stop_count = inference.walk_count, inference.rows - inference.walk_count
+        metrics.count_inference(inference.version, walk_count, stop_count, phases, time.time())
+    elif status >= 400 and _is_inference_view(request.endpoint):
+        metrics.count_failure(_requested_version(), ended - began)
 
 
-def _infers(endpoint: str | None) -> bool:
+def _is_inference_view(endpoint: str | None) -> bool:
     return getattr(current_app.view_functions.get(endpoint or ""), "infers", False)
 
 
-def _asked_version() -> int:
+def _requested_version() -> int:
+    """Return the version number in the path, or the live one; 0 without either."""
     repository = services().repository
-    given = str((request.view_args or {}).get("version"))
-    if given.isdecimal() and int(given) in repository.versions():
-        return int(given)
+    requested = str((request.view_args or {}).get("version"))
+    if requested.isdecimal() and int(requested) in repository.versions():
+        return int(requested)
     return repository.live_number() or 0

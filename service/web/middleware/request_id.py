@@ -1,4 +1,4 @@
-"""X-Request-ID: every answer and log line bears one, the caller's where it is fit to be logged."""
+"""Request ids: the client's X-Request-ID if it is valid, or a new one, in responses and logs."""
 
 import logging
 import re
@@ -12,23 +12,23 @@ VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def init_app(app: Flask) -> None:
-    """Let every answer of `app`, and all that it logs meanwhile, bear a request id."""
-    app.before_request(_take_or_make)
-    app.after_request(_tell)
-    app.logger.addFilter(_log)
+    """Add the request id to every response of `app`, and to every record of its logger."""
+    app.before_request(_set_request_id)
+    app.after_request(_add_header)
+    app.logger.addFilter(_add_log_field)
 
 
-def _take_or_make() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _set_request_id() -> None:
+    client_id = request.headers.get("X-Request-ID", "")
+    g.request_id = client_id if VALID_REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
 
 
-def _log(record: logging.LogRecord) -> bool:
+def _add_log_field(record: logging.LogRecord) -> bool:
     if has_request_context():
         vars(record).update(log_fields(request_id=g.get("request_id")))
     return True
 
 
-def _tell(response: Response) -> Response:
+def _add_header(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     return response

@@ -1,1 +1,1 @@
-"""The OpenAPI document and what it is generated from."""
+"""The OpenAPI document, and the declarations that it is generated from."""

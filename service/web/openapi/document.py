@@ -1,7 +1,7 @@
-"""OpenAPI: `/openapi.json` describes every route whose view is an `operation`.
+"""The OpenAPI document, `/openapi.json`, which describes every route of this API.
 
-It is put together from the routes, the views' docstrings and their types, so that nothing is said
-twice. What to try is in `examples`, the page that shows it all in `docs`.
+It is generated from the routes, the docstrings of their views, and the types that the decorator
+`operation` collects. The curl examples are built in `examples`; `page.docs` displays the document.
 """
 
 import re
@@ -29,32 +29,32 @@ Json = dict[str, Any]
 Schemas = dict[tuple[Any, Literal["validation", "serialization"]], Json]
 
 REQUEST_HEADERS: dict[str, tuple[str, Json]] = {
-    "X-Request-ID": ("What this request is to be called; made up where nothing fit came.", {}),
+    "X-Request-ID": ("The id of the request; the server generates one if none is valid.", {}),
     "Idempotency-Key": (
-        "The same key gets the same answer for a week.",
+        "For 7 days, a request with the same key and body gets the first request's response.",
         {"maxLength": MAX_KEY_LENGTH},
     ),
-    "Last-Event-ID": ("The id of the last event that was seen; what is newer is told.", {}),
+    "Last-Event-ID": ("The id of the last event received; the stream starts after it.", {}),
 }
 RESPONSE_HEADERS = {
-    "X-Request-ID": "What this request is called.",
-    "Location": "Where to look at what was asked for.",
-    "Content-Disposition": "What the file is called.",
-    "WWW-Authenticate": "What is missing.",
+    "X-Request-ID": "The id of the request: the client's, or a generated one.",
+    "Location": "The path of the created job.",
+    "Content-Disposition": "The name of the file.",
+    "WWW-Authenticate": "The authentication scheme, `Bearer`.",
 }
-UNREADABLE = {400: "What came can't be understood; it says where."}
-TOO_LARGE = {413: "The body is larger than the settings allow."}
-TOO_LONG = {414: "The address is longer than the 4094 bytes that a request line may have."}
-REFUSED = {
-    401: "It doesn't bear the API key, where the settings have one.",
-    403: "A page of another origin may not change state.",
+INVALID = {400: "The request is invalid; the message says where, and what was expected."}
+TOO_LARGE = {413: "The body, as sent or decompressed, is larger than the server's limit."}
+TOO_LONG = {414: "The request line is longer than 4094 bytes."}
+UNAUTHORIZED = {
+    401: "The server has an API key, and the request doesn't send it.",
+    403: "The request was sent by a page of another origin.",
 }
 UNAVAILABLE = {503: "The data directory or the database can't be used."}
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """Describe every operation, as OpenAPI 3.1."""
+    """Return the description of this API, as OpenAPI 3.1."""
     extensions = current_app.extensions
     if "openapi" not in extensions:
         extensions["openapi"] = describe(current_app)
@@ -62,36 +62,36 @@ def openapi() -> Response:
 
 
 def describe(app: Flask) -> Json:
-    """Return the description of every route of `app` whose view is an operation."""
+    """Return the OpenAPI document of every route of `app` whose view is an operation."""
     views = app.view_functions
-    described = [
+    rules = [
         (rule, operation)
         for rule in app.url_map.iter_rules()
         if (operation := operation_of(views[rule.endpoint]))
     ]
-    schemas, shared = _schemas(operation for _, operation in described)
+    schemas, shared = _schemas(operation for _, operation in rules)
     paths: dict[str, Json] = {}
     tags: dict[str, Json] = {}
-    for rule, operation in described:
+    for rule, operation in rules:
         view, (tag, _, name) = views[rule.endpoint], rule.endpoint.partition(".")
         title = (modules[view.__module__].__doc__ or "").partition("\n")[0]
-        tags[tag] = {"name": tag, "description": title.partition(": ")[2]}
+        tags[tag] = {"name": tag, "description": title}
         path = re.sub("<int:(.*?)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             paths.setdefault(path, {})[method.lower()] = {
                 "operationId": name if tag in name else f"{tag}_{name}",
                 "tags": [tag],
-                **_operation(view, operation, method, path, schemas),
+                **_describe_operation(view, operation, method, path, schemas),
             }
-    about = metadata("streetlight")
+    package = metadata("streetlight")
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Streetlight",
-            "version": about["Version"],
-            "description": about["Summary"],
+            "version": package["Version"],
+            "description": package["Summary"],
         },
-        "servers": [{"url": "./", "description": "where this description is"}],
+        "servers": [{"url": "./", "description": "the server of this document"}],
         "tags": list(tags.values()),
         "paths": paths,
         "components": {
@@ -114,32 +114,32 @@ def describe(app: Flask) -> Json:
     }
 
 
-def _schemas(described: Iterable[Operation]) -> tuple[Schemas, Json]:
-    """Return the schema of each type that comes or goes, and those that they share."""
-    kinds: Schemas = {(ErrorResponse, "serialization"): {}}
-    for operation in described:
+def _schemas(operations: Iterable[Operation]) -> tuple[Schemas, Json]:
+    """Return the schema of each body and response type, and the definitions that they share."""
+    models: Schemas = {(ErrorResponse, "serialization"): {}}
+    for operation in operations:
         if operation.body:
-            kinds[operation.body, "validation"] = {}
-        for reply in operation.responses.values():
-            if reply.model:
-                kinds[reply.model, "serialization"] = {}
+            models[operation.body, "validation"] = {}
+        for response in operation.responses.values():
+            if response.model:
+                models[response.model, "serialization"] = {}
     return TypeAdapter.json_schemas(
-        [(kind, mode, TypeAdapter(kind)) for kind, mode in kinds],
+        [(model, mode, TypeAdapter(model)) for model, mode in models],
         ref_template="#/components/schemas/{model}",
     )
 
 
-def _operation(
+def _describe_operation(
     view: object, operation: Operation, method: str, path: str, schemas: Schemas
 ) -> Json:
-    """Return what there is to say of a view, called by `method` at `path`."""
-    guarded = changes_state(method, view)
+    """Return the OpenAPI operation object of a view that serves `method` at `path`."""
+    needs_key = changes_state(method, view)
     numbers = re.findall("{(.*?)}", path)
-    summary, _, more = (getdoc(view) or "").partition("\n\n")
-    told: Json = {"summary": summary}
-    if more:
-        told["description"] = more
-    told["parameters"] = [
+    summary, _, description = (getdoc(view) or "").partition("\n\n")
+    result: Json = {"summary": summary}
+    if description:
+        result["description"] = description
+    result["parameters"] = [
         *(_path_parameter(name, i) for i, name in enumerate(numbers, 1)),
         *_query_parameters(operation),
         *({"$ref": f"#/components/parameters/{n}"} for n in ["X-Request-ID", *operation.headers]),
@@ -147,24 +147,25 @@ def _operation(
     if operation.body:
         content = {"schema": schemas[operation.body, "validation"]}
         content["example"] = examples.example(operation.body)
-        required = "required" in examples.fields_of(operation.body)
+        required = "required" in examples.json_schema(operation.body)
         media_types = {
             media: {"schema": {"type": "string"}} for media in operation.body_media_types
         }
-        told["requestBody"] = {
+        result["requestBody"] = {
             "required": required,
             "content": {"application/json": content} | media_types,
         }
-    responses = _failures(operation, guarded, schemas) | {
-        status: _success(status, reply, schemas) for status, reply in operation.responses.items()
+    responses = _error_responses(operation, needs_key, schemas) | {
+        status: _response(status, response, schemas)
+        for status, response in operation.responses.items()
     }
-    told["responses"] = {str(status): responses[status] for status in sorted(responses)}
-    if guarded:
-        told["security"] = [{"key": []}]
-    tried = path.format(**{name: i for i, name in enumerate(numbers, 1)})
-    curl = examples.curl(services().settings, method, tried, operation, guarded)
-    told["x-codeSamples"] = [{"lang": "Shell", "label": "curl", "source": curl}]
-    return told
+    result["responses"] = {str(status): responses[status] for status in sorted(responses)}
+    if needs_key:
+        result["security"] = [{"key": []}]
+    example_path = path.format(**{name: i for i, name in enumerate(numbers, 1)})
+    curl = examples.curl(services().settings, method, example_path, operation, needs_key)
+    result["x-codeSamples"] = [{"lang": "Shell", "label": "curl", "source": curl}]
+    return result
 
 
 def _path_parameter(name: str, example: int) -> Json:
@@ -175,53 +176,53 @@ def _path_parameter(name: str, example: int) -> Json:
 def _query_parameters(operation: Operation) -> Iterator[Json]:
     if operation.query is None:
         return
-    schema = examples.fields_of(operation.query)
-    for name, described in schema["properties"].items():
-        # What may be null in Python is left out of a query.
-        kinds = described.get("anyOf", [described])
-        field = next(kind for kind in kinds if kind != {"type": "null"})
+    schema = examples.json_schema(operation.query)
+    for name, property_schema in schema["properties"].items():
+        # A field that is null by default is a parameter that may be omitted.
+        options = property_schema.get("anyOf", [property_schema])
+        field = next(option for option in options if option != {"type": "null"})
         required = name in schema.get("required", [])
         yield {"name": name, "in": "query", "required": required, "schema": field} | (
             {"style": "form", "explode": False} if field.get("type") == "array" else {}
         )
 
 
-def _success(status: int, reply: ResponseSpec, schemas: Schemas) -> Json:
+def _response(status: int, response: ResponseSpec, schemas: Schemas) -> Json:
     content: Json = {}
-    if reply.model:
-        content["application/json"] = {"schema": schemas[reply.model, "serialization"]}
-        if reply.example:
-            content["application/json"]["example"] = reply.example
-    content |= {media: {} for media in reply.media_types}
-    told = {"description": HTTPStatus(status).phrase, "headers": _headers(reply.headers)}
+    if response.model:
+        content["application/json"] = {"schema": schemas[response.model, "serialization"]}
+        if response.example:
+            content["application/json"]["example"] = response.example
+    content |= {media: {} for media in response.media_types}
+    result = {"description": HTTPStatus(status).phrase, "headers": _headers(response.headers)}
     links = {
-        name: {"operationId": name, "parameters": dict(taken)}
-        for name, taken in reply.links.items()
+        name: {"operationId": name, "parameters": dict(parameters)}
+        for name, parameters in response.links.items()
     }
-    return told | {"content": content} | ({"links": links} if links else {})
+    return result | {"content": content} | ({"links": links} if links else {})
 
 
-def _failures(operation: Operation, guarded: bool, schemas: Schemas) -> dict[int, Json]:
-    told: dict[int, list[str]] = {}
+def _error_responses(operation: Operation, needs_key: bool, schemas: Schemas) -> dict[int, Json]:
+    descriptions: dict[int, list[str]] = {}
     for possible, reasons in (
-        (operation.body or operation.query, UNREADABLE),
+        (operation.body or operation.query, INVALID),
         (operation.body, TOO_LARGE),
         (operation.query, TOO_LONG),
-        (guarded, REFUSED),
+        (needs_key, UNAUTHORIZED),
         (operation.uses_storage, UNAVAILABLE),
         *((True, {STATUS[error]: getdoc(error) or ""}) for error in operation.raises),
     ):
         for status, reason in reasons.items() if possible else ():
-            told.setdefault(status, []).append(reason.partition("\n")[0])
+            descriptions.setdefault(status, []).append(reason.partition("\n")[0])
     return {
         status: {
             "description": " ".join(reasons),
             "headers": _headers(["WWW-Authenticate"] if status == 401 else []),
             "content": {"application/json": {"schema": schemas[ErrorResponse, "serialization"]}},
         }
-        for status, reasons in told.items()
+        for status, reasons in descriptions.items()
     }
 
 
-def _headers(more: Sequence[str]) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *more]}
+def _headers(names: Sequence[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *names]}

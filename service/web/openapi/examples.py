@@ -1,4 +1,4 @@
-"""Examples: what to try, put together from the examples that the schemas have for their fields."""
+"""Build example bodies and curl lines from the examples of the schemas' fields."""
 
 import json
 from shlex import quote
@@ -11,34 +11,35 @@ from streetlight.service.config import PREFIX, Settings
 from streetlight.service.web.openapi.operation import Operation
 
 
-def fields_of(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
-    """Return the JSON schema of a body or a query; of the first kind, where there are several."""
-    return TypeAdapter((get_args(kind) or [kind])[0]).json_schema()
+def json_schema(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
+    """Return the JSON schema of a body or query type; of the first type of a union."""
+    return TypeAdapter((get_args(model) or [model])[0]).json_schema()
 
 
-def example(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
-    """Return a body or a query with those of its fields that have an example."""
-    fields = fields_of(kind)["properties"]
+def example(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
+    """Return an example of a body or query type, with the fields that have an example."""
+    fields = json_schema(model)["properties"]
     return {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
 
 
 def curl(
     settings: Settings, method: str, path: str, operation: Operation, changes_state: bool
 ) -> str:
-    """Return a line that can be pasted where the server runs; `path` has its numbers."""
+    """Return a curl command for the server's host; `path` is without placeholders."""
     url = f"http://127.0.0.1:{settings.port}{path}"
     if operation.query and (query := example(operation.query)):
-        listed = {name: ",".join(map(str, value)) for name, value in query.items()}
-        url += "?" + urlencode(listed, safe=",")
+        parameters = {name: ",".join(map(str, value)) for name, value in query.items()}
+        url += "?" + urlencode(parameters, safe=",")
     body = example(operation.body) if operation.body else None
     words = ["curl"]
     if method == "POST" and not body:
         words.append("-X POST")
     elif method not in ("GET", "POST"):
         words.append(f"-X {method}")
-    if any("text/event-stream" in reply.media_types for reply in operation.responses.values()):
+    responses = operation.responses.values()
+    if any("text/event-stream" in response.media_types for response in responses):
         words.append("-N")
-    if any("Content-Disposition" in reply.headers for reply in operation.responses.values()):
+    if any("Content-Disposition" in response.headers for response in responses):
         words.append("-OJ")
     words.append(quote(url))
     if body:

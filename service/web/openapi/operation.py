@@ -1,6 +1,7 @@
-"""Operation: a view's signature says what is parsed for it, answered for it, and described of it.
+"""The decorator `operation`, which parses a view's arguments and declares the view for OpenAPI.
 
-What a description looks like is in `openapi`; a view that isn't marked here is left out of it.
+The declaration comes from the view's type annotations and the decorator's arguments. The document
+in `document` describes only views with this decorator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +17,15 @@ from streetlight.service.web.response import json_response
 
 @dataclass(frozen=True)
 class ResponseSpec:
-    """One way to succeed.
+    """One successful response of an operation.
 
     Attributes:
-        shows: the type that the JSON is of, where there is JSON.
-        also: media types that there are besides JSON.
-        headers: those it bears besides X-Request-ID.
-        links: which operations go on from it, and what each takes from it.
-        example: of the JSON.
+        model: the type of the JSON body; `None` if the response is never JSON.
+        media_types: the other media types that the response may have.
+        headers: the response's headers besides X-Request-ID.
+        links: operations that can follow, by operationId, with the parameters that each takes from
+            this response (OpenAPI runtime expressions).
+        example: an example of the JSON body.
     """
 
     model: Any = None
@@ -35,7 +37,7 @@ class ResponseSpec:
 
 @dataclass(frozen=True)
 class Operation:
-    """What is to be known of a view."""
+    """The declaration of a view; the fields are the arguments of the decorator `operation`."""
 
     body: Any
     body_media_types: Sequence[str]
@@ -47,7 +49,7 @@ class Operation:
 
 
 def operation_of(view: object) -> Operation | None:
-    """Return the operation that a view is marked as, if it is."""
+    """Return the declaration of a view, or `None` for a view without the decorator."""
     return getattr(view, "operation", None)
 
 
@@ -58,48 +60,49 @@ def operation(
     headers: Sequence[str] = (),
     responses: Mapping[int, ResponseSpec] | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
-    example: Any = None,  # noqa: ANN401 - whatever is JSON
+    example: Any = None,  # noqa: ANN401 - any JSON value
     raises: Sequence[type[Exception]] = (),
     uses_storage: bool = True,
 ) -> Callable[[Callable[..., object]], Callable[..., Response]]:
-    """Mark a view: its arguments `body` and `query` are parsed as what they are annotated with.
+    """Parse a view's arguments `body` and `query`, and declare the view for OpenAPI.
 
-    What it returns is answered as JSON, unless it makes the response itself.
+    The annotations of `body` and `query` are their schemas. A return value that isn't a `Response`
+    is sent as JSON.
 
     Args:
         body: the type of a body that the view parses itself.
-        body_media_types: the media types that it may come as besides JSON.
-        headers: those of the request that it reads.
-        responses: how it may succeed, by status; a 200 of what it returns where nothing is said.
-        links: of that 200.
-        example: of that 200.
-        raises: the errors that are its own, of those in `errors.STATUS`.
-        uses_storage: whether it needs what is stored.
+        body_media_types: the media types that the body may have besides JSON.
+        headers: the request headers that the view reads.
+        responses: the successful responses by status; by default, a 200 with the return type.
+        links: the links of the default response.
+        example: the example of the default response.
+        raises: the errors in `errors.STATUS` that the view may raise.
+        uses_storage: whether the view reads or writes the data directory or the database.
     """
 
-    def mark(view: Callable[..., object]) -> Callable[..., Response]:
+    def decorate(view: Callable[..., object]) -> Callable[..., Response]:
         hints = get_type_hints(view, include_extras=True)
-        wanted_body, wanted_query = hints.get("body"), hints.get("query")
+        body_schema, query_schema = hints.get("body"), hints.get("query")
 
         @wraps(view)
-        def parsed(**arguments: Any) -> Response:  # noqa: ANN401 - what is in the path
-            if wanted_body:
-                arguments["body"] = parse_body(wanted_body)
-            if wanted_query:
-                arguments["query"] = parse_query(wanted_query)
-            told = view(**arguments)
-            return told if isinstance(told, Response) else json_response(told)
+        def wrapper(**arguments: Any) -> Response:  # noqa: ANN401 - the numbers in the path
+            if body_schema:
+                arguments["body"] = parse_body(body_schema)
+            if query_schema:
+                arguments["query"] = parse_query(query_schema)
+            result = view(**arguments)
+            return result if isinstance(result, Response) else json_response(result)
 
-        usual = {200: ResponseSpec(hints["return"], links=links or {}, example=example)}
-        vars(parsed)["operation"] = Operation(
-            wanted_body or body,
+        default = {200: ResponseSpec(hints["return"], links=links or {}, example=example)}
+        vars(wrapper)["operation"] = Operation(
+            body_schema or body,
             body_media_types,
-            wanted_query,
+            query_schema,
             headers,
-            responses or usual,
+            responses or default,
             raises,
             uses_storage,
         )
-        return parsed
+        return wrapper
 
-    return mark
+    return decorate

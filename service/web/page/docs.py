@@ -1,4 +1,4 @@
-"""Docs: the page that shows `/openapi.json`, by Swagger UI; every file of it comes from here."""
+"""The API documentation page: Swagger UI for `/openapi.json`, without files from other hosts."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ FILES = {
     "start.js": _page,
 }
 
-# Swagger UI has its icons in its style sheet, as data.
+# `data:` is for Swagger UI, whose style sheet contains its icons as data URLs.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,15 +26,15 @@ POLICY = (
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """Show what this API can do, and let it be tried."""
+    """Return the API documentation page, which can also send requests."""
     response = send_file(_page / "docs.html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
 
 @blueprint.get("/docs/<name>")
-def file(name: str) -> Response:
-    """Send a file of the page."""
+def static_file(name: str) -> Response:
+    """Return a static file of the API documentation page."""
     if name not in FILES:
         abort(404)
     return send_file(FILES[name] / name)

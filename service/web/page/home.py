@@ -1,4 +1,4 @@
-"""Home: the page on which the network is seen to learn, and the files that it is made of."""
+"""The demonstration page: set lights, see the network decide, and retrain it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ FILES = {file.name for file in _page.iterdir()} - {"index.html"}
 
 @blueprint.get("/")
 def home() -> Response:
-    """Show the corner, the network, the ledger and the versions."""
+    """Return the demonstration page."""
     response = send_file(_page / "index.html")
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -23,8 +23,8 @@ def home() -> Response:
 
 
 @blueprint.get("/page/<name>")
-def file(name: str) -> Response:
-    """Send a file of the page."""
+def static_file(name: str) -> Response:
+    """Return a static file of the demonstration page."""
     if name not in FILES:
         abort(404)
     return send_file(_page / name)

@@ -1,1 +1,1 @@
-"""The routes that clients of other model servers call."""
+"""The REST protocols of other model servers: V1, V2 (Open Inference Protocol), `/invocations`."""

@@ -1,6 +1,7 @@
-"""What the platforms that run containers ask: SageMaker, MLflow, Vertex AI.
+"""The routes that SageMaker, MLflow and Vertex AI call in a container.
 
-`/ping` and `/invocations`; and, where Vertex AI says so in the environment, its two routes.
+These are `/ping` and `/invocations`, and the paths in the settings `health_route` and
+`predict_route`.
 """
 
 from flask import Blueprint, Flask, Response, request
@@ -16,24 +17,24 @@ from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
-from streetlight.service.web.protocols.model_names import score_and_count
-from streetlight.service.web.request import parse_json, read_bytes
+from streetlight.service.web.protocols.served_model import score_and_record
+from streetlight.service.web.request import parse_json, read_body
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("invocations", __name__)
 
-FORMS = {
+PARSERS = {
     "instances": rows.from_rows,
     "inputs": rows.from_columns,
     "dataframe_records": rows.from_records,
     "dataframe_split": rows.from_table,
 }
-# curl calls everything a form.
+# `curl -d` sends every body as a form.
 JSON = ("", "application/json", "application/x-www-form-urlencoded")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Let `app` answer these, and wherever else the settings say."""
+    """Register the routes in `app`, also at the paths in the settings."""
     app.register_blueprint(blueprint)
     if settings.health_route:
         app.add_url_rule(settings.health_route, "health_route", health.readyz)
@@ -43,7 +44,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @blueprint.get("/ping")
 def ping() -> Response:
-    """Say which version is live and loaded; 503 where none is."""
+    """Return the number of the live version; 503 if no version is live or it can't be loaded."""
     return health.readyz()
 
 
@@ -51,28 +52,28 @@ def ping() -> Response:
 @read_only
 @inference_view
 def invoke() -> Response:
-    """Score rows: JSON in any of the forms, or CSV; as CSV, if that is what is accepted."""
+    """Return the scores of rows, sent as JSON or CSV; as CSV, if the client prefers it."""
     version = live_version(services().repository)
     if request.mimetype == "text/csv":
-        lights = rows.from_csv(version, read_bytes())
+        lights = rows.from_csv(version, read_body())
     elif request.mimetype in JSON:
-        lights = _from_json(version)
+        lights = _lights_from_json(version)
     else:
         raise UnsupportedMediaType(
             f"Content-Type: expected application/json or text/csv, got {request.mimetype[:40]!r}"
         )
-    scores = score_and_count(version, lights, "rows")
+    scores = score_and_record(version, lights, "rows")
     if request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv":
         return Response("".join(f"{score!r}\n" for score in scores.tolist()), mimetype="text/csv")
     return json_response({"predictions": scores[:, None].tolist()})
 
 
-def _from_json(version: Version) -> FloatArray:
+def _lights_from_json(version: Version) -> FloatArray:
     body = parse_json()
     if isinstance(body, list):
         return rows.from_rows(version, body, "")
-    given = [form for form in FORMS if isinstance(body, dict) and form in body]
-    if len(given) != 1:
-        message = f"expected a list of rows, or an object with one of {', '.join(FORMS)}"
+    fields = [field for field in PARSERS if isinstance(body, dict) and field in body]
+    if len(fields) != 1:
+        message = f"expected a list of rows, or an object with one of {', '.join(PARSERS)}"
         raise FieldError(Problem("", f"{message}; got {preview(body)}"))
-    return FORMS[given[0]](version, body[given[0]], given[0])
+    return PARSERS[fields[0]](version, body[fields[0]], fields[0])

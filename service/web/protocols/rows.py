@@ -1,6 +1,7 @@
-"""Light states in the JSON and CSV of other servers' clients: lists, columns, records, tables.
+"""Parse light states from the JSON and CSV forms of other servers' clients.
 
-Each comes out as an array of shape (rows, lights), or is refused with the row named.
+Each function returns an array of shape (rows, lights), or raises an error that names the invalid
+row.
 """
 
 import csv
@@ -26,44 +27,44 @@ _ROWS = TypeAdapter(
 
 
 def from_rows(version: Version, rows: object, field: str) -> FloatArray:
-    """Return rows that are lists of lights, or objects that name them: `{"lights": [1, 0, 1]}`.
+    """Parse a list of rows; a row is a list of lights, or `{"lights": [1, 0, 1]}`.
 
     Raises:
-        RequestError, LightsError: names the row at fault.
+        RequestError, LightsError: a row is invalid; the message names it.
     """
     if isinstance(rows, list):
-        rows = [_unnamed(row) for row in rows]
+        rows = [_unwrap(row) for row in rows]
     try:
         lights = _ROWS.validate_python(rows)
     except ValidationError as error:
-        found = problems(error)
         raise RequestError(
-            [Problem(f"{field}{p.field}", p.message, p.got) for p in found]
+            [Problem(f"{field}{p.field}", p.message, p.got) for p in problems(error)]
         ) from None
     check_counts(version, lights, field)
     return np.array(lights, dtype=np.float64)
 
 
-def _unnamed(row: Any) -> Any:  # noqa: ANN401 - whatever is JSON
-    if isinstance(row, dict) and row.keys() == {INPUT}:
-        return row[INPUT]
-    return row
+def _unwrap(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value of `lights` in an object with this field only; any other value unchanged."""
+    if isinstance(value, dict) and value.keys() == {INPUT}:
+        return value[INPUT]
+    return value
 
 
 def from_columns(version: Version, columns: object, field: str) -> FloatArray:
-    """Return all rows at once: a list of them, or an object that names it.
+    """Parse the columnar format: a list of rows, or `{"lights": [[1, 0, 1], …]}`.
 
     Raises:
-        RequestError, LightsError: names the row at fault.
+        RequestError, LightsError: a row is invalid; the message names it.
     """
-    return from_rows(version, _unnamed(columns), field)
+    return from_rows(version, _unwrap(columns), field)
 
 
 def from_records(version: Version, records: object, field: str) -> FloatArray:
-    """Return rows that are objects with a light by each name; the first row gives their order.
+    """Parse objects with a field for each light; the first object gives the order of the lights.
 
     Raises:
-        RequestError, LightsError: names the row at fault.
+        RequestError, LightsError: a row is invalid; the message names it.
     """
     if not isinstance(records, list) or not records:
         raise FieldError(Problem(field, f"expected a list of rows, got {preview(records)}"))
@@ -78,25 +79,25 @@ def from_records(version: Version, records: object, field: str) -> FloatArray:
 
 
 def from_table(version: Version, table: object, field: str) -> FloatArray:
-    """Return the rows of `{"columns": […], "data": [[…], …]}`.
+    """Parse `{"columns": […], "data": [[…], …]}`; the order of the columns is the lights' order.
 
     Raises:
-        RequestError, LightsError: names the row at fault.
+        RequestError, LightsError: a row is invalid; the message names it.
     """
     if not isinstance(table, dict) or "data" not in table:
         raise FieldError(Problem(field, f"expected columns and data, got {preview(table)}"))
     data = table["data"]
     if table.get("columns") == [INPUT] and isinstance(data, list):
-        # One column, whose cells are whole rows.
+        # The table has one column, and each of its cells is a whole row.
         data = [row[0] if isinstance(row, list) and len(row) == 1 else row for row in data]
     return from_rows(version, data, f"{field}.data")
 
 
 def from_csv(version: Version, body: bytes) -> FloatArray:
-    """Return the rows of a CSV, with a line of names above them or without.
+    """Parse a CSV; a first line without any number is a header, and is skipped.
 
     Raises:
-        RequestError, LightsError: names the row at fault.
+        RequestError, LightsError: a row is invalid; the message names it.
     """
     try:
         text = body.decode("utf-8-sig")

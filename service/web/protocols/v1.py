@@ -1,6 +1,6 @@
-"""Version 1 of the REST protocol: what clients of TensorFlow Serving and KServe speak.
+"""Version 1 of the REST protocol of TensorFlow Serving and KServe.
 
-What the parts of it mean here is in docs/protocols.md; how rows are read, in `rows`.
+docs/protocols.md says how this server maps it. `rows` parses the instances.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
-from streetlight.service.web.protocols.model_names import (
+from streetlight.service.web.protocols.served_model import (
     ModelNotFoundError,
-    check_name,
-    score_and_count,
-    version_of,
+    check_model_name,
+    resolve_version,
+    score_and_record,
 )
 from streetlight.service.web.request import parse_json
 from streetlight.service.web.response import json_response
@@ -31,7 +31,7 @@ SIGNATURE = "serving_default"
 
 @blueprint.get("")
 def models() -> Response:
-    """List the one model there is."""
+    """List the names of the models, of which there is one."""
     return json_response({"models": [services().settings.model_name]})
 
 
@@ -39,34 +39,34 @@ def models() -> Response:
 @blueprint.get("/<model>/versions/<version>")
 @blueprint.get("/<model>/labels/<label>")
 def status(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Say of each version, or of one, whether it can answer."""
-    found = _version(model, version, label)
+    """Return the status of every version, or of one."""
+    resolved = _resolve(model, version, label)
     repository = services().repository
-    # Every version can be asked for by its number; the live one comes first.
+    # Every version can be requested by its number; the live one is first in the list.
     others = [] if version or label else reversed(repository.versions())
-    numbers = [found.number, *(number for number in others if number != found.number)]
+    numbers = [resolved.number, *(number for number in others if number != resolved.number)]
     available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    told = [{"version": str(number), **available} for number in numbers]
-    return json_response({"name": model, "ready": True, "model_version_status": told})
+    statuses = [{"version": str(number), **available} for number in numbers]
+    return json_response({"name": model, "ready": True, "model_version_status": statuses})
 
 
 @blueprint.get("/<model>/metadata")
 @blueprint.get("/<model>/versions/<version>/metadata")
 @blueprint.get("/<model>/labels/<label>/metadata")
 def metadata(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Describe the input and the output."""
-    found = _version(model, version, label)
+    """Return the model's signature: its input and its output."""
+    resolved = _resolve(model, version, label)
     signature = {
-        "inputs": {"lights": _tensor(-1, found.network.light_count)},
-        "outputs": {"score": _tensor(-1, 1)},
+        "inputs": {"lights": _tensor_info(-1, resolved.network.light_count)},
+        "outputs": {"score": _tensor_info(-1, 1)},
         "method_name": "tensorflow/serving/predict",
     }
-    spec = {"name": model, "signature_name": "", "version": str(found.number)}
+    spec = {"name": model, "signature_name": "", "version": str(resolved.number)}
     definitions = {"signature_def": {SIGNATURE: signature}}
     return json_response({"model_spec": spec, "metadata": {"signature_def": definitions}})
 
 
-def _tensor(*sizes: int) -> dict[str, Any]:
+def _tensor_info(*sizes: int) -> dict[str, Any]:
     dims = [{"size": str(size), "name": ""} for size in sizes]
     return {"dtype": "DT_DOUBLE", "tensor_shape": {"dim": dims, "unknown_rank": False}}
 
@@ -77,16 +77,16 @@ def _tensor(*sizes: int) -> dict[str, Any]:
 @read_only
 @inference_view
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Score rows, `{"instances": …}`, or columns, `{"inputs": …}`."""
-    found = _version(model, version, label)
-    body = _body()
+    """Return the scores of `instances` (rows) or `inputs` (columns)."""
+    resolved = _resolve(model, version, label)
+    body = _parse_body()
     if ("inputs" in body) == ("instances" in body):
-        expected = "expected either instances or inputs, got both or neither"
-        raise FieldError(Problem("", expected))
+        message = "expected either instances or inputs, got both or neither"
+        raise FieldError(Problem("", message))
     if "inputs" in body:
-        lights = rows.from_columns(found, body["inputs"], "inputs")
-        return json_response({"outputs": _column(score_and_count(found, lights, "inputs"))})
-    return json_response({"predictions": _column(_scores(found, body, "instances"))})
+        lights = rows.from_columns(resolved, body["inputs"], "inputs")
+        return json_response({"outputs": _column(score_and_record(resolved, lights, "inputs"))})
+    return json_response({"predictions": _column(_score(resolved, body, "instances"))})
 
 
 @blueprint.post("/<model>:explain")
@@ -95,12 +95,12 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @read_only
 @inference_view
 def explain_rows(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Say of each row how its score comes about."""
-    found = _version(model, version, label)
-    lights = rows.from_rows(found, _required(_body(), "instances"), "instances")
-    column = _column(score_and_count(found, lights, "instances"))
-    told = [explain(found, row) for row in lights.tolist()]
-    return json_response({"predictions": column, "explanations": told})
+    """Return the scores of `instances`, and how each is computed."""
+    resolved = _resolve(model, version, label)
+    lights = rows.from_rows(resolved, _required(_parse_body(), "instances"), "instances")
+    column = _column(score_and_record(resolved, lights, "instances"))
+    explanations = [explain(resolved, row) for row in lights.tolist()]
+    return json_response({"predictions": column, "explanations": explanations})
 
 
 @blueprint.post("/<model>:classify")
@@ -109,8 +109,8 @@ def explain_rows(model: str, version: str | None = None, label: str | None = Non
 @read_only
 @inference_view
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Say of each example walk and stop, the likelier first: stop with what is left of one."""
-    scores = _scores(_version(model, version, label), _body(), "examples").tolist()
+    """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
+    scores = _score(_resolve(model, version, label), _parse_body(), "examples").tolist()
     pairs = [[["walk", score], ["stop", 1 - score]] for score in scores]
     return json_response(
         {"results": [pair if outcome_name(pair[0][1]) == "walk" else pair[::-1] for pair in pairs]}
@@ -123,26 +123,27 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @read_only
 @inference_view
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
-    """Say the score of each example."""
-    scores = _scores(_version(model, version, label), _body(), "examples")
+    """Return the scores of `examples` as one list."""
+    scores = _score(_resolve(model, version, label), _parse_body(), "examples")
     return json_response({"results": scores.tolist()})
 
 
-def _version(model: str, version: str | None, label: str | None) -> Version:
+def _resolve(model: str, version: str | None, label: str | None) -> Version:
+    """Return the version with this number or label, or the live one without either."""
     if label is None:
-        return version_of(model, version)
-    check_name(model)
+        return resolve_version(model, version)
+    check_model_name(model)
     if label not in ("live", "previous"):
-        raise ModelNotFoundError(f"no label {label[:40]!r}; there are live and previous")
+        raise ModelNotFoundError(f"no label {label[:40]!r}; the labels are live and previous")
     number = None
     if label == "previous":
         number = services().repository.previous_number()
         if number is None:
-            raise ModelNotFoundError("nothing has the label previous: one version only was live")
-    return version_of(model, None if number is None else str(number))
+            raise ModelNotFoundError("no version has the label previous: no other was live before")
+    return resolve_version(model, None if number is None else str(number))
 
 
-def _body() -> dict[str, Any]:
+def _parse_body() -> dict[str, Any]:
     body = parse_json()
     if not isinstance(body, dict):
         raise FieldError(Problem("", f"expected a JSON object, got {preview(body)}"))
@@ -159,8 +160,8 @@ def _required(body: dict[str, Any], field: str) -> object:
     return body[field]
 
 
-def _scores(version: Version, body: dict[str, Any], field: str) -> FloatArray:
-    return score_and_count(version, rows.from_rows(version, _required(body, field), field), field)
+def _score(version: Version, body: dict[str, Any], field: str) -> FloatArray:
+    return score_and_record(version, rows.from_rows(version, _required(body, field), field), field)
 
 
 def _column(scores: FloatArray) -> list[list[float]]:

@@ -1,8 +1,7 @@
-"""The Open Inference Protocol, version 2: what clients of Triton and KServe speak.
+"""Version 2 of the Open Inference Protocol (Triton, KServe): server, model and inference.
 
-The server, the model, and inference; what is done with versions is in `v2_repository`. What the
-parts of it mean here is in docs/protocols.md; the tensors are in `inference.v2_request` and
-`inference.v2_response`.
+docs/protocols.md says how this server maps the protocol. The model repository is in
+`v2_repository`, the tensors in `inference.v2_request` and `inference.v2_response`.
 """
 
 from importlib.metadata import version as package_version
@@ -14,10 +13,10 @@ from streetlight.service.inference import v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
-from streetlight.service.web.middleware.compression import compressed
+from streetlight.service.web.middleware.compression import compress
 from streetlight.service.web.middleware.instrumentation import inference_view
-from streetlight.service.web.protocols.model_names import score_and_count, version_of
-from streetlight.service.web.request import read_buffer
+from streetlight.service.web.protocols.served_model import resolve_version, score_and_record
+from streetlight.service.web.request import read_body_buffer
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
@@ -35,68 +34,71 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 @blueprint.get("", strict_slashes=False)
 def server_metadata() -> Response:
-    """Say what this server is and can do."""
-    about = {"name": "streetlight", "version": package_version("streetlight")}
-    return json_response(about | {"extensions": EXTENSIONS})
+    """Return the server's name, version and protocol extensions."""
+    server = {"name": "streetlight", "version": package_version("streetlight")}
+    return json_response(server | {"extensions": EXTENSIONS})
 
 
 @blueprint.get("/health/live")
 def live() -> Response:
-    """Say that the process answers."""
+    """Return 200 while the process serves requests."""
     return json_response({"live": True})
 
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """Say that a version is live and loaded; 503 where none is."""
+    """Return 200 if a version is live and can be loaded, 503 otherwise."""
     live_version(services().repository)
     return json_response({"live": True, "ready": True})
 
 
 @blueprint.get("/models")
 def models() -> Response:
-    """List the one model there is."""
+    """List the names of the models, of which there is one."""
     return json_response({"models": [services().settings.model_name]})
 
 
 @blueprint.get("/models/<model>/ready")
 @blueprint.get("/models/<model>/versions/<version>/ready")
 def model_ready(model: str, version: str | None = None) -> Response:
-    """Say that the version can answer."""
-    version_of(model, version)
+    """Return 200 if the version can answer, 503 otherwise."""
+    resolve_version(model, version)
     return json_response({"name": model, "ready": True})
 
 
 @blueprint.get("/models/<model>")
 @blueprint.get("/models/<model>/versions/<version>")
 def metadata(model: str, version: str | None = None) -> Response:
-    """Describe the model's tensors."""
-    found = version_of(model, version)
+    """Return the model's versions and its input and output tensors."""
+    resolved = resolve_version(model, version)
     return json_response(
         {
             "name": model,
             "versions": [str(number) for number in services().repository.versions()],
             "platform": "numpy_npz",
-            "inputs": [_tensor(v2_request.INPUT, "FP64", found.network.light_count)],
-            "outputs": [_tensor("score", "FP64", 1), _tensor("decision", "BYTES", 1)],
+            "inputs": [_tensor_metadata(v2_request.INPUT, "FP64", resolved.network.light_count)],
+            "outputs": [
+                _tensor_metadata("score", "FP64", 1),
+                _tensor_metadata("decision", "BYTES", 1),
+            ],
             "properties": {
-                "version": str(found.number),
-                "created_at": found.manifest.created_at,
-                "sha256": found.manifest.sha256,
+                "version": str(resolved.number),
+                "created_at": resolved.manifest.created_at,
+                "sha256": resolved.manifest.sha256,
             },
         }
     )
 
 
-def _tensor(name: str, datatype: str, columns: int) -> dict[str, Any]:
+def _tensor_metadata(name: str, datatype: str, columns: int) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [-1, columns]}
 
 
 @blueprint.get("/models/<model>/config")
 @blueprint.get("/models/<model>/versions/<version>/config")
 def config(model: str, version: str | None = None) -> Response:
-    """Describe the model the way Triton's configuration does."""
-    lights = version_of(model, version).network.light_count
+    """Return the model's configuration, in the format of Triton's `config.pbtxt` as JSON."""
+    lights = resolve_version(model, version).network.light_count
     return json_response(
         {
             "name": model,
@@ -118,15 +120,15 @@ def config(model: str, version: str | None = None) -> Response:
 @read_only
 @inference_view
 def infer(model: str, version: str | None = None) -> Response:
-    """Decide for the light states in the tensor `lights`."""
-    found = version_of(model, version)
-    header, lights = request.headers.get(HEADER_LENGTH), found.network.light_count
-    asked = v2_request.parse(read_buffer(), header, lights)
-    scores = score_and_count(found, asked.lights, v2_request.INPUT)
-    told = v2_response.render(asked, scores, model, found.number)
-    if told.binary is None:
-        return compressed(Response(told.header, mimetype="application/json"))
-    response = Response([told.header, *told.binary], mimetype="application/octet-stream")
-    response.content_length = len(told.header) + sum(map(len, told.binary))
-    response.headers[HEADER_LENGTH] = str(len(told.header))
-    return compressed(response)
+    """Return scores and decisions for the light states in the tensor `lights`."""
+    resolved = resolve_version(model, version)
+    header_length, light_count = request.headers.get(HEADER_LENGTH), resolved.network.light_count
+    parsed = v2_request.parse(read_body_buffer(), header_length, light_count)
+    scores = score_and_record(resolved, parsed.lights, v2_request.INPUT)
+    rendered = v2_response.render(parsed, scores, model, resolved.number)
+    if rendered.binary is None:
+        return compress(Response(rendered.header, mimetype="application/json"))
+    response = Response([rendered.header, *rendered.binary], mimetype="application/octet-stream")
+    response.content_length = len(rendered.header) + sum(map(len, rendered.binary))
+    response.headers[HEADER_LENGTH] = str(len(rendered.header))
+    return compress(response)

@@ -1,4 +1,4 @@
-"""What the tests of the repository do in processes of their own, so that these can be killed."""
+"""Functions that the tests of the repository run in separate processes, which can be killed."""
 
 import io
 import itertools
@@ -21,26 +21,26 @@ SPAWN = get_context("spawn")
 
 
 def publish(repository: ModelRepository, training: TrainingResult | None = None) -> Version:
-    """Publish the lab's version."""
+    """Publish a training on the lab's data, by default with the default recipe."""
     return repository.publish(training or fit(LAB, Recipe()), LAB, Provenance("lab"))
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    """Run `target` in a process of its own."""
+    """Start a process that calls `target` with `arguments`."""
     process = SPAWN.Process(target=target, args=arguments)
     process.start()
     return process
 
 
-def publish_for_ever(folder: Path, ready: Path) -> None:
-    """Publish, promote and roll back until killed."""
+def publish_until_killed(folder: Path, ready: Path) -> None:
+    """Create the file `ready`, then publish, promote and roll back until killed."""
     repository, training = ModelRepository(folder), fit(LAB, Recipe())
     ready.touch()
     while True:
-        _one_round(repository, training)
+        _publish_and_promote(repository, training)
 
 
-def _one_round(repository: ModelRepository, training: TrainingResult) -> None:
+def _publish_and_promote(repository: ModelRepository, training: TrainingResult) -> None:
     version = publish(repository, training)
     repository.promote(version.number)
     repository.promote(1)
@@ -49,28 +49,29 @@ def _one_round(repository: ModelRepository, training: TrainingResult) -> None:
 
 
 def die_at_every_step(folder: Path, every: int) -> None:
-    """Do the round again and again, each in a process that is gone at the next step.
+    """Publish and promote in one process after another, each of which exits one step later.
 
-    A step is the moment before or after a call that touches a file: whatever Python's `os`, `io`
-    and `fcntl` do. The last process lives to the end; how many there were is in `steps`.
+    A step is the moment before or after a call of Python's `os`, `io` or `fcntl`. Each process has
+    its own folder, named after its step, and starts with version 1 live. Only every `every`-th step
+    is tried. The function returns when a process completes.
     """
     training = fit(LAB, Recipe())
-    for at in itertools.count(1, every):
-        repository = ModelRepository(folder / str(at))
+    for step in itertools.count(1, every):
+        repository = ModelRepository(folder / str(step))
         publish(repository, training)
         repository.promote(1)
         if not (child := os.fork()):
-            sys.setprofile(_Death(at))
-            _one_round(repository, training)
+            sys.setprofile(_ExitAtStep(step))
+            _publish_and_promote(repository, training)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 0:
             return
 
 
-class _Death:
-    def __init__(self, at: int) -> None:
-        self.steps_left = at
+class _ExitAtStep:
+    def __init__(self, step: int) -> None:
+        self.steps_left = step
 
     def __call__(self, _frame: object, event: str, function: object) -> None:
         if not event.startswith("c_"):
@@ -82,19 +83,19 @@ class _Death:
                 os._exit(9)
 
 
-def publish_many(folder: Path, count: int, together: Barrier) -> None:
-    """Publish `count` versions, all processes at once."""
+def publish_many(folder: Path, count: int, barrier: Barrier) -> None:
+    """Wait for the other processes, then publish `count` versions."""
     repository, training = ModelRepository(folder), fit(LAB, Recipe())
-    together.wait(60)
+    barrier.wait(60)
     for _ in range(count):
         publish(repository, training)
 
 
-def promote_many(folder: Path, seed: int, count: int, together: Barrier) -> None:
-    """Promote one version after another, and roll back now and then, all processes at once."""
+def promote_many(folder: Path, seed: int, count: int, barrier: Barrier) -> None:
+    """Wait for the other processes, then promote or, every fifth time, roll back `count` times."""
     repository = ModelRepository(folder)
     numbers = repository.versions()
-    together.wait(60)
+    barrier.wait(60)
     for i in range(count):
         if i % 5 == 4:
             try:

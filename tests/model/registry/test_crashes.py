@@ -1,4 +1,4 @@
-"""Processes that die at any moment, and processes that all write at once."""
+"""Tests of the repository with processes that are killed and with concurrent processes."""
 
 import os
 import random
@@ -14,28 +14,32 @@ from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.fit import fit
+from tests.model.bits import assert_same_bits
 from tests.model.registry.publishing import (
     SPAWN,
     die_at_every_step,
     promote_many,
     publish,
-    publish_for_ever,
     publish_many,
+    publish_until_killed,
     start,
 )
 
 SCORES = fit(LAB, Recipe()).network.scores(LAB.lights)
 ROUNDS = int(os.environ.get("STORM_ROUNDS", "25"))
-EVERY = 1 if "STORM_ROUNDS" in os.environ else 13
+STEP_INTERVAL = 1 if "STORM_ROUNDS" in os.environ else 13
 
 
 def check(folder: Path) -> int:
-    """Only whole versions, a live link that loads, a record that agrees; return how many."""
+    """Assert that every version is complete, the live one loads and no other files are left.
+
+    Return the number of versions.
+    """
     repository = ModelRepository(folder)
     numbers = repository.versions()
     assert numbers == list(range(1, len(numbers) + 1))
     for number in numbers:
-        assert repository.load(number).network.scores(LAB.lights).tobytes() == SCORES.tobytes()
+        assert_same_bits(repository.load(number).network.scores(LAB.lights), SCORES)
     live = repository.live()
     if repository.history():
         assert live is not None
@@ -45,25 +49,25 @@ def check(folder: Path) -> int:
     return len(numbers)
 
 
-def check_goes_on(folder: Path) -> None:
-    """Whatever the dead left behind, the living can work on, and set the record straight."""
+def check_recovers(folder: Path) -> None:
+    """Assert that the next process can publish and promote, and that it completes the log."""
     repository = ModelRepository(folder)
     version = publish(repository)
     repository.promote(version.number)
     assert not list(folder.glob(".new-*"))
-    record = repository.history()
-    for before, after in pairwise(record):
+    log = repository.history()
+    for before, after in pairwise(log):
         assert after.instead_of == before.version
-    assert record[-1].version == repository.live_number() == version.number
+    assert log[-1].version == repository.live_number() == version.number
 
 
 @pytest.mark.storm
 @pytest.mark.timeout(1200)
-def test_dying_at_any_step_of_publishing_and_promoting_leaves_only_whole_versions(
+def test_a_crash_at_any_step_of_publishing_and_promoting_leaves_only_complete_versions(
     tmp_path: Path,
 ) -> None:
-    """Every call that touches a file is, in turn, the one at which the process is gone."""
-    process = start(die_at_every_step, tmp_path, EVERY)
+    """The process exits before or after each call that touches a file, one after another."""
+    process = start(die_at_every_step, tmp_path, STEP_INTERVAL)
     process.join(1000)
     assert process.exitcode == 0
 
@@ -72,30 +76,30 @@ def test_dying_at_any_step_of_publishing_and_promoting_leaves_only_whole_version
     published = [check(folder) for folder in folders]
     assert {1, 2} <= set(published)
     for folder in folders[::10]:
-        check_goes_on(folder)
+        check_recovers(folder)
 
 
 @pytest.mark.storm
-def test_killing_a_publisher_at_random_leaves_only_whole_versions(tmp_path: Path) -> None:
-    folder, moments = tmp_path / "models", random.Random(0)  # noqa: S311 - not for secrets
-    for kill in range(ROUNDS):
-        ready = tmp_path / f"ready-{kill}"
-        process = start(publish_for_ever, folder, ready)
+def test_killing_a_publisher_at_random_leaves_only_complete_versions(tmp_path: Path) -> None:
+    folder, delays = tmp_path / "models", random.Random(0)  # noqa: S311 - not for secrets
+    for attempt in range(ROUNDS):
+        ready = tmp_path / f"ready-{attempt}"
+        process = start(publish_until_killed, folder, ready)
         deadline = time.monotonic() + 60
         while not ready.exists():
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        process.join(moments.uniform(0, 0.05))
+        process.join(delays.uniform(0, 0.05))
         process.kill()
         process.join(60)
         check(folder)
     assert check(folder) > 0
-    check_goes_on(folder)
+    check_recovers(folder)
 
 
-def test_many_publishers_at_once_each_get_numbers_of_their_own(tmp_path: Path) -> None:
-    together = SPAWN.Barrier(4)
-    processes = [start(publish_many, tmp_path, 10, together) for _ in range(4)]
+def test_concurrent_publishers_get_different_numbers(tmp_path: Path) -> None:
+    barrier = SPAWN.Barrier(4)
+    processes = [start(publish_many, tmp_path, 10, barrier) for _ in range(4)]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
@@ -103,26 +107,26 @@ def test_many_publishers_at_once_each_get_numbers_of_their_own(tmp_path: Path) -
     assert check(tmp_path) == 40
 
 
-def test_many_promoters_at_once_keep_one_chain(tmp_path: Path) -> None:
-    """Without the lock two would name the same predecessor."""
+def test_concurrent_promotions_form_one_chain(tmp_path: Path) -> None:
+    """Without the lock two promotions would replace the same version."""
     repository = ModelRepository(tmp_path)
     for _ in range(5):
         publish(repository)
-    together = SPAWN.Barrier(4)
-    processes = [start(promote_many, tmp_path, seed, 50, together) for seed in range(1, 5)]
+    barrier = SPAWN.Barrier(4)
+    processes = [start(promote_many, tmp_path, seed, 50, barrier) for seed in range(1, 5)]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
 
-    record = repository.history()
-    assert len(record) > 50
-    assert record[0].instead_of is None
-    for before, after in pairwise(record):
+    log = repository.history()
+    assert len(log) > 50
+    assert log[0].instead_of is None
+    for before, after in pairwise(log):
         assert after.instead_of == before.version
-    assert record[-1].version == repository.live_number()
+    assert log[-1].version == repository.live_number()
 
 
-def test_a_lock_is_free_again_when_its_holder_is_killed(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_holder_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from streetlight.model.registry.repository import ModelRepository\n"
         "with ModelRepository(pathlib.Path(sys.argv[1])).lock('promote'):\n"

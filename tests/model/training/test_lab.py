@@ -1,11 +1,11 @@
-"""The lab's numbers come out as it prints them."""
+"""Tests against the numbers that the lab prints."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from streetlight.model.dataset import LAB, LAB_DATASETS, LAB_DIRECT, Dataset
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import fit, gradient_descent, initial_network
@@ -28,8 +28,8 @@ def test_the_three_layer_network_has_the_lab_s_six_errors_to_twelve_digits() -> 
     assert training.runs == 1
 
 
-def test_the_trained_network_is_the_textbook_loop_s() -> None:
-    """An oracle that shares no line with ours: matrices, dot, one row at a time."""
+def test_the_trained_network_is_that_of_the_lab_s_loop() -> None:
+    """The loop shares no code with `model`."""
     network = initial_network(LAB, Recipe(), 1)
     weights_0_1, weights_1_2 = (matrix.copy() for matrix in network.weights)
     for _ in range(60):
@@ -51,8 +51,8 @@ TWO_LAYERS = Network((np.array([[0.5], [0.48], [-0.7]]),))
 TWO_LAYER_RECIPE = Recipe(hidden_sizes=(), alpha=0.1, iterations=40)
 
 
-def test_the_two_layer_network_predicts_what_the_lab_prints() -> None:
-    """The first four predictions, each made before its own update."""
+def test_the_two_layer_network_makes_the_lab_s_first_four_predictions() -> None:
+    """Each prediction is made before the update by its row."""
     network, predictions = TWO_LAYERS, []
     for i in range(4):
         predictions.append(network.score(LAB_DIRECT.lights[i].tolist()))
@@ -82,7 +82,7 @@ def test_the_two_layer_network_learns_that_the_middle_light_decides() -> None:
     ],
 )
 def test_no_linear_network_learns_the_dataset_without_correlation(recipe: Recipe) -> None:
-    """Any stack of linear layers is one weighted sum, and least squares is the best of those."""
+    """Consecutive linear layers equal one weighted sum, and least squares is the best of those."""
     best, *_ = np.linalg.lstsq(LAB.lights, LAB.walk_vs_stop)
     lowest = float(((LAB.lights @ best - LAB.walk_vs_stop) ** 2).sum())
 
@@ -93,13 +93,8 @@ def test_no_linear_network_learns_the_dataset_without_correlation(recipe: Recipe
     assert training.accuracy < 1
 
 
-def test_more_than_half_of_the_seeds_fail() -> None:
-    """Why a training may need restarts: the lab's seed is one of the lucky."""
-    lucky = sum(fit(LAB, Recipe(seed=seed, restarts=0)).error <= 0.01 for seed in range(200))
+def test_105_of_the_first_200_seeds_miss_the_target_error() -> None:
+    """The figure is in the docstring of `Recipe`; it is the reason for restarts."""
+    met = sum(fit(LAB, Recipe(seed=seed, restarts=0)).converged for seed in range(200))
 
-    assert lucky == 95
-
-
-def test_both_datasets_go_by_a_name() -> None:
-    assert LAB_DATASETS == {"lab": LAB, "lab-direct": LAB_DIRECT}
-    assert (len(LAB), len(LAB_DIRECT)) == (4, 6)
+    assert met == 200 - 105

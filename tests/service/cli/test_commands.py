@@ -35,8 +35,8 @@ def test_predict_says_walk_or_stop(trained: Path) -> None:
     ("arguments", "message"),
     [
         (("predict", "1", "0"), "lights: version 2 expects 3 lights, got 2"),
-        (("promote", "9"), "no version 9; there is 1, 2"),
-        (("verify", "9"), "no version 9; there is 1, 2"),
+        (("promote", "9"), "no version 9; existing versions: 1, 2"),
+        (("verify", "9"), "no version 9; existing versions: 1, 2"),
     ],
 )
 def test_what_is_asked_in_vain_ends_with_status_1(

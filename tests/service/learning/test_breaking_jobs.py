@@ -23,8 +23,8 @@ pytestmark = pytest.mark.storm
 
 JOBS = min(100, int(os.environ.get("STORM_ROUNDS", "6")))
 DYING_BEFORE_IT_SAYS_SO = (
-    "import os\nfrom streetlight.service.learning.lease import Claim\n"
-    "Claim.succeed = lambda *_: os._exit(9)"
+    "import os\nfrom streetlight.service.learning.lease import Lease\n"
+    "Lease.mark_succeeded = lambda *_: os._exit(9)"
 )
 PROMOTE = ("if_better", "always", "never")
 
@@ -157,7 +157,7 @@ def test_a_job_is_cancelled_while_it_waits_and_while_it_runs_but_not_afterwards(
         for number in (waiting, running, short):
             before = site.job(number)
             message = site.expect(409, "DELETE", f"/jobs/{number}")["error"]
-            assert message == f"job {number} has {before['state']} already"
+            assert message == f"job {number} can't be cancelled: its state is {before['state']}"
             assert site.job(number) == before
         assert site.job(waiting) == cancelled
         assert site.repository.versions() == [1, done["version"]]

@@ -109,8 +109,10 @@ def test_a_version_that_is_less_accurate_does_not_go_live(learner: Server) -> No
 
     assert job["promoted"] is False
     [reason] = job["verdict"]["reasons"]
-    assert reason.startswith(f"its accuracy is {job['verdict']['accuracy']:.1%}, and that of ")
-    assert reason.endswith("version 1 on the same observations 100.0%")
+    assert reason == (
+        f"the accuracy is {job['verdict']['accuracy']:.1%}, below the 100.0% of version 1 "
+        "on the same observations"
+    )
 
 
 def test_must_hold_is_held_and_always_overrides_on_record(learner: Server) -> None:
@@ -122,8 +124,8 @@ def test_must_hold_is_held_and_always_overrides_on_record(learner: Server) -> No
 
     assert job["promoted"] is False
     assert job["verdict"]["reasons"] == [
-        "must_hold: it decides stop for [0.0, 0.0, 1.0], and must decide walk",
-        "must_hold: [1.0] is not a pattern of 3 lights",
+        "must_hold: expected walk for [0.0, 0.0, 1.0], got stop",
+        "must_hold: expected a pattern of 3 lights, got [1.0]",
     ]
     assert (forced["promoted"], forced["verdict"]["forced"]) == (True, True)
     assert learner.get(f"/versions/{forced['version']}")["promotions"][0]["reason"] == (
@@ -135,7 +137,7 @@ def test_must_hold_is_held_and_always_overrides_on_record(learner: Server) -> No
 def test_must_hold_may_be_a_setting(tmp_path: Path) -> None:
     must_hold = '[{"lights": [0, 0, 1], "outcome": "walk"}]'
     with Server(tmp_path, trainer=True, must_hold=must_hold) as server:
-        assert "must decide walk" in retrain(server)["verdict"]["reasons"][0]
+        assert "must_hold: expected walk" in retrain(server)["verdict"]["reasons"][0]
 
 
 def test_a_ledger_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
@@ -145,9 +147,9 @@ def test_a_ledger_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
         one_sided = retrain(server)
 
     assert (empty["state"], one_sided["state"]) == ("failed", "failed")
-    assert empty["error"] == "nothing to learn from: the ledger has no observation"
+    assert empty["error"] == "expected observations of both outcomes, got an empty ledger"
     assert one_sided["error"] == (
-        "nothing to tell apart: none of the 1 observations has the outcome walk"
+        "expected observations of both outcomes, got 1 with stop and none with walk"
     )
 
 
@@ -197,7 +199,7 @@ def test_a_job_that_waits_can_be_cancelled_and_one_that_is_over_can_not(server: 
     assert server.get(f"/jobs/{number}")["state"] == "queued"
     assert server.expect(200, "DELETE", f"/jobs/{number}")["state"] == "cancelled"
     error = server.expect(409, "DELETE", f"/jobs/{number}")["error"]
-    assert error == "job 1 has cancelled already"
+    assert error == "job 1 can't be cancelled: its state is cancelled"
     assert server.expect(404, "DELETE", "/jobs/9")["error"] == "no job 9"
     assert server.expect(404, "GET", "/jobs/9/events")["error"] == "no job 9"
 

@@ -29,11 +29,11 @@ pytestmark = pytest.mark.storm
 
 KILLS = 100 if STORM else 5
 CLIENTS = 8
-PREPARE = (
-    "import sys; from streetlight.service.wiring import bootstrap, prepare\n"
+INITIALIZE = (
+    "import sys; from streetlight.service.wiring import build_services, initialize_ledger\n"
     "from streetlight.service.config import load_settings\n"
-    "services = bootstrap(load_settings())\n"
-    "print('ready', flush=True); sys.stdin.read(); prepare(services)"
+    "services = build_services(load_settings())\n"
+    "print('ready', flush=True); sys.stdin.read(); initialize_ledger(services)"
 )
 
 
@@ -108,7 +108,7 @@ def test_many_that_prepare_the_database_at_once_do_it_once(
             settings = {"data_dir": tmp_path / str(i), "database_url": database_url}
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-c", PREPARE],
+                [sys.executable, "-c", INITIALIZE],
                 env=environment(**settings),
                 stdin=read,
                 stdout=subprocess.PIPE,
@@ -135,9 +135,9 @@ def test_a_preparation_that_was_killed_is_done_by_the_next(tmp_path: Path) -> No
     """It dies between the tables and the lab's observations, if there is such a moment."""
     dying = (
         "import os; from streetlight.service import wiring\n"
-        "wiring.record_in = lambda *_, **__: os._exit(9)\n"
+        "wiring.record_in_transaction = lambda *_, **__: os._exit(9)\n"
     )
-    for code, status in ((dying + PREPARE, 9), (PREPARE, 0)):
+    for code, status in ((dying + INITIALIZE, 9), (INITIALIZE, 0)):
         run = subprocess.run(
             [sys.executable, "-c", code],
             env=environment(data_dir=tmp_path),

@@ -43,9 +43,13 @@ def test_each_row_gets_a_verdict(server: Server) -> None:
         {"verdict": "accepted", "id": 5},
         {"verdict": "contradicts", "id": 6, "contradicts": [1]},
         {"verdict": "duplicate", "id": 6},
-        {"verdict": "rejected", "id": 6, "error": "id: observation 6 has it, and is another one"},
+        {
+            "verdict": "rejected",
+            "id": 6,
+            "error": "id: observation 6 has this id and other content; use a new id",
+        },
         {"verdict": "contradicts", "id": 7, "contradicts": [5]},
-        {"verdict": "rejected", "error": "lights: the ledger is of 3 lights, got 2"},
+        {"verdict": "rejected", "error": "lights: expected 3 lights, as in the ledger, got 2"},
         {
             "verdict": "rejected",
             "error": 'lights[1]: expected a number, got "1"; '
@@ -72,7 +76,7 @@ def test_the_status_says_what_happened(server: Server) -> None:
     assert told["error"] == "outcome: required, but missing"
     assert told["rejected"] == 1
     told = server.expect(409, "POST", "/observations", good | {"outcome": "walk"})
-    assert told["error"] == "id: observation 5 has it, and is another one"
+    assert told["error"] == "id: observation 5 has this id and other content; use a new id"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_a_retry_with_the_same_key_gets_the_same_answer(server: Server) -> None:
     assert first == again
     assert server.get("/observations")["total"] == 5
     error = server.expect(409, "POST", "/observations", {"lights": [1]}, **key)["error"]
-    assert error == 'Idempotency-Key: "k1" came before, with another body; take a new one'
+    assert error == 'Idempotency-Key: "k1" was used before with another body; use a new key'
     long = {"Idempotency-Key": "x" * 201}
     error = server.expect(400, "POST", "/observations", body, **long)["error"]
     assert error == "Idempotency-Key: expected at most 200 characters, got 201"
@@ -229,7 +233,7 @@ def test_a_file_that_is_no_csv_adds_nothing(server: Server, tmp_path: Path) -> N
     (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n")
     run = streetlight("import", str(tmp_path / "two.csv"), data_dir=server.data_dir)
     assert run.returncode == 1
-    assert "lights: the ledger is of 3 lights, got 2" in run.stderr
+    assert "lights: expected 3 lights, as in the ledger, got 2" in run.stderr
     assert server.get("/observations")["total"] == 4
 
 

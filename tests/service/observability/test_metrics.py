@@ -111,7 +111,7 @@ def test_they_add_up_over_workers_and_their_deaths(
         # One place a worker, and a file a kind; the dead left none but those.
         assert len(list(folder.iterdir())) <= 3 * workers
 
-        monkeypatch.setenv(metrics.FOLDER, str(folder))
+        monkeypatch.setenv(metrics.MULTIPROC_DIR, str(folder))
         statistics = inference_statistics.inference_statistics()
         assert server.stop() == 0
         assert not folder.exists()
@@ -205,7 +205,7 @@ def test_a_prediction_is_answered_where_nothing_can_be_counted(
 
         assert server.post("/predict", {"lights": WALK})["decision"] == "walk"
         assert server.expect(400, "POST", "/predict", {"lights": []})
-        assert "an answer was not counted" in server.log.read_text()
+        assert "could not count a request in the metrics" in server.log.read_text()
 
 
 def test_openmetrics_is_spoken_where_it_is_asked_for(shared_server: Server) -> None:

@@ -195,7 +195,9 @@ def test_too_many_followers_are_refused_and_predictions_go_on(tmp_path: Path) ->
             assert refused.response.status == 503
             assert refused.response.headers["Retry-After"] == "5"
             message = json.loads(refused.response.read())["error"]
-        assert message == f"6 others follow jobs here already; ask GET /jobs/{number} instead"
+        assert message == (
+            f"this worker has reached its limit of 6 event streams; poll GET /jobs/{number} instead"
+        )
         for _ in range(20):
             assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 

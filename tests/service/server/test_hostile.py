@@ -347,7 +347,8 @@ def test_who_ends_before_the_request_does_is_told(target: Server, request_: byte
         client.sendall(request_)
         client.shutdown(socket.SHUT_WR)
         status, told = answer_on(client)
-    assert (status, told["error"]) == (400, "the connection ended before the request did")
+    message = "the request is incomplete: the connection ended before all of it arrived"
+    assert (status, told["error"]) == (400, message)
 
 
 def as_body(path: str, body: bytes) -> bytes:

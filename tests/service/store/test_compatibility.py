@@ -17,7 +17,7 @@ from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.queue import get
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import Services, build_services, prepare
+from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 WRITTEN = Path(__file__).with_name("version_0_1_0")
 ANSWERS: dict[str, str] = json.loads((WRITTEN / "answers.json").read_text(encoding="utf-8"))
@@ -28,7 +28,7 @@ def services(tmp_path: Path) -> Services:
     data_dir = tmp_path / "data"
     shutil.copytree(WRITTEN, data_dir, symlinks=True)
     services = build_services(Settings(data_dir=data_dir))
-    prepare(services)
+    initialize_ledger(services)
     return services
 
 

@@ -44,7 +44,7 @@ def test_there_is_one_at_a_time(slow: Version) -> None:
     first.start()
 
     refused = ""
-    while "another verification is under way" not in refused:
+    while "another verification is running" not in refused:
         assert first.is_alive()
         with pytest.raises(VerificationBusyError) as caught:
             verify(slow, seconds=0.01)

@@ -11,7 +11,7 @@ from tests.server import Server, streetlight
 
 def test_an_unknown_route_is_told(shared_server: Server) -> None:
     message = shared_server.expect(404, "GET", "/nope")["error"]
-    assert message == "there is no /nope here; try GET /predict?lights=1,0,1"
+    assert message == "there is no route /nope; try GET /predict?lights=1,0,1"
     assert "error" in shared_server.expect(404, "GET", "/versions/one")
     assert "error" in shared_server.expect(404, "GET", "/versions/-1")
 
@@ -27,7 +27,7 @@ def test_a_wrong_method_is_told_which_there_are(shared_server: Server) -> None:
     response = shared_server.request("DELETE", "/rollback")
 
     assert response.status == 405
-    assert response.json()["error"] == "/rollback doesn't take DELETE; it takes OPTIONS, POST"
+    assert response.json()["error"] == "/rollback doesn't accept DELETE; use one of OPTIONS, POST"
     assert set(response.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
 
 
@@ -38,7 +38,7 @@ def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
 
         assert server.post("/predict", fits)["decision"] == "walk"
         message = server.expect(413, "POST", "/predict", large)["error"]
-        assert message == "the body is larger than 2000 bytes, the most that is accepted"
+        assert message == "the body is larger than 2000 bytes, the limit of this server"
 
 
 def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_an_error_of_our_own_is_logged_and_says_nothing_more(server: Server) -> 
 
     message = server.expect(500, "GET", "/versions/1", **{"X-Request-ID": "the-bad-one"})["error"]
 
-    assert message == "something went wrong here; the log says what"
+    assert message == "internal server error; the server's log has the details"
     (line,) = [line for line in server.log.read_text().splitlines() if "Traceback" in line]
     logged = json.loads(line)
     assert (logged["level"], logged["request_id"]) == ("error", "the-bad-one")

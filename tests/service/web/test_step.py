@@ -76,11 +76,11 @@ TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
         ),
         (
             ONE | {"seed": 1, "hidden_sizes": [1024, 1024]},
-            "network.weights: expected at most 100000 to step through, got 1052672",
+            "network.weights: expected at most 100000 weights for a step, got 1052672",
         ),
         (
             ONE | {"lights": [1e308, 0, 1e308], "alpha": 1e9},
-            "alpha: expected a step that leaves the weights finite; try a smaller one",
+            "alpha: expected a step after which all weights are finite; use a smaller alpha",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-// Relative, so that it works behind a path prefix too.
+// The URL is relative, so that the page also works behind a path prefix.
 SwaggerUIBundle({
   dom_id: "#docs",
   url: "openapi.json",

@@ -1,4 +1,4 @@
-// The API, asked; its errors as sentences at the top, and its key, if it wants one.
+// Requests to the API, with the API key if the server requires one, and the display of errors.
 
 import { byId, showCurl } from "./dom.js";
 
@@ -6,23 +6,24 @@ const KEY = "streetlight-key";
 
 export class ApiError extends Error {}
 
-export async function ask(method, path, { body, curl, type } = {}) {
+// Send a request and return the JSON response; `curl` names the element that shows the command.
+export async function callApi(method, path, { body, curl, type } = {}) {
   if (curl) showCurl(curl, method, path, body, type);
   const headers = {};
   const key = sessionStorage.getItem(KEY);
   if (key && method !== "GET") headers.Authorization = `Bearer ${key}`;
   if (type) headers["Content-Type"] = type;
-  const sent = body === undefined || type ? body : JSON.stringify(body);
-  const response = await fetch(path, { method, headers, body: sent });
-  if (response.status === 401 && (await askForKey())) {
-    return ask(method, path, { body, curl, type });
+  const data = body === undefined || type ? body : JSON.stringify(body);
+  const response = await fetch(path, { method, headers, body: data });
+  if (response.status === 401 && (await promptForKey())) {
+    return callApi(method, path, { body, curl, type });
   }
-  const told = await response.json();
-  if (!response.ok) throw new ApiError(told.error);
-  return told;
+  const result = await response.json();
+  if (!response.ok) throw new ApiError(result.error);
+  return result;
 }
 
-function askForKey() {
+function promptForKey() {
   const dialog = byId("key-dialog");
   sessionStorage.removeItem(KEY);
   byId("key").value = "";
@@ -36,14 +37,14 @@ function askForKey() {
   });
 }
 
-// Do something, and tell what is wrong where it fails.
+// Run `action`; if it fails, show the error at the top of the page.
 export async function attempt(action) {
   try {
     await action();
     byId("trouble").hidden = true;
   } catch (error) {
-    const sentence = error instanceof ApiError ? error.message : `the server doesn't answer (${error.message})`;
-    byId("trouble").textContent = sentence;
+    const message = error instanceof ApiError ? error.message : `the server can't be reached (${error.message})`;
+    byId("trouble").textContent = message;
     byId("trouble").hidden = false;
   }
 }

@@ -1,38 +1,39 @@
-// The street corner: the lights to set, and the figure that walks or stops.
+// The street corner: the lights, which can be set, and a figure that shows the decision.
 
-import { byId, element, number, shape } from "./dom.js";
+import { byId, element, formatNumber, svgElement } from "./dom.js";
 
-export function showLamps(lights, [off, on], changed) {
-  const lamps = lights.map((light, i) => {
+export function showLights(lights, [off, on], onChange) {
+  const controls = lights.map((light, i) => {
     const name = `light ${i}`;
     const button = element("button", {
       type: "button",
       "aria-pressed": String(light > off),
       "aria-label": name,
-      onclick: () => changed(i, light > off ? off : on),
-    }, number(light));
+      onclick: () => onChange(i, light > off ? off : on),
+    }, formatNumber(light));
     const slider = element("input", {
-      type: "range", min: off, max: on, step: (on - off) / 20, value: light, "aria-label": `dim ${name}`,
-      onchange: (event) => changed(i, Number(event.target.value)),
+      type: "range", min: off, max: on, step: (on - off) / 20, value: light, "aria-label": `brightness of ${name}`,
+      onchange: (event) => onChange(i, Number(event.target.value)),
     });
     return element("div", { class: "lamp" }, button, slider);
   });
   const group = byId("lamps");
   const focused = [...group.querySelectorAll("button, input")].indexOf(document.activeElement);
-  group.replaceChildren(...lamps);
+  group.replaceChildren(...controls);
   if (focused >= 0) group.querySelectorAll("button, input")[focused]?.focus();
 }
 
-export function showDecision(told) {
+// `explanation` is the response of POST /explain.
+export function showDecision(explanation) {
   const decision = byId("decision");
-  decision.className = told.decision;
-  decision.textContent = told.decision === "walk" ? "▶ Walk" : "■ Stop";
-  byId("score").textContent = `score ${number(told.score)}, version ${told.version}`;
-  const { flip } = told;
+  decision.className = explanation.decision;
+  decision.textContent = explanation.decision === "walk" ? "▶ Walk" : "■ Stop";
+  byId("score").textContent = `score ${formatNumber(explanation.score)}, version ${explanation.version}`;
+  const { flip } = explanation;
   byId("flip").textContent = flip
-    ? `If light ${flip.light} were ${number(flip.now)} instead of ${number(flip.was)}, it would be: ${flip.decision}.`
-    : "No single light would turn this.";
-  drawFigure(told.decision);
+    ? `If light ${flip.light} were ${formatNumber(flip.now)} instead of ${formatNumber(flip.was)}, the decision would be ${flip.decision}.`
+    : "Switching any one light wouldn't change the decision.";
+  drawFigure(explanation.decision);
 }
 
 function drawFigure(decision) {
@@ -46,8 +47,8 @@ function drawFigure(decision) {
     ? ["M56 95 L38 122 L28 150", "M56 95 L76 118 L88 148"]
     : ["M60 95 L52 150", "M60 95 L68 150"];
   figure.replaceChildren(
-    shape("circle", { cx: 60, cy: 30, r: 14, fill: "currentColor" }),
-    ...limbs.map((d) => shape("path", { d, ...line })),
-    ...legs.map((d) => shape("path", { d, ...line, class: "leg" })),
+    svgElement("circle", { cx: 60, cy: 30, r: 14, fill: "currentColor" }),
+    ...limbs.map((d) => svgElement("path", { d, ...line })),
+    ...legs.map((d) => svgElement("path", { d, ...line, class: "leg" })),
   );
 }

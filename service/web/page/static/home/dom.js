@@ -1,18 +1,18 @@
-// Elements, tables and curl lines: what every part of the page is made of.
+// Functions that create elements, tables, formatted values and curl commands.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
 export function element(name, attributes = {}, ...children) {
-  return filled(document.createElement(name), attributes, children);
+  return fill(document.createElement(name), attributes, children);
 }
 
-export function shape(name, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, name), attributes, children);
+export function svgElement(name, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-function filled(node, attributes, children) {
+function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (value !== false && value != null) node.setAttribute(key, value === true ? "" : value);
@@ -21,6 +21,7 @@ function filled(node, attributes, children) {
   return node;
 }
 
+// Fill `target` with a table; a row is {cells, kind}, and `kind` is its CSS class.
 export function table(target, names, rows) {
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   const body = rows.map(({ cells, kind }) =>
@@ -28,25 +29,28 @@ export function table(target, names, rows) {
   target.replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
 }
 
-// A decision is told by word and sign, not by its colour alone.
-export function decided(decision) {
-  const sign = decision === "walk" ? "▶ " : "■ ";
-  return element("span", { class: `${decision}-text` }, sign + decision);
+// A decision has a word and a symbol, so that it can be read without its colour.
+export function decisionLabel(decision) {
+  const symbol = decision === "walk" ? "▶ " : "■ ";
+  return element("span", { class: `${decision}-text` }, symbol + decision);
 }
 
-export function number(value) {
-  const small = value !== 0 && Math.abs(value) < 1e-3;
-  return small ? value.toExponential(1) : Number(value.toPrecision(4)).toString();
+export function formatNumber(value) {
+  const isSmall = value !== 0 && Math.abs(value) < 1e-3;
+  return isSmall ? value.toExponential(1) : Number(value.toPrecision(4)).toString();
 }
 
-export const arrow = (value) => `${value > 0 ? "↑" : value < 0 ? "↓" : "·"} ${number(Math.abs(value))}`;
+// Format a change or a pressure: an arrow up or down, and the size.
+export const formatChange = (value) =>
+  `${value > 0 ? "↑" : value < 0 ? "↓" : "·"} ${formatNumber(Math.abs(value))}`;
 
-// Every weight by its name, and how to find it in whatever has the same shape.
-export const weightsOf = (matrices) => Object.entries(matrices).flatMap(([name, matrix]) =>
-  matrix.flatMap((row, i) => row.map((_, j) => ({ name: `${name}[${i}][${j}]`, at: (other) => other[name][i][j] }))));
+// List all weights: each with its name, and `at`, which returns its value in matrices of that shape.
+export const namedWeights = (all) => Object.entries(all).flatMap(([name, matrix]) =>
+  matrix.flatMap((row, i) => row.map((_, j) => ({ name: `${name}[${i}][${j}]`, at: (matrices) => matrices[name][i][j] }))));
 
-export const spelled = (lights) => lights.map(number).join(" ");
+export const formatLights = (lights) => lights.map(formatNumber).join(" ");
 
+// Show a request as a curl command, with a button that copies the command.
 export function showCurl(name, method, path, body, type) {
   const url = new URL(path, document.baseURI).href;
   const parts = ["curl"];

@@ -1,62 +1,62 @@
-// The ledger: what people did, row by row; to add to it, and to take back.
+// The ledger: the list of observations, and the controls to add and withdraw them.
 
-import { ask, attempt } from "./api.js";
-import { byId, decided, element, spelled, table } from "./dom.js";
+import { attempt, callApi } from "./api.js";
+import { byId, decisionLabel, element, formatLights, table } from "./dom.js";
 
-const SHOWN = 200;
+const MAX_ROWS = 200;
 
-export async function showLedger(changed) {
-  const { observations, total } = await ask("GET", `observations?limit=${SHOWN}`);
+export async function showLedger(onChange) {
+  const { observations, total } = await callApi("GET", `observations?limit=${MAX_ROWS}`);
   const outcomes = new Map();
-  for (const row of observations.filter((each) => !each.withdrawn)) {
-    const key = spelled(row.lights);
+  for (const row of observations.filter((observation) => !observation.withdrawn)) {
+    const key = formatLights(row.lights);
     outcomes.set(key, new Set([...(outcomes.get(key) ?? []), row.outcome]));
   }
-  table(byId("ledger"), ["id", "lights", "outcome", "source", "it said", "take back"], observations.map((row) => ({
+  table(byId("ledger"), ["id", "lights", "outcome", "source", "prediction", "actions"], observations.map((row) => ({
     kind: row.withdrawn ? "gone" : null,
     cells: [
-      String(row.id), spelled(row.lights), decided(row.outcome), row.source, row.said ?? "",
+      String(row.id), formatLights(row.lights), decisionLabel(row.outcome), row.source, row.said ?? "",
       row.withdrawn ? "withdrawn" : element("span", {},
-        outcomes.get(spelled(row.lights)).size > 1 ? "contradicted " : "",
+        outcomes.get(formatLights(row.lights)).size > 1 ? "contradicted " : "",
         element("button", {
           type: "button", "aria-label": `withdraw observation ${row.id}`,
           onclick: () => attempt(async () => {
-            await ask("DELETE", `observations/${row.id}`, { curl: "observe" });
-            await changed();
+            await callApi("DELETE", `observations/${row.id}`, { curl: "observe" });
+            await onChange();
           }),
         }, "withdraw")),
     ],
   })));
-  byId("ledger-part").textContent = total > SHOWN ? `The first ${SHOWN} of ${total} rows.` : "";
+  byId("ledger-part").textContent = total > MAX_ROWS ? `The table shows the first ${MAX_ROWS} of ${total} observations.` : "";
   return observations;
 }
 
-export function listenToObservers(currentLights, changed) {
+export function setUpObservationForm(currentLights, onChange) {
   const record = (outcome) => attempt(async () => {
     const body = { lights: currentLights(), outcome };
-    const told = await ask("POST", "observations", { body, curl: "observe" });
-    const [row] = told.results;
+    const result = await callApi("POST", "observations", { body, curl: "observe" });
+    const [row] = result.results;
     byId("observed").textContent = row.verdict === "contradicts"
-      ? `Recorded as ${row.id}; it contradicts ${row.contradicts.join(", ")}.`
-      : `Recorded as ${row.id}.`;
-    await changed();
+      ? `Recorded as observation ${row.id}, which contradicts ${row.contradicts.join(", ")}.`
+      : `Recorded as observation ${row.id}.`;
+    await onChange();
   });
   byId("walked").addEventListener("click", () => record("walk"));
   byId("stopped").addEventListener("click", () => record("stop"));
   byId("csv").addEventListener("change", async ({ target }) => {
-    await readFile(target.files[0], changed);
-    target.value = ""; // the same file may be chosen again
+    await addFile(target.files[0], onChange);
+    target.value = ""; // so that choosing the same file again is a change
   });
   byId("observe").addEventListener("dragover", (event) => event.preventDefault());
   byId("observe").addEventListener("drop", (event) => {
     event.preventDefault();
-    readFile(event.dataTransfer.files[0], changed);
+    addFile(event.dataTransfer.files[0], onChange);
   });
 }
 
-const readFile = (file, changed) => file && attempt(async () => {
-  const told = await ask("POST", "observations", { body: file, type: "text/csv", curl: "observe" });
+const addFile = (file, onChange) => file && attempt(async () => {
+  const result = await callApi("POST", "observations", { body: file, type: "text/csv", curl: "observe" });
   byId("observed").textContent =
-    `${told.recorded} rows of ${file.name} recorded; ${told.contradicting} contradict others.`;
-  await changed();
+    `${file.name}: recorded ${result.recorded}, of which ${result.contradicting} contradict others.`;
+  await onChange();
 });

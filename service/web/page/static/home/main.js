@@ -1,54 +1,55 @@
-// The page: its parts, and what becomes of each when something changes.
+// The entry point: load the data, show all parts of the page, and refresh them after changes.
 
-import { ask, attempt } from "./api.js";
-import { inAddress, numbersInAddress, putInAddress } from "./address.js";
-import { showDecision, showLamps } from "./corner.js";
+import { attempt, callApi } from "./api.js";
+import { getNumbers, getParameter, setParameter } from "./address.js";
+import { showDecision, showLights } from "./corner.js";
 import { showCurl } from "./dom.js";
-import { listenToObservers, showLedger } from "./ledger.js";
+import { setUpObservationForm, showLedger } from "./ledger.js";
 import { drawNetwork } from "./network.js";
 import { showPatterns } from "./patterns.js";
 import { showPressure } from "./pressure.js";
-import { listenToTeachers } from "./retraining.js";
-import { learnFrom, listenToSteps } from "./step.js";
+import { setUpRetraining } from "./retraining.js";
+import { setExamples, setUpStepForm } from "./step.js";
 import { showVersions } from "./versions.js";
 
 let lights = [];
-let known = { live: null, versions: [], levels: [0, 1] };
+let state = { live: null, versions: [], levels: [0, 1] };
 
-function lightsInAddress(count) {
-  const given = inAddress("lights") ? numbersInAddress("lights") : [];
-  return Array.from({ length: count }, (_, i) => (Number.isFinite(given[i]) ? given[i] : known.levels[Number(i !== 1)]));
+// The lights in the URL; without them, all on except light 1.
+function lightsFromUrl(count) {
+  const stored = getParameter("lights") ? getNumbers("lights") : [];
+  return Array.from({ length: count }, (_, i) => (Number.isFinite(stored[i]) ? stored[i] : state.levels[Number(i !== 1)]));
 }
 
 async function showCorner() {
-  showLamps(lights, known.levels, (i, value) => choose(lights.map((light, j) => (i === j ? value : light))));
-  const [told] = await Promise.all([
-    ask("POST", "explain", { body: { lights } }),
-    showPatterns(known, lights, choose),
+  showLights(lights, state.levels, (i, value) => setLights(lights.map((light, j) => (i === j ? value : light))));
+  const [explanation] = await Promise.all([
+    callApi("POST", "explain", { body: { lights } }),
+    showPatterns(state, lights, setLights),
   ]);
   showCurl("predict", "POST", "predict", { lights });
-  showDecision(told);
-  drawNetwork(told);
+  showDecision(explanation);
+  drawNetwork(explanation);
 }
 
-function choose(chosen) {
-  lights = chosen;
-  putInAddress("lights", lights.join(","));
+function setLights(newLights) {
+  lights = newLights;
+  setParameter("lights", lights.join(","));
   attempt(showCorner);
 }
 
 async function refresh() {
-  const { live, versions } = await ask("GET", "versions");
+  const { live, versions } = await callApi("GET", "versions");
   const row = versions.find(({ version }) => version === live);
-  known = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
-  lights = lightsInAddress(row?.lights ?? 3);
-  showVersions(known, refresh);
+  state = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
+  lights = lightsFromUrl(row?.lights ?? 3);
+  showVersions(state, refresh);
   const [observations] = await Promise.all([showLedger(refresh), showCorner(), showPressure(live)]);
-  learnFrom(observations, lights.length);
+  setExamples(observations, lights.length);
 }
 
-listenToObservers(() => lights, refresh);
-listenToTeachers(refresh);
-listenToSteps();
+setUpObservationForm(() => lights, refresh);
+setUpRetraining(refresh);
+setUpStepForm();
 window.addEventListener("hashchange", () => attempt(refresh));
 attempt(refresh).then(() => performance.mark("interactive"));

@@ -1,32 +1,32 @@
-// Weight pressure, the lab's table: how the rows that the live version learnt from pull its weights.
+// The lab's weight-pressure table: how the training rows of the live version push its weights.
 
-import { ask, attempt } from "./api.js";
-import { inAddress, putInAddress } from "./address.js";
-import { arrow, byId, element, spelled, table, weightsOf } from "./dom.js";
+import { attempt, callApi } from "./api.js";
+import { getParameter, setParameter } from "./address.js";
+import { byId, element, formatChange, formatLights, namedWeights, table } from "./dom.js";
 
-const SHOWN = 200;
+const MAX_ROWS = 200;
 
 export async function showPressure(live) {
   const { rows, total_rows: total, up, down, sum } =
-    await ask("GET", `versions/${live}/pressure?limit=${SHOWN}`, { curl: "pressure" });
+    await callApi("GET", `versions/${live}/pressure?limit=${MAX_ROWS}`, { curl: "pressure" });
   const chooser = byId("pressure-row");
-  const chosen = rows[inAddress("row") || -1] ? inAddress("row") : "";
+  const chosen = rows[getParameter("row") || -1] ? getParameter("row") : "";
   chooser.replaceChildren(
     element("option", { value: "" }, `all ${total} rows`),
     ...rows.map((row, i) => element("option", { value: i, selected: String(i) === chosen },
-      `row ${i}: ${spelled(row.lights)}, ${row.outcome >= 0.5 ? "walk" : "stop"}`)),
+      `row ${i}: ${formatLights(row.lights)}, ${row.outcome >= 0.5 ? "walk" : "stop"}`)),
   );
   chooser.onchange = () => {
-    putInAddress("row", chooser.value);
+    setParameter("row", chooser.value);
     attempt(() => showPressure(live));
   };
   const row = chosen === "" ? null : rows[chosen];
-  const names = weightsOf(sum);
-  const pulled = names.filter(({ at }) => at(up) || at(down));
-  table(byId("pressure-table"), ["weight", ...(row ? [`row ${chosen}`] : []), "up", "down", "what is left"],
-    pulled.map(({ name, at }) => ({
-      cells: [name, ...(row ? [arrow(at(row.pressure))] : []), ...[up, down, sum].map((pull) => arrow(at(pull)))],
+  const weights = namedWeights(sum);
+  const pushed = weights.filter(({ at }) => at(up) || at(down));
+  table(byId("pressure-table"), ["weight", ...(row ? [`row ${chosen}`] : []), "up", "down", "sum"],
+    pushed.map(({ name, at }) => ({
+      cells: [name, ...(row ? [formatChange(at(row.pressure))] : []), ...[up, down, sum].map((pressure) => formatChange(at(pressure)))],
     })));
-  byId("unpulled").textContent = names.length === pulled.length ? `All ${names.length} weights are pulled.`
-    : `${names.length - pulled.length} of ${names.length} weights are not pulled at all: relu turns their nodes off.`;
+  byId("unpulled").textContent = weights.length === pushed.length ? `All ${weights.length} weights have pressure.`
+    : `${weights.length - pushed.length} of ${weights.length} weights have no pressure: in every row, their input or their node is off, or the error is 0.`;
 }

@@ -1,26 +1,26 @@
-// Versions: which one is live, and how each learnt.
+// The versions: the table with its actions, and the error curves of the selected versions.
 
-import { ask, attempt } from "./api.js";
-import { numbersInAddress, putInAddress } from "./address.js";
+import { attempt, callApi } from "./api.js";
+import { getNumbers, setParameter } from "./address.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, number, table } from "./dom.js";
+import { byId, element, formatNumber, table } from "./dom.js";
 
-export function showVersions({ live, versions }, changed) {
-  const act = (method, path, told) => attempt(async () => {
-    const answer = await ask(method, path, { curl: "versions" });
-    byId("switched").textContent = told(answer);
-    await changed();
+export function showVersions({ live, versions }, onChange) {
+  const act = (method, path, describe) => attempt(async () => {
+    const result = await callApi(method, path, { curl: "versions" });
+    byId("switched").textContent = describe(result);
+    await onChange();
   });
-  byId("rollback").onclick = () => act("POST", "rollback", (answer) => `Version ${answer.live} is live.`);
-  const chosen = new Set(numbersInAddress("curves").filter((n) => versions.some((row) => row.version === n)));
-  const choose = (n, ticked) => {
-    if (ticked) chosen.add(n);
-    else chosen.delete(n);
-    putInAddress("curves", [...chosen].join(","));
-    return showCurves([...chosen]);
+  byId("rollback").onclick = () => act("POST", "rollback", (result) => `Version ${result.live} is live.`);
+  const selected = new Set(getNumbers("curves").filter((n) => versions.some((row) => row.version === n)));
+  const select = (n, checked) => {
+    if (checked) selected.add(n);
+    else selected.delete(n);
+    setParameter("curves", [...selected].join(","));
+    return showCurves([...selected]);
   };
-  attempt(() => showCurves([...chosen]));
-  table(byId("version-table"), ["version", "curve", "learnt from", "error", "accuracy", "what to do"], versions.map((row) => {
+  attempt(() => showCurves([...selected]));
+  table(byId("version-table"), ["version", "curve", "trained on", "error", "accuracy", "actions"], versions.map((row) => {
     const n = row.version;
     const name = n === live ? `★ ${n} (live)` : String(n);
     if (row.damaged) return { cells: [name, "", row.damaged, "", "", ""] };
@@ -31,23 +31,22 @@ export function showVersions({ live, versions }, changed) {
       }, "promote"), " ",
       element("button", {
         type: "button", "aria-label": `verify version ${n}`,
-        onclick: () => act("POST", `versions/${n}/verify`, (answer) =>
-          answer.identical ? `Version ${n}: trained again, identical bit for bit.` : `Version ${n} differs: ${answer.differs.join(", ")}.`),
+        onclick: () => act("POST", `versions/${n}/verify`, (result) =>
+          result.identical ? `Version ${n} was trained again: identical bit for bit.` : `Version ${n} was trained again and differs in ${result.differs.join(", ")}.`),
       }, "verify"), " ",
       element("a", { href: `versions/${n}/weights`, download: true }, ".npz"));
     const curve = element("input", {
-      type: "checkbox", checked: chosen.has(n), "aria-label": `show the curve of version ${n}`,
-      onchange: ({ target }) => attempt(() => choose(n, target.checked)),
+      type: "checkbox", checked: selected.has(n), "aria-label": `show the curve of version ${n}`,
+      onchange: ({ target }) => attempt(() => select(n, target.checked)),
     });
     return {
       kind: n === live ? "now" : null,
-      cells: [name, curve, `${row.rows} rows, ${row.dataset}`, number(row.error), `${number(100 * row.accuracy)} %`, buttons],
+      cells: [name, curve, `${row.rows} rows, ${row.dataset}`, formatNumber(row.error), `${formatNumber(100 * row.accuracy)} %`, buttons],
     };
   }));
 }
 
-// The curves of those versions that are ticked.
-async function showCurves(chosen) {
-  const details = await Promise.all(chosen.map((n) => ask("GET", `versions/${n}`, { curl: "versions" })));
+async function showCurves(selected) {
+  const details = await Promise.all(selected.map((n) => callApi("GET", `versions/${n}`, { curl: "versions" })));
   drawCurves(byId("version-curves"), details.map(({ version, errors }) => ({ name: `version ${version}`, points: errors })));
 }

@@ -1,4 +1,4 @@
-"""What the protocols of other servers share: one model, by its name, in any of its versions."""
+"""The one model that the other servers' protocols see: resolve its name and version, and score."""
 
 import re
 from time import perf_counter
@@ -20,59 +20,61 @@ from streetlight.service.web.request import Schema
 
 
 class ModelNotFoundError(LookupError):
-    """There is no model of that name, or not in that version."""
+    """There is no model of that name, or no version of that number or label."""
 
 
 class LenientSchema(Schema):
-    """A request in which what isn't known is ignored, as these protocols ask."""
+    """Base class of request schemas that ignore unknown fields, as these protocols require."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-def check_name(model: str) -> None:
-    """See to it that `model` is the one there is.
+def check_model_name(model: str) -> None:
+    """Check that `model` is the configured model name.
 
     Raises:
-        ModelNotFoundError: it isn't.
+        ModelNotFoundError: it is another name.
     """
     name = services().settings.model_name
     if model != name:
-        raise ModelNotFoundError(f"no model {model[:100]!r}; there is {name!r}")
+        raise ModelNotFoundError(f"no model {model[:100]!r}; the model's name is {name!r}")
 
 
-def version_number(version: str) -> int:
-    """Return the number that `version` spells.
+def parse_version_number(version: str) -> int:
+    """Return the number in `version`, a whole number of 1 to 9 digits without leading zeros.
 
     Raises:
-        ModelNotFoundError: it can't be one.
+        ModelNotFoundError: `version` isn't such a number.
     """
     if not re.fullmatch(r"[1-9][0-9]{0,8}", version):
         raise ModelNotFoundError(f"no version {version[:40]!r}; versions are numbers from 1")
     return int(version)
 
 
-def version_of(model: str, version: str | None) -> Version:
-    """Return the version that is named, or the live one; with none live, no version answers.
+def resolve_version(model: str, version: str | None) -> Version:
+    """Return the version with the number `version`, or the live one if `version` is `None`.
+
+    While no version is live, the model is unloaded, and no version is returned.
 
     Raises:
         ModelNotFoundError, VersionNotFoundError: there is no such model or version.
-        NoLiveVersionError: there is, and it can't answer.
+        NoLiveVersionError: no version is live, or the version can't be read.
     """
-    check_name(model)
+    check_model_name(model)
     repository = services().repository
     if version is None or repository.live_number() is None:
         return live_version(repository)
     try:
-        return pinned_version(repository, version_number(version))
+        return pinned_version(repository, parse_version_number(version))
     except VersionDamagedError as error:
         raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
 
 
-def score_and_count(version: Version, lights: FloatArray, field: str) -> FloatArray:
-    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); they are counted.
+def score_and_record(version: Version, lights: FloatArray, field: str) -> FloatArray:
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); record the inference.
 
     Raises:
-        LightsError: names the first row with a light that is too large.
+        LightsError: a light is too large; the message names the first such row.
     """
     began = perf_counter()
     scores = score_rows(version, lights, field)
