@@ -1,5 +1,6 @@
 """What several tests share: how hypothesis runs, and real servers to talk to."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,21 @@ import pytest
 from tests import databases
 from tests.server import Server, streetlight
 
-hypothesis.settings.register_profile("project", deadline=None, max_examples=60)
+STORM = "STORM_ROUNDS" in os.environ
+
+# The same inputs in each run, but new ones in a storm.
+hypothesis.settings.register_profile(
+    "project", deadline=None, max_examples=60, derandomize=not STORM
+)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a storm include the tests whose inputs hypothesis draws."""
+    for item in items:
+        if STORM and hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.storm)
 
 
 def pytest_report_header() -> str | None:

@@ -15,11 +15,26 @@ STREETLIGHT = str(Path(sys.executable).with_name("streetlight"))
 DEADLINE = 30.0
 
 
+# One name for each port that this process was given; the kernel frees them when it ends.
+_taken: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Return a loopback port that nobody listens on, and no other call is given.
+
+    The server binds it later. Until then another call, in any process, could draw it too.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0streetlight-test-port-{port}")
+        except OSError:
+            name.close()
+            continue
+        _taken.append(name)
         return port
 
 

@@ -5,9 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.server import DEADLINE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+expect.set_options(timeout=1000 * DEADLINE)
 
 
 @contextmanager
@@ -37,7 +42,7 @@ def opened(
     """
     context = browser.new_context(**options)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(1000 * DEADLINE)
     watch(page)
     page.goto(url)
     page.locator("#pattern-table tbody tr").first.wait_for()

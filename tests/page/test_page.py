@@ -89,7 +89,7 @@ def test_a_node_shows_its_arithmetic(page: Page, site: Server) -> None:
     explanation = site.post("/explain", {"lights": [1, 0, 1]})
     off_count = explanation["relu"]["layer_1"].count(False)
 
-    assert page.locator("#drawing g[role=button]").count() == 3 + 4 + 1
+    expect(page.locator("#drawing g[role=button]")).to_have_count(3 + 4 + 1)
     expect(page.locator("#drawing").get_by_text("off")).to_have_count(off_count)
     page.locator("#drawing g").last.hover()
     expect(page.locator("#arithmetic")).to_contain_text("layer_2[0] = ")
@@ -125,11 +125,11 @@ def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_pat
     expect(page.get_by_role("alert")).to_contain_text("iterations: expected")
     page.get_by_label("iterations").fill("500")
     page.locator("#start").click()
-    expect(page.locator("#job")).to_contain_text("Job 1 succeeded", timeout=30_000)
+    expect(page.locator("#job")).to_contain_text("Job 1 succeeded")
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#verdict")).to_contain_text("Version 2 is live now.")
     expect(page.locator("#verdict")).to_contain_text("0 1 0: was walk, now stop")
-    assert page.locator("#curve path").count() == 2
+    expect(page.locator("#curve path")).to_have_count(2)
     expect(page.locator("#version-table tr.now")).to_contain_text("★ 2 (live)")
     expect(page.locator("#decision")).to_have_text("■ Stop")
     expect(page.locator("#pattern-table tr.now")).to_contain_text("≠")
@@ -216,7 +216,7 @@ def test_a_job_can_be_cancelled(page: Page) -> None:
     page.locator("#recipe [name=alpha]").fill("0.000001")
     page.locator("#start").click()
     page.locator("#cancel").click()
-    expect(page.locator("#job")).to_contain_text("cancelled", timeout=30_000)
+    expect(page.locator("#job")).to_contain_text("cancelled")
     expect(page.locator("#cancel")).to_be_hidden()
 
 

@@ -19,8 +19,6 @@ from tests.server import DEADLINE, Server, environment
 
 T = TypeVar("T")
 
-STORM = "STORM_ROUNDS" in os.environ
-
 # A job that runs until somebody ends it.
 ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
 
@@ -38,7 +36,7 @@ def database_url(database_kind: str) -> Iterator[str | None]:
         yield url
 
 
-def until(holds: Callable[[], T], seconds: float = DEADLINE) -> T:
+def until(holds: Callable[[], T | None], seconds: float = DEADLINE) -> T:
     """Wait until `holds` returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
@@ -68,9 +66,10 @@ class Trainer:
         return text in self.log.read_text()
 
     @property
-    def ready(self) -> bool:
-        """Whether it takes jobs."""
-        return self.said("waits for jobs")
+    def stopped(self) -> bool:
+        """Whether a signal has stopped it."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(") ")[2].startswith("T")
 
     def kill(self) -> None:
         """Let it be gone."""

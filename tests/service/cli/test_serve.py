@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -165,22 +166,26 @@ def test_restarts_under_load_drop_nothing(tmp_path: Path) -> None:
                     assert connection.getresponse().status == 200
                 answered[client] += 1
 
+        def all_answered(counts: list[int]) -> bool:
+            failed = [client.exception() for client in clients if client.done()]
+            assert not failed, failed
+            return all(now > before for now, before in zip(answered, counts, strict=True))
+
         with ThreadPoolExecutor(4) as threads:
             clients = [threads.submit(ask, client) for client in range(4)]
             try:
-                for restart in range(restarts):
+                for _ in range(restarts):
+                    until(partial(all_answered, list(answered)))
                     with switching:
                         stopping = servers[turn[0]]
                         turn[0] = 1 - turn[0]
                     assert stopping.stop() == 0
                     stopping.__enter__()
-                    assert not any(client.done() for client in clients), restart
             finally:
                 done.set()
             for client in clients:
                 client.result(DEADLINE)
     print(f"{restarts} restarts, {sum(answered)} answers, none dropped")
-    assert sum(answered) > restarts
 
 
 def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
@@ -189,9 +194,9 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
     assert len(workers) == 1
     for worker in workers:
         os.kill(int(worker), signal.SIGKILL)
+    until(lambda: not workers & set(children.read_text().split()))
     server.wait_until_ready()
     assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
-    assert not workers & set(children.read_text().split())
 
 
 def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from streetlight.service.inference.tensors import DTYPES
 from streetlight.service.inference.v2_request import NotSupportedError, parse
 from streetlight.service.inference.v2_response import render
 from streetlight.service.validation.problems import FieldError
-from tests.service.conftest import STORM
+from tests.conftest import STORM
 
 ROUNDS = 20_000 if STORM else 300
 

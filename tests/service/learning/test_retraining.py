@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.config import Settings
+from streetlight.service.learning.automatic import submit_if_due
+from streetlight.service.wiring import Services, build_services
 from tests.server import DEADLINE, Server, environment, streetlight
 
 
@@ -240,20 +245,38 @@ def test_a_second_request_with_the_same_key_is_the_same_job(server: Server) -> N
     assert "another body" in server.expect(409, "POST", "/retrain", {"seed": 4}, **key)["error"]
 
 
+@contextmanager
+def services(**settings: Any) -> Iterator[Services]:
+    """What a trainer decides with; a test that asks it doesn't depend on when the trainer does."""
+    ours = build_services(Settings(**settings))
+    yield ours
+    ours.engine.dispose()
+
+
 def test_it_retrains_by_itself_after_so_many_observations(tmp_path: Path) -> None:
-    with Server(tmp_path, trainer=True, retrain_after=3) as server:
+    with (
+        Server(tmp_path, trainer=True, retrain_after=3) as server,
+        services(data_dir=tmp_path, retrain_after=3) as ours,
+    ):
         for lights in ([0.0, 1, 0], [1.0, 1, 0], [0.5, 0, 1]):
+            submit_if_due(ours)
             assert server.get("/jobs")["jobs"] == []
             observe(server, lights, "stop")
         server.said("job 1: version 2")
         job = server.get("/jobs")["jobs"][0]
         observe(server, [0, 1, 0], "stop")
+        submit_if_due(ours)
         assert (job["trigger"], server.get("/jobs")["jobs"][0]["id"]) == ("observations", 1)
 
 
 def test_it_retrains_by_itself_where_it_is_often_wrong(tmp_path: Path) -> None:
-    with Server(tmp_path, trainer=True, retrain_below=0.5, retrain_window=4) as server:
+    settings = {"retrain_below": 0.5, "retrain_window": 4}
+    with (
+        Server(tmp_path, trainer=True, **settings) as server,
+        services(data_dir=tmp_path, **settings) as ours,
+    ):
         for outcome in ("walk", "walk", "stop", "stop", "stop"):
+            submit_if_due(ours)
             assert server.get("/jobs")["jobs"] == []
             observe(server, [0, 1, 0], outcome)
         server.said("job 1: version 2")

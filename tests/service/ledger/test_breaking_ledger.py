@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from streetlight.service.config import Settings
 from streetlight.service.ledger.queries import Filter, page
 from streetlight.service.store.engine import open_engine
 from tests import databases
+from tests.conftest import STORM
 from tests.server import DEADLINE, STREETLIGHT, environment, streetlight
-from tests.service.conftest import STORM, Site
+from tests.service.conftest import Site, until
 
 pytestmark = pytest.mark.storm
 
@@ -50,11 +52,11 @@ def acknowledged(site: Site, path: str, body: object, key: str) -> Any:
     raise AssertionError(f"{key} is never acknowledged")
 
 
-def post_until(over: threading.Event, site: Site, name: int) -> tuple[dict[str, int], list[int]]:
-    """Post observations and now and then a job; return the ids that were acknowledged."""
+def post_until(
+    over: threading.Event, site: Site, name: int, rows: dict[str, int], jobs: list[int]
+) -> None:
+    """Post observations and now and then a job; note the ids that are acknowledged."""
     moments = random.Random(name)  # noqa: S311 - not for secrets
-    rows: dict[str, int] = {}
-    jobs: list[int] = []
     while not over.is_set():
         client_id = f"{name}-{len(rows)}"
         lights = [float(moments.randint(0, 1)) for _ in range(3)]
@@ -64,32 +66,43 @@ def post_until(over: threading.Event, site: Site, name: int) -> tuple[dict[str, 
         rows[client_id] = told["results"][0]["id"]
         if len(rows) % 5 == 0:
             jobs.append(acknowledged(site, "/retrain", {}, f"job {client_id}")["id"])
-    return rows, jobs
 
 
 @pytest.mark.timeout(600)
 def test_killing_workers_loses_nothing_acknowledged_and_doubles_nothing(
     tmp_path: Path, database_url: str | None
 ) -> None:
+    """Each client is acknowledged between two deaths, so that slow ones are not kept from it."""
     moments, over = random.Random(0), threading.Event()  # noqa: S311 - not for secrets
+    told: list[tuple[dict[str, int], list[int]]] = [({}, []) for _ in range(CLIENTS)]
     with Site(tmp_path, database_url, workers=2) as site:
         with ThreadPoolExecutor(CLIENTS) as pool:
-            clients = [pool.submit(post_until, over, site, name) for name in range(CLIENTS)]
+            clients = [
+                pool.submit(post_until, over, site, name, *told[name]) for name in range(CLIENTS)
+            ]
+
+            def all_acknowledged(counts: list[int]) -> bool:
+                failed = [client.exception() for client in clients if client.done()]
+                assert not failed, failed
+                return all(len(rows) > n for (rows, _), n in zip(told, counts, strict=True))
+
             try:
                 for _ in range(KILLS):
-                    time.sleep(moments.uniform(0, 0.3))
-                    if workers := site.workers():
-                        os.kill(moments.choice(workers), signal.SIGKILL)
+                    until(partial(all_acknowledged, [len(rows) for rows, _ in told]))
+                    time.sleep(moments.uniform(0, 0.2))
+                    victim = moments.choice(until(site.workers))
+                    os.kill(victim, signal.SIGKILL)
+                    until(lambda killed=victim: killed not in site.workers())  # type: ignore[misc]
             finally:
                 over.set()
-            told = [client.result() for client in clients]
+            for client in clients:
+                client.result()
         site.wait_until_ready()
         observations, jobs = site.observations(), site.jobs()
 
     rows: dict[str, int] = {}
     for told_rows, _ in told:
         rows |= told_rows
-    assert len(rows) >= CLIENTS
     assert {row["client_id"]: row["id"] for row in observations} == rows
     assert len(observations) == len(rows)
     numbers = [number for _, told_jobs in told for number in told_jobs]

@@ -18,15 +18,19 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.conftest import STORM
 from tests.server import DEADLINE, Server
-from tests.service.conftest import STORM, until
+from tests.service.conftest import until
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-# A machine that tests in four processes may take so long for what takes a millisecond.
-SOON = 5.0
+# A loaded machine may take so long for what takes a millisecond; the server gives up after 30 s who
+# sends nothing.
+SOON = 15.0
+# It gives up after so long who stops in a large body.
+HURRY = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,14 @@ def peak_mib(server: Server) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+def cpu_seconds(server: Server) -> float:
+    """What the worker has computed for so far, which the load of the machine doesn't change."""
+    stat = Path(f"/proc/{worker_of(server)}/stat").read_text()
+    return sum(map(int, stat.rpartition(") ")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def connect(server: Server, timeout: float = DEADLINE) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout)
 
 
 def answer_on(client: socket.socket) -> tuple[int, Any]:
@@ -75,9 +85,9 @@ def answer_from(file: BinaryIO) -> tuple[int, Any]:
     return int(status), told
 
 
-def ask(server: Server, request: bytes) -> tuple[int, Any]:
+def ask(server: Server, request: bytes, timeout: float = DEADLINE) -> tuple[int, Any]:
     """Send bytes on a connection of their own, and read the answer."""
-    with connect(server) as client:
+    with connect(server, timeout) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(request)
         return answer_on(client)
@@ -210,7 +220,8 @@ def test_a_large_body_may_come_in_pieces_with_the_next_request_behind_it(target:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for begin in (1, 60, len(large) - 10):
             client.sendall(large[:begin])
-            time.sleep(0.05)
+            # It has come when somebody else, who came later, is answered.
+            target.get("/livez")
             client.sendall(large[begin:] + WHOLE)
             assert answer_from(file)[1]["decisions"] == ["walk"] * 59_999 + ["stop"]
             assert answer_from(file)[1]["decision"] == "walk"
@@ -246,9 +257,12 @@ def test_many_large_bodies_are_taken_in_turn(target: Server) -> None:
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large
     with contextlib.ExitStack() as all_of_them:
         clients = [all_of_them.enter_context(connect(target)) for _ in range(12)]
-        for client in clients:
+        for client in clients[:4]:
             client.sendall(request[:300_000])
-        others_are_served(target)
+        # These have their turn when others, who came later, are answered.
+        others_are_served(target, within=HURRY)
+        for client in clients[4:]:
+            client.sendall(request[:300_000])
         # Nobody is answered by the four who are first: they stop. The others have their turn.
         for client in clients[4:]:
             client.setblocking(False)
@@ -411,12 +425,12 @@ def test_a_body_that_is_no_good_is_refused_in_a_sentence(target: Server, name: s
     # From here on, what was the most before counts no more.
     Path(f"/proc/{worker_of(target)}/clear_refs").write_text("5")
     for path in ROUTES:
-        start = time.monotonic()
+        before = cpu_seconds(target)
         status, told = ask(target, as_body(path, BAD_BODIES[name]))
-        took[path] = round(time.monotonic() - start, 2)
+        took[path] = round(cpu_seconds(target) - before, 2)
         assert status in {400, 413}, (path, told)
         assert len(told["error"]) < 3000
-    assert max(took.values()) < 3 * SOON, took
+    assert max(took.values()) < 15, took
     others_are_served(target)
     print(f"{name}: {took} s, peak {peak_mib(target):.0f} MiB")
     assert peak_mib(target) < 1200
@@ -427,7 +441,7 @@ def test_large_bodies_at_once_take_no_more_than_four_times_the_memory(target: Se
     """And others have their turn meanwhile."""
     request = as_body("/predict/batch", BAD_BODIES["a million rows"])
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, target, request) for _ in range(8)]
+        asked = [pool.submit(ask, target, request, 4 * DEADLINE) for _ in range(8)]
         others_are_served(target, within=DEADLINE)
         assert {client.result()[0] for client in asked} == {400}
     print(f"peak {peak_mib(target):.0f} MiB")

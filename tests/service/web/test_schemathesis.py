@@ -30,7 +30,7 @@ def ask(folder: Path, examples: int, seed: int) -> None:
                 *("--max-examples", str(examples), "--seed", str(seed)),
                 *("--report", "json", "--report-json-path", str(report)),
             ],
-            cwd=CONFIG.parent.parent.parent,
+            cwd=CONFIG.parents[3],
             env=os.environ | {"SCHEMATHESIS_KEY": key},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
