@@ -1,6 +1,6 @@
-"""One request: what it costs through either door, part by part.
+"""Benchmark of one prediction: through the fast path and through Flask, as a whole and in parts.
 
-Before the quick door there was only the usual one; a header that isn't plain still leads there.
+A request with a header that the fast path doesn't handle, here `TE`, goes through Flask.
 """
 
 import io
@@ -30,35 +30,38 @@ HEAD = (
     "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n"
     f"Content-Length: {len(BODY)}\r\n\r\n"
 )
-USUAL = {"TE": "trailers"}
+THROUGH_FLASK = {"TE": "trailers"}
 
 
-def both_doors(folder: Path) -> Table:
-    """Ask a server through each door, turn by turn."""
+def both_paths(folder: Path) -> Table:
+    """Return a table of the cost of a request on each path, measured in turns."""
     body = folder / "body"
     body.write_bytes(BODY)
     contender = next(c for c in CONTENDERS if c.name == STREETLIGHT)
-    loads = {"quick": Load(contender.one, body), "usual": Load(contender.one, body, 1, USUAL)}
+    loads = {
+        "fast path": Load(contender.one, body),
+        "Flask": Load(contender.one, body, 1, THROUGH_FLASK),
+    }
     with running(contender, folder, folder / "log") as server:
         turns = [
             {name: measure(server, load, 1) for name, load in loads.items()} for _ in range(ROUNDS)
         ]
     costs = {name: median([turn[name] for turn in turns]) for name in loads}
     rows = [[name, f"{c.cpu:.0f}", f"{c.rate:,.0f}", f"{c.p99:.2f}"] for name, c in costs.items()]
-    return Table("The whole", ["door", "CPU us", "requests/s", "p99 ms"], rows)
+    return Table("The whole request", ["path", "CPU us", "requests/s", "p99 ms"], rows)
 
 
 def parts(folder: Path) -> Table:
-    """Time what the application does, in this process."""
+    """Return a table of the time of the application and of its parts, in this process."""
     services = build_services(Settings(data_dir=folder))
     metrics.share_counters(str(folder))
-    app, quick, data = create_app(services), build_fast_path(services), HEAD.encode() + BODY
+    app, fast_path, data = create_app(services), build_fast_path(services), HEAD.encode() + BODY
     version = resolution.live_version(services.repository)
-    told = prediction.predict(version, [1.0, 0.0, 1.0])
+    predicted = prediction.predict(version, [1.0, 0.0, 1.0])
     formatter = logs.JsonLines()
     line = logging.LogRecord("x", logging.INFO, "", 0, "%s %s %s", ("POST", "/predict", 200), None)
 
-    def usual() -> list[bytes]:
+    def through_flask() -> list[bytes]:
         environ = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": "/predict",
@@ -74,27 +77,30 @@ def parts(folder: Path) -> Table:
         return list(app(environ, lambda *_: io.BytesIO().write))
 
     timed: dict[str, Callable[[], object]] = {
-        "the application, by the usual door": usual,
-        "the application, by the quick door": lambda: quick(data),
+        "the application, through Flask": through_flask,
+        "the application, by the fast path": lambda: fast_path(data),
         "of it: validate the body": lambda: PredictBody.model_validate_json(BODY),
-        "of it: read which version is live": lambda: resolution.live_version(services.repository),
+        "of it: find the live version": lambda: resolution.live_version(services.repository),
         "of it: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
-        "of it: write the answer": lambda: dump_json(told),
+        "of it: encode the response": lambda: dump_json(predicted),
         "of it: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
         "of it: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),
-        "a line of log": lambda: formatter.format(line),
+        "format a log line": lambda: formatter.format(line),
     }
     rows = [
         [name, f"{min(timeit.repeat(act, number=CALLS, repeat=ROUNDS)) / CALLS * 1e6:.1f}"]
         for name, act in timed.items()
     ]
-    said = "The rest of the whole is the kernel's, the poller's and, by the usual door, gunicorn's."
-    return Table("Its parts", ["", "us"], rows, said)
+    note = (
+        "The rest of a whole request is spent in the kernel, in the worker's event loop and, "
+        "through Flask, in gunicorn."
+    )
+    return Table("Its parts", ["", "us"], rows, note)
 
 
 def main(folder: Path) -> None:
-    """Measure, and write `results/one_request.md`."""
+    """Run the benchmark and write `results/one_request.md`."""
     if (trained := streetlight("train", data_dir=folder)).returncode:
         raise RuntimeError(trained.stderr)
-    said = f"One row, one connection kept, one worker; {ROUNDS} rounds."
-    results.write("one_request", "One request", said, [both_doors(folder), parts(folder)])
+    summary = f"One row, one connection kept, one worker; {ROUNDS} rounds."
+    results.write("one_request", "One request", summary, [both_paths(folder), parts(folder)])

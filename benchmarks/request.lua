@@ -1,4 +1,4 @@
--- What wrk sends, by the environment, and what it tells at the end, as JSON.
+-- Script for wrk: builds the request from environment variables, and prints the result as JSON.
 local file = os.getenv("BODY")
 if file then
   wrk.method = "POST"

@@ -1,6 +1,6 @@
-"""Results: the pages and pictures in `results/`, with the machine and the versions they hold for.
+"""Write the pages and plots in `results/`, with the machine and the versions that were measured.
 
-What is measured, and how, is in the modules that are named as the pages are.
+The benchmarks are in the modules of the same names as the pages.
 """
 
 import datetime
@@ -21,23 +21,23 @@ OURS = ("numpy", "flask", "pydantic", "gunicorn")
 
 @dataclass(frozen=True)
 class Table:
-    """Figures in rows; the first column names them. `said` stands below."""
+    """A table of figures; the first column has their names. `note` is printed below the table."""
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    said: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
-        """Return it as Markdown."""
+        """Return the table as Markdown."""
         lines = [f"## {self.title}", "", *map(_line, (self.header, ["---"] * len(self.header)))]
         lines += map(_line, self.rows)
-        return "\n".join([*lines, "", *([self.said, ""] if self.said else [])])
+        return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Bars by their names, one of them marked, or curves of points on logarithmic axes."""
+    """A plot of named bars, with the bar `marked` highlighted, or of curves on logarithmic axes."""
 
     title: str
     x: str
@@ -52,7 +52,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def machine() -> str:
-    """Return in a sentence what it was measured on, and with what."""
+    """Return a sentence with the date, the machine, and the versions of Python and packages."""
     info = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in info if line.startswith("model name")), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -65,30 +65,30 @@ def machine() -> str:
 
 
 def peers(*packages: str) -> str:
-    """Return in a sentence the versions that are in the environments of others."""
-    told = (
+    """Return a sentence with the versions in the environments of other servers."""
+    requirements = (
         line.partition("#")[0].strip()
         for name in packages
         for line in (PEERS / f"{name}.txt").read_text().splitlines()
     )
-    return f"Others: {', '.join(sorted(set(told)))}."
+    return f"Others: {', '.join(sorted(set(requirements)))}."
 
 
 def write(
-    name: str, title: str, said: str, tables: Sequence[Table], plots: Sequence[Plot] = ()
+    name: str, title: str, summary: str, tables: Sequence[Table], plots: Sequence[Plot] = ()
 ) -> None:
-    """Write `results/<name>.md`, and the plots beside it in one picture."""
+    """Write `results/<name>.md`, and the plots to `results/<name>.svg`."""
     picture = f"![{title}]({name}.svg)\n\n" if plots else ""
-    text = f"# {title}\n\n{said}\n\n{machine()}\n\n{picture}" + "\n".join(map(str, tables))
+    text = f"# {title}\n\n{summary}\n\n{machine()}\n\n{picture}" + "\n".join(map(str, tables))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text.rstrip() + "\n")
     print(text)
     if plots:
         command = [str(install("plot") / "python"), str(PEERS / "plot_app.py")]
-        told = [{k: v for k, v in asdict(plot).items() if v} for plot in plots]
+        specifications = [{k: v for k, v in asdict(plot).items() if v} for plot in plots]
         subprocess.run(
             [*command, str(RESULTS / f"{name}.svg")],
-            input=json.dumps(told),
+            input=json.dumps(specifications),
             text=True,
             check=True,
         )

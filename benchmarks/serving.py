@@ -1,4 +1,4 @@
-"""Predictions, side by side: the same network behind every contender, asked turn by turn."""
+"""Benchmark of predictions by all contenders, which serve the same network, measured in turns."""
 
 import statistics
 import time
@@ -31,7 +31,10 @@ ONE, MANY, BINARY = "one", "many", "binary"
 
 @dataclass(frozen=True)
 class Workload:
-    """What everyone is asked for, and how; `path` is the attribute of a contender that names it."""
+    """The requests that every contender gets.
+
+    `path` is the name of the attribute of `Contender` that has the path, and determines the body.
+    """
 
     title: str
     path: str = ONE
@@ -57,15 +60,15 @@ WORKLOADS = [
 
 
 def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | None:
-    """Return how a contender is asked; `None` where it doesn't offer that."""
+    """Return the load of a workload for a contender, or `None` if it has no path for that."""
     path: str | None = getattr(contender, workload.path)
     if path is None:
         return None
     headers = dict(workload.headers)
     rows = [ROW] * workload.rows
     if workload.path == BINARY:
-        body, more = bodies.binary_rows(rows)
-        headers |= more
+        body, tensor_headers = bodies.binary_rows(rows)
+        headers |= tensor_headers
     elif workload.path == MANY:
         body = bodies.many_rows(contender.v2, rows)
     else:
@@ -77,22 +80,22 @@ def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | No
 
 
 def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> dict[str, list[Cost]]:
-    """Put a workload on all servers turn by turn, and return what each turn cost."""
+    """Run a workload on all servers in turns, and return the costs by name of the server."""
     loads = {s.contender.name: load_of(s.contender, workload, folder) for s in servers}
     costs: dict[str, list[Cost]] = {}
     for turn in range(ROUNDS + 1):
         for server in servers:
-            asked = loads[server.contender.name]
-            if asked is None:
+            server_load = loads[server.contender.name]
+            if server_load is None:
                 continue
-            cost = load.measure(server, asked, workload.seconds)
-            if turn:  # the first warms up
+            cost = load.measure(server, server_load, workload.seconds)
+            if turn:  # the first turn is a warm-up
                 costs.setdefault(server.contender.name, []).append(cost)
     return costs
 
 
 def table(workload: Workload, costs: Mapping[str, list[Cost]]) -> Table:
-    """Return a table, the cheapest first, and those who fail last."""
+    """Return a table with the lowest processor time first and servers with errors last."""
     medians = {name: load.median(turns) for name, turns in costs.items()}
     ours = medians[STREETLIGHT].cpu
     rows = []
@@ -117,15 +120,15 @@ def table(workload: Workload, costs: Mapping[str, list[Cost]]) -> Table:
 
 
 def goals(costs: Mapping[str, Mapping[str, list[Cost]]]) -> Table:
-    """Return how we stand, as the median over the rounds of the ratio within a round."""
+    """Return a table of ratios to other servers, each the median over the ratios of the rounds."""
 
     def ratio(title: str, figure: str, other: str) -> str:
-        turns = zip(costs[title].get(STREETLIGHT, []), costs[title].get(other, []), strict=False)
-        ratios = [getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in turns]
+        pairs = zip(costs[title].get(STREETLIGHT, []), costs[title].get(other, []), strict=False)
+        ratios = [getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in pairs]
         return f"{statistics.median(ratios):.2f}" if ratios else "not measured"
 
     rows = [
-        ["CPU, against the floor", ratio(KEPT, "cpu", BASELINE), "at most 1.1"],
+        ["CPU, against the baseline", ratio(KEPT, "cpu", BASELINE), "at most 1.1"],
         [f"CPU, against {FASTAPI}", ratio(KEPT, "cpu", FASTAPI), "at most 0.7"],
         ["requests/s, against the same", ratio(KEPT, "rate", FASTAPI), "at least 1.5"],
         ["p99, against the same", ratio(KEPT, "p99", FASTAPI), "at most 1.0"],
@@ -134,13 +137,15 @@ def goals(costs: Mapping[str, Mapping[str, list[Cost]]]) -> Table:
     return Table("Ratios", ["one row, one connection kept", "ratio", "aim"], rows)
 
 
-def held_by(workers: int, folder: Path) -> float:
-    """Return the memory of our server with that many workers, in MiB, when all are there."""
+def memory_with(workers: int, folder: Path) -> float:
+    """Return the memory of our server with `workers` running workers, in MiB."""
     with Server(folder, workers=workers) as server:
         deadline = time.monotonic() + DEADLINE
         while server.log.read_text().count("Booting worker") < workers:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"there are no {workers} workers")
+                raise TimeoutError(
+                    f"expected {workers} workers within {DEADLINE:g} s; see {server.log}"
+                )
             time.sleep(0.05)
         for _ in range(100):
             server.post("/predict", {"lights": ROW})
@@ -148,27 +153,27 @@ def held_by(workers: int, folder: Path) -> float:
 
 
 def starts(usable: Sequence[Contender], after: Mapping[str, float], folder: Path) -> Table:
-    """Start everyone some times, alone, and look how long it takes and what it holds."""
+    """Return a table of start time and memory, each contender started alone `STARTS` times."""
     rows = []
     for contender in usable:
-        took, held = [], []
+        times, memory = [], []
         for _ in range(STARTS):
             with running(contender, folder, folder / "start.log") as server:
-                took.append(server.cold_start)
-                held.append(process_tree.pss(server.pid))
-        figures = (statistics.median(took), statistics.median(held), after[contender.name])
+                times.append(server.cold_start)
+                memory.append(process_tree.pss(server.pid))
+        figures = (statistics.median(times), statistics.median(memory), after[contender.name])
         rows.append([contender.name, f"{figures[0]:.2f}", *(f"{mib:.0f}" for mib in figures[1:])])
-    further = (held_by(WORKERS, folder) - held_by(1, folder)) / (WORKERS - 1)
-    said = (
-        f"Starts: the median of {STARTS}. A further worker of ours holds {further:.1f} MiB "
-        "of its own; the aim is at most 25, and at most 1 s for our start."
+    further = (memory_with(WORKERS, folder) - memory_with(1, folder)) / (WORKERS - 1)
+    note = (
+        f"Starts: the median of {STARTS}. Each further worker of ours takes {further:.1f} MiB; "
+        "the aims are at most 25 MiB, and at most 1 s for our start."
     )
     header = ["", "start to the first answer, s", "PSS MiB after it", "PSS MiB after all loads"]
-    return Table("Start and memory", header, rows, said)
+    return Table("Start and memory", header, rows, note)
 
 
 def main(folder: Path) -> None:
-    """Measure, and write `results/serving.md`."""
+    """Run the benchmark and write `results/serving.md`."""
     if (trained := streetlight("train", data_dir=folder)).returncode:
         raise RuntimeError(trained.stderr)
     absent: list[list[str]] = []
@@ -201,9 +206,9 @@ def main(folder: Path) -> None:
         for medians in [{name: load.median(turns) for name, turns in costs[title].items()}]
     ]
     packages = sorted({c.packages for c in CONTENDERS if c.packages})
-    said = (
-        "The same network behind everyone, one worker each, all started at once and asked turn by "
-        f"turn by wrk over loopback; medians of {ROUNDS} rounds. CPU is that of all processes of "
-        f"a server together. {results.peers(*packages)}"
+    summary = (
+        "All servers have the same network and one worker. They run at the same time, and wrk "
+        f"sends requests to one after another over loopback; medians of {ROUNDS} rounds. CPU is "
+        f"the sum over all processes of a server. {results.peers(*packages)}"
     )
-    results.write("serving", "Serving, side by side", said, tables, plots)
+    results.write("serving", "Serving, side by side", summary, tables, plots)

@@ -1,6 +1,6 @@
-"""Training: the lab's run and larger ones, against the lab's loop, the bare products, and others.
+"""Benchmark of training: against the lab's loop, bare matrix products, PyTorch and scikit-learn.
 
-Everyone has one thread, the same rows, the same start and the same passes.
+Each implementation has one thread, the same rows, the same initial weights and the same passes.
 """
 
 import json
@@ -27,37 +27,37 @@ from streetlight.model.training.exact_products import BLOCK_ROWS
 from streetlight.model.training.fit import gradient_descent, initial_network
 
 ROUNDS = 7
-OURS, LOOP, BARE = "Streetlight", "the lab's loop", "the bare matrix products"
+STREETLIGHT, LOOP, BARE = "Streetlight", "the lab's loop", "the bare matrix products"
 OTHERS = ("PyTorch, float64", "PyTorch, float32", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training that everyone is asked for."""
+    """A training that every implementation runs; `name` identifies it in tables and in files."""
 
-    what: str
+    name: str
     title: str
     dataset: Dataset
     recipe: Recipe
 
     @cached_property
     def network(self) -> Network:
-        """The start."""
+        """The network with the initial weights."""
         return initial_network(self.dataset, self.recipe, self.recipe.seed)
 
     @property
     def times(self) -> int:
-        """How often it is made to be timed once: so often that it takes some hundredths."""
-        return 50 if self.what == "lab" else 1
+        """The number of trainings per measurement, which should take at least 10 ms."""
+        return 50 if self.name == "lab" else 1
 
     @property
     def batch_size(self) -> int:
-        """How many rows move the weights at once."""
+        """The number of rows per update."""
         return self.recipe.batch_size or len(self.dataset)
 
 
 def runs() -> list[Run]:
-    """Return what is measured: the lab, and 100,000 rows of 64 lights on 256 nodes."""
+    """Return the lab's run, and runs of 100,000 rows, 64 lights and 256 hidden nodes."""
     lights = np.random.default_rng(0).uniform(0, 1, (100_000, 64))
     many = Dataset(lights, (lights.sum(axis=1) > 32).astype(float))
     large = Recipe(hidden_sizes=(256,), alpha=1e-4, iterations=1, batch_size=None)
@@ -70,7 +70,7 @@ def runs() -> list[Run]:
 
 
 def lab_s_loop(run: Run) -> tuple[FloatArray, ...]:
-    """Train as the lab does: numpy's `dot`, row by row."""
+    """Train as the lab does, with numpy's `dot` row by row, and return the weights."""
     weights_0_1, weights_1_2 = (matrix.copy() for matrix in run.network.weights)
     lights, alpha = run.dataset.lights, run.recipe.alpha
     for _ in range(run.recipe.iterations):
@@ -89,7 +89,7 @@ def lab_s_loop(run: Run) -> tuple[FloatArray, ...]:
 
 
 def bare_products(run: Run) -> None:
-    """Multiply the matrices of one pass, in the same blocks, and do nothing else."""
+    """Compute only the matrix products of one pass, in the blocks that training uses."""
     first, second = run.network.weights
     lights = run.dataset.lights
     for start in range(0, len(lights), min(BLOCK_ROWS, run.batch_size)):
@@ -101,7 +101,7 @@ def bare_products(run: Run) -> None:
 
 
 def seconds(act: Callable[[], object], times: int) -> float:
-    """Return how long it takes."""
+    """Return the mean time of `times` calls of `act`, in seconds."""
     start = time.perf_counter()
     for _ in range(times):
         act()
@@ -109,19 +109,19 @@ def seconds(act: Callable[[], object], times: int) -> float:
 
 
 @contextmanager
-def others(folder: Path, asked: list[Run]) -> Iterator[Callable[[str, str], float]]:
-    """Start PyTorch and scikit-learn in their environment, and give what asks them for a run."""
+def others(folder: Path, requested: list[Run]) -> Iterator[Callable[[str, str], float]]:
+    """Start PyTorch and scikit-learn in their environment; yield a function that times a run."""
     arrays: dict[str, Any] = {}
-    for run in asked:
+    for run in requested:
         block = min(BLOCK_ROWS, run.batch_size)
-        how = (run.recipe.iterations, run.batch_size, block, run.recipe.alpha)
-        lights = run.dataset.lights / run.network.scale
-        told: dict[str, Any] = {
-            "lights": lights,
+        options = (run.recipe.iterations, run.batch_size, block, run.recipe.alpha)
+        run_arrays: dict[str, Any] = {
+            "lights": run.dataset.lights / run.network.scale,
             "walk_vs_stop": run.dataset.walk_vs_stop,
-            "how": how,
+            "options": options,
+            **run.network.named_weights,
         }
-        arrays |= {f"{run.what}_{k}": v for k, v in (told | run.network.named_weights).items()}
+        arrays |= {f"{run.name}_{name}": array for name, array in run_arrays.items()}
     np.savez(folder / "runs.npz", **arrays)
     with subprocess.Popen(
         [install("training") / "python", PEERS / "training_app.py", folder / "runs.npz"],
@@ -131,65 +131,69 @@ def others(folder: Path, asked: list[Run]) -> Iterator[Callable[[str, str], floa
         text=True,
     ) as process:
 
-        def ask(who: str, what: str) -> float:
-            print(json.dumps({"who": who, "what": what}), file=process.stdin, flush=True)
+        def time_run(library: str, run: str) -> float:
+            print(json.dumps({"library": library, "run": run}), file=process.stdin, flush=True)
             return float(process.stdout.readline() if process.stdout else "nan")
 
         try:
-            yield ask
+            yield time_run
         finally:
             process.terminate()
 
 
-def measured(run: Run, ask: Callable[[str, str], float] | None) -> dict[str, float]:
-    """Return the median seconds of each, taken turn by turn."""
-    took: dict[str, list[float]] = {}
+def measured(run: Run, time_run: Callable[[str, str], float] | None) -> dict[str, float]:
+    """Return the median seconds of each implementation, measured in turns."""
+    times: dict[str, list[float]] = {}
     ours: dict[str, Callable[[], object]] = {
-        OURS: lambda: gradient_descent(run.network, run.dataset, run.recipe)
+        STREETLIGHT: lambda: gradient_descent(run.network, run.dataset, run.recipe)
     }
-    floor = (
-        {LOOP: lambda: lab_s_loop(run)} if run.what == "lab" else {BARE: lambda: bare_products(run)}
+    baseline = (
+        {LOOP: lambda: lab_s_loop(run)} if run.name == "lab" else {BARE: lambda: bare_products(run)}
     )
     for _ in range(ROUNDS):
-        for name, act in (ours | floor).items():
-            took.setdefault(name, []).append(seconds(act, run.times))
-        if ask:
+        for name, act in (ours | baseline).items():
+            times.setdefault(name, []).append(seconds(act, run.times))
+        if time_run:
             for name in OTHERS:
-                took.setdefault(name, []).append(ask(name, run.what))
-    return {name: statistics.median(times) for name, times in took.items()}
+                times.setdefault(name, []).append(time_run(name, run.name))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
-def table(run: Run, took: dict[str, float]) -> Table:
-    """Return a table, the quickest first."""
+def table(run: Run, times: dict[str, float]) -> Table:
+    """Return a table of the times of a run, the shortest first."""
     rows = [
-        [name, f"{took[name] * 1e3:,.2f}", f"{took[name] / took[OURS]:.2f}"]
-        for name in sorted(took, key=took.__getitem__)
+        [name, f"{times[name] * 1e3:,.2f}", f"{times[name] / times[STREETLIGHT]:.2f}"]
+        for name in sorted(times, key=times.__getitem__)
     ]
-    said = ""
-    if run.what == "lab":
+    note = ""
+    if run.name == "lab":
         network, _ = gradient_descent(run.network, run.dataset, run.recipe)
-        same = zip(network.weights, lab_s_loop(run), strict=True)
-        apart = max(float(np.abs(ours - theirs).max()) for ours, theirs in same)
-        said = f"Our weights and those of the lab's loop are at most {apart:.1g} apart."
-    return Table(run.title, ["", "ms", "against ours"], rows, said)
+        pairs = zip(network.weights, lab_s_loop(run), strict=True)
+        difference = max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
+        note = f"Our weights differ from those of the lab's loop by at most {difference:.1g}."
+    return Table(run.title, ["", "ms", "against ours"], rows, note)
 
 
 def main(folder: Path) -> None:
-    """Measure, and write `results/training.md`."""
-    asked, took, missing = runs(), {}, ""
+    """Run the benchmark and write `results/training.md`."""
+    all_runs, times, missing = runs(), {}, ""
     try:
-        with others(folder, asked) as ask:
-            took = {run.what: measured(run, ask) for run in asked}
+        with others(folder, all_runs) as time_run:
+            times = {run.name: measured(run, time_run) for run in all_runs}
     except NotInstalledError as error:
         missing = f" PyTorch and scikit-learn could not be installed: {error}"
-        took = {run.what: measured(run, None) for run in asked}
+        times = {run.name: measured(run, None) for run in all_runs}
     nan = float("nan")
     ratios = [
-        ("the lab's run, against the lab's loop", took["lab"][LOOP] / took["lab"][OURS], "7"),
+        (
+            "the lab's run, against the lab's loop",
+            times["lab"][LOOP] / times["lab"][STREETLIGHT],
+            "7",
+        ),
         *(
-            (f"{title}, {than}", took[what].get(name, nan) / took[what][OURS], aim)
-            for what, title in (("full", "full descent"), ("mini", "batches of 256"))
-            for than, name, aim in (
+            (f"{title}, {against}", times[run].get(name, nan) / times[run][STREETLIGHT], aim)
+            for run, title in (("full", "full descent"), ("mini", "batches of 256"))
+            for against, name, aim in (
                 ("against the bare products", BARE, "0.7"),
                 ("against PyTorch in float64", OTHERS[0], "1.5"),
                 ("against PyTorch in float32", OTHERS[1], ""),
@@ -198,23 +202,23 @@ def main(folder: Path) -> None:
     ]
     goals = Table(
         "Ratios",
-        ["how much quicker we are", "ratio", "aim: at least"],
+        ["time of the other, against ours", "ratio", "aim: at least"],
         [[name, f"{ratio:.2f}", aim] for name, ratio, aim in ratios],
     )
-    said = (
-        f"The same rows, start and passes for everyone, one thread each; medians of {ROUNDS} "
-        f"rounds, turn by turn. The bare products are the forward and the backward pass in the "
-        f"same blocks of {BLOCK_ROWS} rows, without relu, sums or updates. "
+    summary = (
+        "Each implementation has the same rows, initial weights and passes, and one thread; "
+        f"medians of {ROUNDS} rounds, in turns. The bare products are the forward and the backward "
+        f"pass in the same blocks of {BLOCK_ROWS} rows, without relu, sums or updates. "
         f"{results.peers('training')}"
     )
-    tables = [table(run, took[run.what]) for run in asked]
+    tables = [table(run, times[run.name]) for run in all_runs]
     plots = [
         Plot(
             run.title,
             "milliseconds",
-            bars={name: seconds * 1e3 for name, seconds in took[run.what].items()},
-            marked=OURS,
+            bars={name: seconds * 1e3 for name, seconds in times[run.name].items()},
+            marked=STREETLIGHT,
         )
-        for run in asked
+        for run in all_runs
     ]
-    results.write("training", "Training, side by side", said + missing, [goals, *tables], plots)
+    results.write("training", "Training, side by side", summary + missing, [goals, *tables], plots)

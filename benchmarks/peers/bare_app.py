@@ -1,4 +1,4 @@
-"""The floor: a WSGI application that reads the body and answers with bytes made before."""
+"""The baseline: a WSGI application that reads the body and returns a constant response."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer the same to everything."""
+    """Return the same response to every request."""
     environ["wsgi.input"].read()
     start_response("200 OK", HEADERS)
     return [BODY]

@@ -6,14 +6,14 @@ from network import decide, decide_many
 
 @bentoml.service(workers=1)
 class Decisions:
-    """Decides."""
+    """Serves the network."""
 
     @bentoml.api(route="/predict")
     def predict(self, lights: list[float]) -> dict[str, object]:
-        """Decide."""
+        """Return the prediction for one light state."""
         return decide(lights)
 
     @bentoml.api(route="/predict/batch")
     def predict_batch(self, lights: list[list[float]]) -> dict[str, object]:
-        """Decide for many."""
+        """Return the predictions for many light states."""
         return decide_many(lights)

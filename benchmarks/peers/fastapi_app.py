@@ -1,4 +1,4 @@
-"""FastAPI with uvicorn: a Pydantic model for the body, once as `async def`, once as `def`."""
+"""FastAPI with uvicorn: Pydantic models, with views as `async def` and as `def`."""
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
@@ -19,7 +19,7 @@ class Many(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What is said to one."""
+    """The prediction for one light state."""
 
     decision: str
     score: float
@@ -27,7 +27,7 @@ class Prediction(BaseModel):
 
 
 class Predictions(BaseModel):
-    """What is said to many."""
+    """The predictions for many light states."""
 
     decisions: list[str]
     scores: list[float]
@@ -39,31 +39,31 @@ app = FastAPI()
 
 @app.post("/predict")
 async def predict(body: One) -> Prediction:
-    """Decide."""
+    """Return the prediction for one light state."""
     return Prediction.model_validate(decide(body.lights))
 
 
 @app.post("/predict/batch")
 async def predict_batch(body: Many) -> Predictions:
-    """Decide for many."""
+    """Return the predictions for many light states."""
     return Predictions.model_validate(decide_many(body.lights))
 
 
 @app.post("/def/predict")
 def predict_in_thread(body: One) -> Prediction:
-    """Decide in a thread of the pool."""
+    """Return the prediction for one light state, in a thread of the pool."""
     return Prediction.model_validate(decide(body.lights))
 
 
 @app.post("/def/predict/batch")
 def predict_batch_in_thread(body: Many) -> Predictions:
-    """Decide for many in a thread of the pool."""
+    """Return the predictions for many light states, in a thread of the pool."""
     return Predictions.model_validate(decide_many(body.lights))
 
 
 @app.post("/binary")
 async def predict_binary(request: Request) -> Response:
-    """Score the rows of a binary tensor; what is said of it is skipped, not read."""
-    skipped = int(request.headers["Inference-Header-Content-Length"])
-    lights = np.frombuffer(await request.body(), "<f8", offset=skipped).reshape(-1, 3)
+    """Return the scores of a binary tensor's rows; the JSON before the tensor is not parsed."""
+    json_length = int(request.headers["Inference-Header-Content-Length"])
+    lights = np.frombuffer(await request.body(), "<f8", offset=json_length).reshape(-1, 3)
     return Response(scores(lights).tobytes(), media_type="application/octet-stream")

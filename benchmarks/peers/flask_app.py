@@ -1,4 +1,4 @@
-"""Flask as its own tutorial has it: `get_json` and `jsonify`."""
+"""Flask as in its tutorial: `get_json` and `jsonify`."""
 
 from flask import Flask, Response, jsonify, request
 from network import decide, decide_many
@@ -8,11 +8,11 @@ app = Flask(__name__)
 
 @app.post("/predict")
 def predict() -> Response:
-    """Decide."""
+    """Return the prediction for one light state."""
     return jsonify(decide(request.get_json()["lights"]))
 
 
 @app.post("/predict/batch")
 def predict_batch() -> Response:
-    """Decide for many."""
+    """Return the predictions for many light states."""
     return jsonify(decide_many(request.get_json()["lights"]))

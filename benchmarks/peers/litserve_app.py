@@ -14,21 +14,21 @@ class Body(BaseModel):
 
 
 class Decisions(ls.LitAPI):
-    """Decides."""
+    """Serves the network."""
 
     def setup(self, device: str) -> None:
-        """Load nothing: it is loaded already."""
+        """Do nothing: `network` loads the weights on import."""
 
     def decode_request(self, request: Body) -> list[float] | list[list[float]]:
-        """Take the lights."""
+        """Return the lights of the body."""
         return request.lights
 
     def predict(self, x: list[float] | list[list[float]]) -> dict[str, object]:
-        """Decide."""
+        """Return the prediction for one light state, or the predictions for many."""
         return decide_many(x) if isinstance(x[0], list) else decide(x)
 
     def encode_response(self, output: dict[str, object]) -> dict[str, object]:
-        """Answer."""
+        """Return the response unchanged."""
         return output
 
 

@@ -1,4 +1,4 @@
-"""MLServer: a custom runtime, spoken to by V2."""
+"""MLServer: a custom runtime for the Open Inference Protocol (V2)."""
 
 import numpy as np
 from mlserver import MLModel
@@ -8,14 +8,14 @@ from network import scores
 
 
 class Decisions(MLModel):
-    """Decides."""
+    """Serves the network."""
 
     async def load(self) -> bool:
-        """Be ready: it is loaded already."""
+        """Return that the model is ready: `network` loads the weights on import."""
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Score the rows of the first input."""
+        """Return the scores of the rows of the first input."""
         lights = NumpyCodec.decode_input(payload.inputs[0])
         output = NumpyCodec.encode_output("score", np.asarray(scores(lights))[:, None])
         return InferenceResponse(model_name=self.name, outputs=[output])

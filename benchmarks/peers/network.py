@@ -1,6 +1,6 @@
-"""What every peer computes: the very network of a published version, from its file.
+"""The network that every peer serves, loaded from the file of a published version.
 
-Each peer runs in an environment of its own, with this folder on its path.
+Each peer runs in its own environment, with this folder on its path.
 """
 
 import os
@@ -14,20 +14,20 @@ SCALE = float(_version["scale"])
 
 
 def scores(lights: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the score of each light state, by the products that anyone would write."""
+    """Return the score of each light state, by plain matrix products."""
     layer_1 = np.maximum((np.asarray(lights, dtype=np.float64) / SCALE) @ WEIGHTS_0_1, 0)
     result: npt.NDArray[np.float64] = (layer_1 @ WEIGHTS_1_2)[:, 0]
     return result
 
 
 def decide(lights: list[float]) -> dict[str, object]:
-    """Answer one light state."""
+    """Return the response for one light state."""
     score = float(scores([lights])[0])
     return {"decision": "walk" if score >= 0.5 else "stop", "score": score, "version": 1}
 
 
 def decide_many(lights: list[list[float]]) -> dict[str, object]:
-    """Answer many."""
-    found = scores(lights)
-    decisions = np.where(found >= 0.5, "walk", "stop").tolist()
-    return {"decisions": decisions, "scores": found.tolist(), "version": 1}
+    """Return the response for many light states."""
+    values = scores(lights)
+    decisions = np.where(values >= 0.5, "walk", "stop").tolist()
+    return {"decisions": decisions, "scores": values.tolist(), "version": 1}

@@ -1,4 +1,4 @@
-"""Draws what `benchmarks.results` was given, as SVG: bars, or curves on logarithmic axes."""
+"""Draw the plots that `benchmarks.results` sends as JSON: bars, or curves on logarithmic axes."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
 
 
 def draw(plot: dict, axes: plt.Axes) -> None:
-    """Draw one panel."""
+    """Draw one plot on `axes`."""
     axes.set_title(plot["title"], loc="left", fontsize=10)
     axes.set_xlabel(plot["x"])
     if bars := plot.get("bars"):
         names = list(bars)[::-1]
         colours = ["#b5521b" if name == plot["marked"] else "#3f7f93" for name in names]
-        drawn = axes.barh(names, [bars[name] for name in names], color=colours)
-        axes.bar_label(drawn, fmt="{:,.4g}", padding=3, fontsize=8)
+        patches = axes.barh(names, [bars[name] for name in names], color=colours)
+        axes.bar_label(patches, fmt="{:,.4g}", padding=3, fontsize=8)
         axes.margins(x=0.12)
     for name, points in plot.get("curves", {}).items():
         axes.loglog(*zip(*points, strict=True), "o-", label=name, markersize=3)

@@ -1,4 +1,4 @@
-"""Robyn: a Rust server with Python handlers, as its documentation has them."""
+"""Robyn: a Rust server with Python handlers, as in its documentation."""
 
 import os
 
@@ -24,13 +24,13 @@ app = Robyn(__file__)
 
 @app.post("/predict")
 async def predict(request: Request) -> dict[str, object]:
-    """Decide."""
+    """Return the prediction for one light state."""
     return decide(One.model_validate_json(request.body).lights)
 
 
 @app.post("/predict/batch")
 async def predict_batch(request: Request) -> dict[str, object]:
-    """Decide for many."""
+    """Return the predictions for many light states."""
     return decide_many(Many.model_validate_json(request.body).lights)
 
 
