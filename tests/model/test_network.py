@@ -60,8 +60,10 @@ def test_rows_of_several_blocks_all_get_their_scores(width: int) -> None:
     assert_same_bits(network.scores(lights), lights @ np.arange(1.0, width + 1))
 
 
-def test_an_overflow_gives_a_score_that_is_not_finite() -> None:
-    network = Network((np.array([[1e200, -1e200]] * 2), np.array([[1.0], [1.0]])))
+@pytest.mark.parametrize("second", [1e200, -1e200])
+def test_an_overflow_gives_a_score_that_is_not_finite(second: float) -> None:
+    """The sums of the first layer are inf, or NaN for weights of different sign."""
+    network = Network((np.array([[1e200], [second]]), np.array([[1.0]])))
     lights = [1e200, 1e200]
 
     assert not np.isfinite(network.score(lights))

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 import zipfile
 from dataclasses import asdict
@@ -60,8 +61,10 @@ def test_a_version_is_loaded_as_it_was_published(repository: ModelRepository) ->
         assert_same_bits(matrix, expected)
 
 
-def test_a_version_is_a_plain_npz_without_pickle(repository: ModelRepository) -> None:
+def test_a_version_is_a_readable_npz_without_pickle(repository: ModelRepository) -> None:
     publish(repository, TRAINING)
+
+    assert stat.S_IMODE(repository.path(1).stat().st_mode) == 0o644
 
     with np.load(repository.path(1), allow_pickle=False) as file:
         assert file["weights_0_1"].shape == (3, 4)
@@ -245,6 +248,24 @@ def test_a_promotion_that_can_not_be_logged_is_undone(
     assert repository.live_number() == 1
 
 
+def test_publishing_and_promoting_flush_to_disk(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    repository.promote(publish(repository, TRAINING).number)
+
+    version, version_link, live_link, log = flushed
+    assert version.startswith(".new-")
+    assert (version_link, live_link, log) == ("models", "models", "promotions.jsonl")
+
+
 def test_a_publication_that_fails_leaves_no_file(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +316,7 @@ def manifest_with(repository: ModelRepository, **fields: object) -> str:
         ({"manifest": {"lights": 4}}, r"expected weights for layers \(4, 4\), got \(3, 4\)"),
         ({"manifest": {"version": 5}}, "expected version 1, got version 5"),
         ({"manifest": {"recipe": {"alpha": -1}}}, "alpha: expected"),
+        ({"manifest": {"recipe": {"activation": "linear"}}}, "expected a network of sha256"),
     ],
 )
 def test_a_damaged_version_is_not_promoted(
@@ -426,6 +448,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.repositories = [ModelRepository(self.folder), ModelRepository(self.folder)]
         self.versions = 0
         self.live_history: list[int] = []
+        self.is_live = False
 
     index = st.integers(0, 1)
 
@@ -441,17 +464,36 @@ class RepositoryMachine(RuleBasedStateMachine):
                 self.repositories[index].promote(number)
             return
         promotion = self.repositories[index].promote(number)
-        already = self.live_history[-1:] == [number]
+        already = self.is_live and self.live_history[-1] == number
         assert (promotion is None) == already
-        if not already:
+        self.make_live(number)
+
+    def make_live(self, number: int) -> None:
+        if self.live_history[-1:] != [number]:
             self.live_history.append(number)
+        self.is_live = True
+
+    @rule(index=index)
+    def unload(self, index: int) -> None:
+        promotion = self.repositories[index].unload()
+        assert (promotion is not None) == self.is_live
+        self.is_live = False
+
+    @rule(index=index)
+    @precondition(lambda self: self.versions)
+    def reload(self, index: int) -> None:
+        number = self.live_history[-1] if self.live_history else self.versions
+        assert self.repositories[index].reload() == number
+        self.make_live(number)
 
     @rule(index=index)
     @precondition(lambda self: len(self.live_history) > 1)
     def rollback(self, index: int) -> None:
-        was = self.live_history.pop()
+        last = self.live_history.pop()
+        replaced = last if self.is_live else None
         promotion = self.repositories[index].rollback()
-        assert (promotion.version, promotion.instead_of) == (self.live_history[-1], was)
+        assert (promotion.version, promotion.instead_of) == (self.live_history[-1], replaced)
+        self.is_live = True
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -460,7 +502,9 @@ class RepositoryMachine(RuleBasedStateMachine):
     def all_agree(self) -> None:
         for repository in self.repositories:
             live = repository.live()
-            assert self.live_history[-1:] == ([live.number] if live else [])
+            assert (live.number if live else None) == (
+                self.live_history[-1] if self.is_live else None
+            )
             assert repository.versions() == list(range(1, self.versions + 1))
 
 
@@ -471,6 +515,7 @@ TestAnySequenceOfCalls.settings = settings(deadline=None, max_examples=15, state
 def test_reload_makes_the_unloaded_version_live(repository: ModelRepository) -> None:
     for _ in range(2):
         repository.promote(publish(repository, TRAINING).number)
+    publish(repository, TRAINING)
     assert repository.previous_number() == 1
 
     assert repository.unload("by hand") is not None
@@ -485,6 +530,14 @@ def test_reload_makes_the_unloaded_version_live(repository: ModelRepository) -> 
         "promote",
     ]
     assert repository.rollback().version == 1
+
+
+def test_reload_makes_the_newest_version_live_if_none_was(repository: ModelRepository) -> None:
+    for _ in range(2):
+        publish(repository, TRAINING)
+
+    assert repository.reload() == 2
+    assert repository.live_number() == 2
 
 
 def test_a_rollback_after_an_unload_goes_to_the_version_before(repository: ModelRepository) -> None:

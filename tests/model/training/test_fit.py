@@ -63,11 +63,22 @@ def test_weight_deltas_are_minus_half_the_gradient_by_finite_differences(
             assert deltas[d][at] == pytest.approx(-gradient / 2, rel=1e-4, abs=1e-6)
 
 
-@given(problems(), st.floats(0.001, 0.3), st.floats(0, 0.1))
+def with_zeros(network: Network, dataset: Dataset) -> tuple[Network, Dataset]:
+    """Replace some weights by -0.0 and some lights by 0.0, so that sums of zeros occur."""
+    random = np.random.default_rng(0)
+
+    def replaced(array: np.ndarray) -> np.ndarray:
+        return np.where(random.random(array.shape) < 0.5, -0.0, array)
+
+    weights = tuple(replaced(matrix) for matrix in network.weights)
+    return replace(network, weights=weights), replace(dataset, lights=replaced(dataset.lights))
+
+
+@given(problems(), st.floats(0.001, 0.3), st.floats(0, 0.1), st.booleans())
 def test_the_generated_row_pass_has_the_bits_of_batches_of_one_row(
-    problem: tuple[Network, Dataset], alpha: float, weight_decay: float
+    problem: tuple[Network, Dataset], alpha: float, weight_decay: float, zeros: bool
 ) -> None:
-    network, dataset = problem
+    network, dataset = with_zeros(*problem) if zeros else problem
     recipe = Recipe(
         alpha=alpha, weight_decay=weight_decay, iterations=5, activation=network.activation
     )
