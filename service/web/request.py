@@ -128,7 +128,7 @@ def parse_query(schema: type[SchemaT]) -> SchemaT:
     if repeated:
         raise RequestError([Problem(name, "expected once, got more") for name in repeated])
     try:
-        # The values of a query string are text, so numbers are parsed from text here only.
+        # The values of a query string are text, so only here numbers are parsed from text.
         return schema.model_validate(request.args.to_dict(), strict=False)
     except ValidationError as error:
         raise RequestError(problems(error, schema.model_fields)) from None

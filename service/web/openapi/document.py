@@ -42,7 +42,7 @@ RESPONSE_HEADERS = {
     "Content-Disposition": "The name of the file.",
     "WWW-Authenticate": "The authentication scheme, `Bearer`.",
 }
-INVALID = {400: "The request is invalid; the message says where, and what was expected."}
+INVALID = {400: "The request is invalid; the message names the field and what was expected."}
 TOO_LARGE = {413: "The body, as sent or decompressed, is larger than the server's limit."}
 TOO_LONG = {414: "The request line is longer than 4094 bytes."}
 UNAUTHORIZED = {

@@ -1,6 +1,6 @@
 """Version 1 of the REST protocol of TensorFlow Serving and KServe.
 
-docs/protocols.md says how this server maps it. `rows` parses the instances.
+docs/protocols.md describes how this server maps it. `rows` parses the instances.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Version 2 of the Open Inference Protocol (Triton, KServe): server, model and inference.
 
-docs/protocols.md says how this server maps the protocol. The model repository is in
+docs/protocols.md describes how this server maps the protocol. The model repository is in
 `v2_repository`, the tensors in `inference.v2_request` and `inference.v2_response`.
 """
 

@@ -1,6 +1,6 @@
 """The model repository and statistics extensions of the Open Inference Protocol.
 
-docs/protocols.md says what load and unload do in this server.
+docs/protocols.md describes what load and unload do in this server.
 """
 
 from typing import Any
