@@ -10,7 +10,7 @@ DEVELOPED := $(VENV)/developed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test coverage storm lint format docs lock bench clean
+.PHONY: help install serve test coverage storm mutants lint format docs lock bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ coverage: $(DEVELOPED) ## Run the same tests with branch coverage, in twice the 
 storm: $(DEVELOPED) ## Run the fault tests: kill and stop processes, fill the disk, restart
 	STORM_ROUNDS=$${STORM_ROUNDS:-300} $(BIN)/pytest -m storm --timeout 3000
 
+mutants: $(DEVELOPED) ## Change the code in small ways, and list the changes that no test notices
+	$(BIN)/python -m tests.mutants $(ONLY)
+
 lint: $(DEVELOPED) ## Check style, types and imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,5 +77,5 @@ bench: $(DEVELOPED) ## Run the benchmarks; ONLY=serving runs one of them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
 
 clean: ## Remove the environment and all generated files, but not data/
-	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
