@@ -1,0 +1,127 @@
+"""Tests of automatic retrainings: when a setting requires one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streetlight.model.dataset import LAB, outcome_name
+from streetlight.model.registry.manifest import Provenance
+from streetlight.service.learning import queue
+from streetlight.service.learning.automatic import submit_if_due
+from streetlight.service.learning.job_runner import DEFAULT_RECIPE
+from streetlight.service.learning.queue import JobSpec
+from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.wiring import Services
+from tests.service.services import services_in, training
+
+Configure = Callable[..., Services]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, database_url: str | None) -> Iterator[Configure]:
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            services_in(tmp_path, database_url, **settings)
+        )
+
+
+def observe(services: Services, *outcomes: str) -> None:
+    rows = [
+        NewObservation((1.0, 0.0, 1.0), outcome_name(outcome == "walk")) for outcome in outcomes
+    ]
+    record(services.engine, rows, services.repository.live(), "api")
+
+
+def go_live(services: Services) -> None:
+    """Let a version go live that decides walk for the observations of this module."""
+    result = training(1.0, 0.0, 0.0)
+    number = services.repository.publish(result, LAB, Provenance("test")).number
+    services.repository.promote(number)
+
+
+def triggers(services: Services) -> Sequence[str]:
+    """Submit what is due, and return the triggers of all jobs, oldest first."""
+    submit_if_due(services)
+    return [job.trigger for job in queue.page(services.engine, None, 10)][::-1]
+
+
+def end_job(services: Services, number: int) -> None:
+    queue.cancel(services.engine, number)
+
+
+def test_without_a_setting_nothing_is_submitted(configure: Configure) -> None:
+    services = configure()
+    go_live(services)
+    observe(services, *["stop"] * 60)
+
+    assert triggers(services) == []
+
+
+def test_a_number_of_new_observations_is_a_trigger(configure: Configure) -> None:
+    services = configure(retrain_after=3)
+    observe(services, "walk", "stop")
+    assert triggers(services) == []  # the lab's observations aren't new
+
+    observe(services, "walk")
+    assert triggers(services) == ["observations"]
+    job = queue.get(services.engine, 1)
+    assert (job.recipe, job.promote, job.request_id) == (DEFAULT_RECIPE, "if_better", None)
+    assert triggers(services) == ["observations"]  # the job is still queued
+
+    end_job(services, 1)
+    assert triggers(services) == ["observations"]  # nothing is new since the job was submitted
+
+
+def test_a_low_accuracy_over_a_full_window_is_a_trigger(configure: Configure) -> None:
+    services = configure(retrain_below=0.5, retrain_window=4)
+    observe(services, "stop", "stop")
+    assert triggers(services) == []  # no version is live
+
+    go_live(services)
+    observe(services, "stop", "stop", "stop")
+    assert triggers(services) == []  # the window isn't full
+
+    observe(services, "walk", "walk")
+    assert triggers(services) == []  # the accuracy is 2 of 4: not below
+
+    observe(services, "stop", "stop")
+    assert triggers(services) == []  # walk, walk, stop, stop: still 2 of 4
+
+    observe(services, "stop")
+    assert triggers(services) == ["accuracy"]
+
+
+def test_an_accuracy_without_new_observations_is_no_trigger(configure: Configure) -> None:
+    services = configure(retrain_below=1.0, retrain_window=2)
+    go_live(services)
+    observe(services, "stop", "stop")
+    queue.submit(services.engine, JobSpec(DEFAULT_RECIPE), None)
+    end_job(services, 1)
+
+    assert triggers(services) == ["request"]
+
+    observe(services, "stop")
+    assert triggers(services) == ["request", "accuracy"]
+
+
+def test_the_number_of_observations_comes_before_the_accuracy(configure: Configure) -> None:
+    services = configure(retrain_after=5, retrain_below=1.0, retrain_window=2)
+    go_live(services)
+    observe(services, "stop", "stop")
+    assert triggers(services) == ["accuracy"]
+
+    end_job(services, 1)
+    observe(services, *["stop"] * 5)
+    assert triggers(services) == ["accuracy", "observations"]
+
+
+def test_an_accuracy_of_one_is_never_below(configure: Configure) -> None:
+    services = configure(retrain_below=1.0, retrain_window=2)
+    go_live(services)
+    observe(services, "walk", "walk")
+
+    assert np.all(services.repository.load(1).network.scores(np.array([[1.0, 0, 1]])) >= 1)
+    assert triggers(services) == []

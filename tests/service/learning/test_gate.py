@@ -1,0 +1,98 @@
+"""Tests of the promotion gate: each comparison, at its boundary."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streetlight.model.dataset import Dataset
+from streetlight.service.learning.gate import judge
+from streetlight.service.validation.fields import MustHold
+from streetlight.service.versions.comparison import Change
+from tests.service.services import version
+
+# The first light means walk, the second stop; the first was observed three times.
+DATA = Dataset(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 0.0]), np.array([3, 1]))
+RIGHT, WRONG = (1.0, 0.0), (0.0, 1.0)
+ALWAYS_WALK, ALWAYS_STOP = (1.0, 1.0), (0.0, 0.0)
+
+
+def test_without_a_live_version_any_version_passes() -> None:
+    verdict = judge(version(5, *WRONG), DATA, None, ())
+
+    assert (verdict.passed, verdict.forced, verdict.reasons) == (True, False, [])
+    assert (verdict.against, verdict.accuracy, verdict.live_accuracy) == (None, 0.0, None)
+    assert verdict.changes == []
+
+
+@pytest.mark.parametrize(
+    ("error", "target", "passed"),
+    [(0.01, 0.01, True), (np.nextafter(0.01, 1), 0.01, False), (9.0, None, True), (0.1, 0, False)],
+)
+def test_the_error_may_be_the_target_but_not_more(
+    error: float, target: float | None, passed: bool
+) -> None:
+    verdict = judge(version(1, *RIGHT, error=error, target_error=target), DATA, None, ())
+
+    assert verdict.passed is passed
+    assert len(verdict.reasons) == (not passed)
+
+
+@pytest.mark.parametrize(
+    ("new", "live", "passed", "accuracies"),
+    [
+        (RIGHT, ALWAYS_WALK, True, (1.0, 0.75)),
+        (ALWAYS_WALK, RIGHT, False, (0.75, 1.0)),
+        (ALWAYS_STOP, ALWAYS_WALK, False, (0.25, 0.75)),
+        (WRONG, WRONG, True, (0.0, 0.0)),
+    ],
+)
+def test_the_accuracy_may_be_the_live_version_s_but_not_less(
+    new: tuple[float, ...],
+    live: tuple[float, ...],
+    passed: bool,
+    accuracies: tuple[float, float],
+) -> None:
+    verdict = judge(version(7, *new), DATA, version(3, *live), ())
+
+    assert verdict.passed is passed
+    assert len(verdict.reasons) == (not passed)
+    assert (verdict.accuracy, verdict.live_accuracy) == accuracies
+    assert verdict.against == 3
+
+
+def test_the_changes_lead_from_the_live_version_to_the_new_one() -> None:
+    verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
+
+    assert verdict.changes == [Change([0.0, 1.0], "walk", "stop", -1.0)]
+
+
+def test_a_version_for_another_number_of_lights_does_not_pass() -> None:
+    verdict = judge(version(7, *RIGHT), DATA, version(3, 1.0, 1.0, 1.0), ())
+
+    assert (verdict.passed, len(verdict.reasons), verdict.against) == (False, 1, 3)
+    assert (verdict.accuracy, verdict.live_accuracy, verdict.changes) == (1.0, None, [])
+
+
+def test_each_pattern_of_must_hold_is_checked() -> None:
+    kept = (MustHold((1.0, 0.0), "walk"), MustHold((0.0, 1.0), "stop"))
+    assert judge(version(1, *RIGHT), DATA, None, kept).passed
+
+    broken = judge(version(1, *WRONG), DATA, None, kept)
+    assert (broken.passed, len(broken.reasons)) == (False, 2)
+    assert all(reason.startswith("must_hold: ") for reason in broken.reasons)
+
+
+@pytest.mark.parametrize("lights", [(1.0,), (1.0, 0.0, 0.0)])
+def test_a_pattern_of_another_number_of_lights_does_not_hold(lights: tuple[float, ...]) -> None:
+    verdict = judge(version(1, *RIGHT), DATA, None, (MustHold(lights, "walk"),))
+
+    assert (verdict.passed, len(verdict.reasons)) == (False, 1)
+
+
+def test_every_reason_is_given() -> None:
+    failing = version(7, *WRONG, error=0.2, target_error=0.1)
+    verdict = judge(failing, DATA, version(3, *RIGHT), (MustHold((1.0, 0.0), "walk"),))
+
+    assert len(verdict.reasons) == 3
+    assert replace(verdict, reasons=[]).passed is False

@@ -1,0 +1,140 @@
+"""Tests of the job queue: submission, cancellation and lists."""
+
+import pytest
+from sqlalchemy import Engine, update
+
+from streetlight.model.recipe import Recipe
+from streetlight.service.learning import queue
+from streetlight.service.learning.lease import acquire_lease
+from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError, JobSpec
+from streetlight.service.ledger.idempotency import IdempotentRequest, KeyReusedError
+from streetlight.service.store.engine import write_transaction
+from streetlight.service.store.tables import jobs
+from streetlight.service.validation.fields import MustHold
+
+SPEC = JobSpec(Recipe())
+
+
+def test_a_specification_is_read_as_it_was_stored() -> None:
+    spec = JobSpec(
+        Recipe(hidden_sizes=(8, 4), batch_size=None, target_error=None, activation="linear"),
+        "never",
+        (MustHold((0.0, 0.5), "stop"), MustHold((1.0,), "walk")),
+    )
+
+    assert JobSpec.from_json(spec.to_json()) == spec
+    assert JobSpec.from_json(SPEC.to_json()) == JobSpec(Recipe(), "if_better", ())
+
+
+def test_a_submitted_job_is_queued(engine: Engine) -> None:
+    spec = JobSpec(Recipe(seed=9), "always", (MustHold((1.0, 0.0, 1.0), "walk"),))
+    job = queue.submit(engine, spec, "request-1")
+
+    assert (job.id, job.state, job.trigger, job.request_id) == (1, "queued", "request", "request-1")
+    assert (job.recipe, job.promote, job.must_hold) == (spec.recipe, "always", spec.must_hold)
+    assert (job.attempt, job.revision, job.cancel_requested, job.finished) == (0, 0, False, False)
+    assert (job.started_at, job.finished_at, job.progress, job.verdict) == (None,) * 4
+    assert (job.version, job.promoted, job.error) == (None,) * 3
+    assert queue.get(engine, 1) == job
+    assert queue.submit(engine, SPEC, None, "accuracy").trigger == "accuracy"
+
+
+def test_a_repeated_request_gets_the_job_of_the_first(engine: Engine) -> None:
+    request = IdempotentRequest("retrain", "key", "digest")
+    queue.submit(engine, SPEC, None)
+    first = queue.submit(engine, SPEC, None, idempotent=request)
+
+    assert first.id == 2
+    assert queue.submit(engine, SPEC, None, idempotent=request) == first
+    assert len(queue.page(engine, None, 10)) == 2
+    with pytest.raises(KeyReusedError):
+        queue.submit(engine, SPEC, None, idempotent=IdempotentRequest("retrain", "key", "other"))
+    assert len(queue.page(engine, None, 10)) == 2
+
+
+def test_an_automatic_job_waits_for_no_other(engine: Engine) -> None:
+    job = queue.submit_unless_unfinished(engine, SPEC, "observations")
+    assert job is not None
+    assert (job.id, job.state, job.trigger, job.request_id) == (1, "queued", "observations", None)
+    assert queue.submit_unless_unfinished(engine, SPEC, "observations") is None
+
+    lease = acquire_lease(engine, "a", 60)
+    assert lease is not None
+    assert queue.submit_unless_unfinished(engine, SPEC, "observations") is None
+
+    lease.mark_failed("over")
+    again = queue.submit_unless_unfinished(engine, SPEC, "accuracy")
+    assert again is not None
+    assert (again.id, again.trigger) == (2, "accuracy")
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded", "failed", "cancelled"])
+def test_a_job_has_finished_in_the_other_states(engine: Engine, state: str) -> None:
+    queue.submit(engine, SPEC, None)
+    with write_transaction(engine) as connection:
+        connection.execute(update(jobs).values(state=state))
+
+    job = queue.get(engine, 1)
+
+    assert job.finished is (state not in ("queued", "running"))
+    if job.finished:
+        with pytest.raises(JobFinishedError):
+            queue.cancel(engine, 1)
+        assert queue.get(engine, 1) == job
+
+
+def test_a_page_has_the_newest_jobs_first(engine: Engine) -> None:
+    for _ in range(5):
+        queue.submit(engine, SPEC, None)
+
+    def ids(before: int | None, limit: int) -> list[int]:
+        return [job.id for job in queue.page(engine, before, limit)]
+
+    assert ids(None, 10) == [5, 4, 3, 2, 1]
+    assert ids(None, 2) == [5, 4]
+    assert ids(4, 2) == [3, 2]
+    assert ids(1, 2) == []
+
+
+def test_a_queued_job_is_cancelled_at_once(engine: Engine) -> None:
+    for _ in range(2):
+        queue.submit(engine, SPEC, None)
+
+    job = queue.cancel(engine, 2)
+
+    assert (job.id, job.state, job.revision, job.cancel_requested) == (2, "cancelled", 1, False)
+    assert job.finished_at == pytest.approx(job.submitted_at, abs=10)
+    assert queue.get(engine, 1).state == "queued"
+    assert queue.get(engine, 1).revision == 0
+
+
+def test_a_running_job_is_asked_to_end(engine: Engine) -> None:
+    for _ in range(2):
+        queue.submit(engine, SPEC, None)
+        acquire_lease(engine, "a", 60)
+
+    job = queue.cancel(engine, 2)
+
+    assert (job.id, job.state, job.revision, job.cancel_requested) == (2, "running", 2, True)
+    assert job.finished_at is None
+    assert queue.get(engine, 1).cancel_requested is False
+
+
+def test_an_unknown_job_is_not_found(engine: Engine) -> None:
+    queue.submit(engine, SPEC, None)
+
+    with pytest.raises(JobNotFoundError):
+        queue.get(engine, 2)
+    with pytest.raises(JobNotFoundError):
+        queue.cancel(engine, 2)
+
+
+def test_the_last_submission_is_that_of_the_newest_job(engine: Engine) -> None:
+    assert queue.last_submission_time(engine) is None
+    for number in (1, 2):
+        queue.submit(engine, SPEC, None)
+        with write_transaction(engine) as connection:
+            chosen = update(jobs).where(jobs.c.id == number)
+            connection.execute(chosen.values(submitted_at=1000.0 * number))
+
+    assert queue.last_submission_time(engine) == 2000

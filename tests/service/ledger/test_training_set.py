@@ -1,0 +1,61 @@
+"""Tests of the training set: groups, means, counts and the ids it is made of."""
+
+import pytest
+from sqlalchemy import Engine
+
+from streetlight.model.dataset import Outcome
+from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.ledger.queries import withdraw
+from streetlight.service.ledger.training_set import LedgerError, load_training_set
+
+
+def observe(engine: Engine, *rows: tuple[tuple[float, ...], Outcome]) -> None:
+    record(engine, [NewObservation(lights, outcome) for lights, outcome in rows], None, "api")
+
+
+B, A, C = (0.0, 1.0), (0.0, 0.0), (1.0, 0.5)
+
+
+def test_equal_light_states_are_one_row_in_order_of_first_appearance(engine: Engine) -> None:
+    observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"), (B, "walk"))
+
+    found = load_training_set(engine)
+
+    assert found.dataset.lights.tolist() == [list(B), list(A), list(C)]
+    assert found.dataset.walk_vs_stop.tolist() == [0.75, 0.0, 1.0]
+    assert found.dataset.counts.tolist() == [4, 1, 1]
+    assert found.ids == [(1, 6)]
+
+
+def test_withdrawn_observations_are_left_out(engine: Engine) -> None:
+    observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"), (B, "walk"))
+    for number in (1, 3, 4):
+        withdraw(engine, number)
+
+    found = load_training_set(engine)
+
+    assert found.dataset.lights.tolist() == [list(A), list(B)]
+    assert found.dataset.walk_vs_stop.tolist() == [0.0, 1.0]
+    assert found.dataset.counts.tolist() == [1, 2]
+    assert found.ids == [(2, 2), (5, 6)]
+
+
+def test_an_empty_ledger_is_no_training_set(engine: Engine) -> None:
+    with pytest.raises(LedgerError):
+        load_training_set(engine)
+    observe(engine, (A, "walk"))
+    withdraw(engine, 1)
+    with pytest.raises(LedgerError):
+        load_training_set(engine)
+
+
+@pytest.mark.parametrize(("present", "missing"), [("walk", "stop"), ("stop", "walk")])
+def test_both_outcomes_are_needed(engine: Engine, present: Outcome, missing: Outcome) -> None:
+    observe(engine, (A, present), (B, present), (C, missing))
+    withdraw(engine, 3)
+
+    with pytest.raises(LedgerError, match=f"2 with {present} .* with {missing}"):
+        load_training_set(engine)
+
+    observe(engine, (A, missing))
+    assert load_training_set(engine).dataset.walk_vs_stop.tolist()[0] == 0.5
