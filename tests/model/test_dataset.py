@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetlight.model import csv_io
-from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, DatasetError
+from streetlight.model.dataset import (
+    LAB,
+    LAB_DIRECT,
+    THRESHOLD,
+    Dataset,
+    DatasetError,
+    is_walk,
+    outcome_name,
+)
 from tests.model.bits import assert_same_bits
 
 
@@ -182,3 +190,47 @@ def test_a_row_with_a_count_is_written_once_for_each_observation(tmp_path: Path)
 
 def test_repr_does_not_show_the_rows() -> None:
     assert repr(LAB) == "Dataset(4 rows of 3 lights)"
+
+
+def test_a_score_of_the_threshold_means_walk() -> None:
+    below = float(np.nextafter(THRESHOLD, 0))
+
+    assert (outcome_name(THRESHOLD), outcome_name(below)) == ("walk", "stop")
+    assert is_walk(np.array([THRESHOLD, below])).tolist() == [True, False]
+
+
+def test_arrays_of_any_numbers_become_doubles_that_can_not_be_changed() -> None:
+    counts = np.array([2, 1])
+    dataset = Dataset(np.array([["1", "0"], ["0", "1"]]), np.array(["1", "0"]), counts)
+
+    assert {dataset.lights.dtype, dataset.walk_vs_stop.dtype} == {np.dtype(np.float64)}
+    for array in (dataset.lights, dataset.walk_vs_stop, dataset.counts):
+        assert not array.flags.writeable
+    counts[0] = 5
+    assert dataset.counts.tolist() == [2, 1]
+
+
+def test_lights_are_a_matrix() -> None:
+    for lights in (np.ones(2), np.ones((1, 1, 1)), np.ones((0, 1)), np.ones((1, 0))):
+        with pytest.raises(DatasetError):
+            Dataset(lights, np.ones(len(lights)))
+
+
+def test_a_state_of_one_outcome_is_no_conflict() -> None:
+    assert Dataset(np.eye(3), np.array([0.0, 1.0, 0.5])).conflicts == 1
+
+
+def test_a_written_csv_has_the_same_bytes_on_every_system(tmp_path: Path) -> None:
+    csv_io.write(LAB, tmp_path / "lab.csv")
+
+    assert (tmp_path / "lab.csv").read_bytes() == (
+        b"light_0,light_1,light_2,outcome\n1,0,1,walk\n0,1,1,walk\n0,0,1,stop\n1,1,1,stop\n"
+    )
+
+
+def test_a_line_end_in_a_quoted_name_is_part_of_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "names.csv"
+    path.write_bytes(b'"left\r\nlight",outcome\r\n1,walk\r\nx,stop\r\n')
+
+    with pytest.raises(DatasetError, match="left\r\nlight"):
+        csv_io.read(path)

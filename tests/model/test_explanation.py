@@ -108,3 +108,31 @@ def test_positive_and_negative_pressure_add_up_to_the_weight_delta_of_full_desce
 def test_patterns_are_all_combinations_of_off_and_on() -> None:
     assert patterns(2, (-1.0, 1.0)).tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
     assert len(np.unique(patterns(3, ON_OFF), axis=0)) == 8
+
+
+def test_of_several_counterfactuals_the_nearest_is_given_with_its_decision() -> None:
+    network = Network((np.array([[1.0], [2.0]]),))
+    nearest = explain(network, [0.1, 0.6], ON_OFF).flip
+
+    assert nearest is not None
+    assert (nearest.light, nearest.was, nearest.now, nearest.decision) == (1, 0.6, 0.0, "stop")
+    assert nearest.score == network.score([0.1, 0.0])
+    away = explain(network, [-0.9, 0.3], (-1.0, 1.0)).flip
+    assert away is not None
+    assert (away.light, away.now, away.decision) == (1, 1.0, "walk")
+
+
+def test_contributions_and_pressures_have_no_negative_zero() -> None:
+    network = Network((np.array([[-1.0, 2.0], [1.0, 1.0]]), np.array([[-1.0], [1.0]])))
+    dataset = Dataset(np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([0.0, 0.0]))
+
+    for lights in dataset.lights.tolist():
+        assert not np.signbit(explain(network, lights, ON_OFF).contributions)[0]
+    for pressure in weight_pressure(network, dataset, slice(0, 2)):
+        assert not np.signbit(pressure[pressure == 0]).any()
+
+
+def test_an_explanation_of_lights_that_overflow_is_no_error() -> None:
+    network = Network((np.array([[1e10, -1e10], [1e10, 1e10]]), np.array([[1.0], [1.0]])))
+
+    assert not np.isfinite(explain(network, [1e300, -1e300], ON_OFF).score)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streetlight.model.network import BLOCK_ROWS, MAX_NARROW_NODES, Network
+from streetlight.model.network import BLOCK_ROWS, MAX_NARROW_NODES, Network, relu, relu_of_row
 from tests.model.bits import assert_same_bits
 
 numbers = st.floats(-100, 100)
@@ -108,3 +108,45 @@ def test_an_invalid_scale_or_activation_is_refused() -> None:
         Network((np.ones((3, 1)),), scale=0)
     with pytest.raises(ValueError, match="relu or linear"):
         Network((np.ones((3, 1)),), activation="tanh")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [4, MAX_NARROW_NODES + 1])
+def test_lights_of_any_type_are_scored_in_double_precision(width: int) -> None:
+    network = Network((np.full((2, width), 0.1), np.full((width, 1), 0.7)), scale=3.0)
+    lights = np.array([[1, 2], [5, 1]])
+
+    for dtype in (np.float32, np.int8, np.bool_):
+        typed = lights.astype(dtype)
+        scores = network.scores(typed)
+        assert_same_bits(scores, network.scores(typed.astype(np.float64)))
+        assert_same_bits(scores, [network.score(row) for row in typed.tolist()])
+
+
+def test_weights_of_any_type_become_doubles_row_by_row() -> None:
+    [weights] = Network((np.asfortranarray([[1], [2]]),)).weights
+    assert weights.dtype == np.float64
+    assert weights.flags.c_contiguous
+    [weights, _] = Network((np.asfortranarray(np.eye(2)), np.ones((2, 1)))).weights
+    assert weights.flags.c_contiguous
+
+
+def test_the_number_of_weights_is_that_of_all_matrices() -> None:
+    assert Network((np.ones((3, 4)), np.ones((4, 1)))).weight_count == 16
+
+
+def test_a_scale_must_be_finite() -> None:
+    with pytest.raises(ValueError, match="scale"):
+        Network((np.ones((1, 1)),), scale=np.inf)
+
+
+def test_relu_has_no_negative_zero_and_keeps_nan() -> None:
+    nodes = [-1.0, -0.0, 0.0, 2.0, np.nan]
+
+    assert_same_bits(relu(np.array(nodes)), [0.0, 0.0, 0.0, 2.0, np.nan])
+    assert_same_bits(relu_of_row(nodes), [0.0, 0.0, 0.0, 2.0, np.nan])
+
+
+def test_scores_that_are_not_a_number_are_no_error() -> None:
+    network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
+
+    assert np.isnan(network.scores(np.array([[1e300, 0.0]]))).all()

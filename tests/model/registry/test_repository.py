@@ -1,13 +1,16 @@
 """Tests of the repository: numbers, the live link, the promotion log and damaged files."""
 
+import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -16,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from streetlight.model.dataset import LAB, LAB_DIRECT
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.manifest import Provenance
+from streetlight.model.registry.live_link import LiveLink
+from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.promotion_log import PromotionLog
 from streetlight.model.registry.repository import (
     ModelRepository,
@@ -557,3 +561,188 @@ def test_without_a_version_reload_fails_and_unload_does_nothing(
         repository.reload()
     assert repository.unload() is None
     assert repository.previous_number() is None
+
+
+def test_a_manifest_has_the_training_and_its_provenance(repository: ModelRepository) -> None:
+    dataset = Dataset(
+        np.array([[2.0, 5.0], [5.0, 5.0], [2.0, 5.0]]), np.array([1.0, 0.0, 0.0])
+    ).grouped()
+    training = fit(dataset, Recipe(seed=3, restarts=2, target_error=0))
+    provenance = Provenance("ledger", None, [(1, 2), (5, 5)], 9)
+    assert describe(training, dataset, provenance).version == 0
+
+    version = repository.publish(training, dataset, provenance)
+
+    manifest = repository.load(1).manifest
+    assert (manifest.off, manifest.on, manifest.conflicts) == (2.0, 5.0, 1)
+    assert (manifest.runs, manifest.seed) == (3, training.seed)
+    assert [tuple(ids) for ids in manifest.observations or ()] == [(1, 2), (5, 5)]
+    assert (manifest.job, manifest.format) == (9, 1)
+    check_time(manifest.created_at)
+    assert_same_bits(version.dataset().counts, [2, 1])
+    assert_same_bits(version.dataset().walk_vs_stop, [0.5, 0.0])
+
+
+def check_time(at: str) -> None:
+    """Check that `at` is the present time in UTC, to the millisecond."""
+    found = datetime.fromisoformat(at)
+    assert found.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - found) < timedelta(minutes=1)
+    assert found.isoformat(timespec="milliseconds") == at
+
+
+def test_each_change_is_logged_with_its_action_its_reason_and_its_time(
+    repository: ModelRepository,
+) -> None:
+    for _ in range(2):
+        publish(repository, TRAINING)
+    repository.promote(1, "first")
+    repository.promote(2)
+    repository.rollback("worse")
+    repository.unload("closed")
+    repository.reload("open")
+
+    entries = repository.history()
+    assert [(entry.action, entry.version, entry.instead_of, entry.reason) for entry in entries] == [
+        ("promote", 1, None, "first"),
+        ("promote", 2, 1, ""),
+        ("rollback", 1, 2, "worse"),
+        ("unload", 1, 1, "closed"),
+        ("promote", 1, None, "open"),
+    ]
+    for entry in entries:
+        check_time(entry.at)
+    assert (repository.folder / "promotions.jsonl").read_text().count("\n") == 5
+    repository.promote(2)
+    assert repository.rollback().reason == ""
+    unloaded = repository.unload()
+    assert unloaded is not None
+    assert unloaded.reason == ""
+    repository.reload()
+    assert repository.history()[-1].reason == ""
+
+
+def test_a_version_that_is_promoted_again_is_stepped_back_from(repository: ModelRepository) -> None:
+    for _ in range(2):
+        publish(repository, TRAINING)
+    for number in (1, 2, 1):
+        repository.promote(number)
+
+    assert repository.previous_number() == 2
+    assert repository.rollback().version == 2
+    assert repository.rollback().version == 1
+
+
+def test_an_unloaded_version_is_in_the_history_once(repository: ModelRepository) -> None:
+    publish(repository, TRAINING)
+    repository.promote(1)
+    for _ in range(2):
+        assert repository.previous_number() is None
+        repository.unload()
+        repository.reload()
+
+    with pytest.raises(NothingToRollBackToError):
+        repository.rollback()
+
+
+def test_every_change_of_the_live_link_is_made_under_the_same_lock(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        publish(repository, TRAINING)
+    point, changes = LiveLink.point, []
+
+    def checked_point(link: LiveLink, number: int | None) -> None:
+        changes.append(number)
+        assert is_locked(repository.folder / ".promote.lock")
+        assert not is_locked(repository.folder / ".publish.lock")
+        point(link, number)
+
+    monkeypatch.setattr(LiveLink, "point", checked_point)
+    repository.promote(1)
+    repository.promote(2)
+    repository.rollback()
+    repository.unload()
+    repository.reload()
+
+    assert changes == [1, 2, 1, None, 1]
+    assert not is_locked(repository.folder / ".promote.lock")
+
+
+def test_a_version_appears_under_the_lock_complete_and_readable_by_all(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, linked = os.link, []
+
+    def checked_link(source: str, target: Path) -> None:
+        linked.append(target)
+        assert Path(source).parent == repository.folder
+        assert Path(source).match(".new-*")
+        assert Version.load(Path(source)).number == 1
+        assert is_locked(repository.folder / ".publish.lock")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", checked_link)
+    publish(repository, TRAINING)
+
+    assert linked == [repository.path(1)]
+    assert repository.path(1).stat().st_mode & 0o777 == 0o644
+    assert {path.name for path in repository.folder.iterdir()} == {"1.npz", ".publish.lock"}
+
+
+def is_locked(path: Path) -> bool:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_the_folder_is_created_with_its_parents(tmp_path: Path) -> None:
+    repository = ModelRepository(tmp_path / "a" / "b" / "models")
+
+    assert publish(repository, TRAINING).number == 1
+
+
+def test_the_newest_versions_are_listed_for_a_number_that_is_not_there(
+    repository: ModelRepository,
+) -> None:
+    for count in range(1, 8):
+        publish(repository, TRAINING)
+        with pytest.raises(VersionNotFoundError) as error:
+            repository.load(99)
+        numbers = [int(number) for number in re.findall(r"\d+", str(error.value))]
+        assert numbers == [99, *range(max(1, count - 4), count + 1)]
+        assert ("…" in str(error.value)) is (count > 5)
+
+
+def test_a_file_with_pickled_objects_is_refused_and_runs_no_code(
+    repository: ModelRepository, tmp_path: Path
+) -> None:
+    class Harmful:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "harm",)
+
+    publish(repository, TRAINING)
+    with np.load(repository.path(1)) as file:
+        arrays = dict(file)
+    arrays["manifest"] = np.array(Harmful(), dtype=object)
+    repository.path(1).unlink()
+    np.savez(repository.path(1), **arrays)
+
+    with pytest.raises(VersionDamagedError):
+        repository.load(1)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_reproduction_names_the_version_and_both_versions_of_numpy(
+    repository: ModelRepository,
+) -> None:
+    for _ in range(2):
+        version = publish(repository, TRAINING)
+    older = replace(version, manifest=replace(version.manifest, numpy="1.0"))
+
+    result = reproduce(older)
+
+    assert (result.version, result.numpy) == (2, ("1.0", np.__version__))

@@ -128,3 +128,43 @@ def test_a_training_that_diverges_is_an_error() -> None:
     linear = replace(WIDE, activation="linear", alpha=50, restarts=1)
     with pytest.raises(TrainingDivergedError, match="try a smaller alpha"):
         fit(crossing(50), linear)
+
+
+def largest(*shape: int) -> FloatArray:
+    """Return numbers just below 1, whose products are the largest that a sum can have."""
+    return 1 - np.random.default_rng(0).random(shape) / 64
+
+
+@pytest.mark.parametrize(("width", "outcome"), [(40, 0.0), (1024, 0.0), (1024, 600.0)])
+def test_sums_of_the_largest_products_are_exact(width: int, outcome: float) -> None:
+    """A bit more for each factor, and the sums would depend on the order."""
+    rows, random = BLOCK_ROWS, np.random.default_rng(1)
+    weights, layer_0 = (largest(3, width), largest(width, 1)), largest(rows, 3)
+    outcomes = np.full(rows, outcome)
+
+    deltas, error = exact_weight_deltas(weights, layer_0, outcomes, "relu")
+
+    for _ in range(5):
+        order, nodes = random.permutation(rows), random.permutation(width)
+        (first, second), error_permuted = exact_weight_deltas(
+            (weights[0][:, nodes], weights[1][nodes]), layer_0[order], outcomes[order], "relu"
+        )
+        assert error_permuted == error
+        assert_same_bits(first, deltas[0][:, nodes])
+        assert_same_bits(second, deltas[1][nodes])
+
+
+def test_the_error_of_a_quantised_value_is_as_small_as_an_exact_sum_allows() -> None:
+    """22 bits for each factor leave 9 of 53 for a sum of 512 products."""
+    random = np.random.default_rng(0)
+    weights, layer_0 = (random.random((20, 1)),), random.random((1, 20))
+    [deltas], _ = exact_weight_deltas(weights, layer_0, np.ones(1), "linear")
+
+    quantised = [quantise(array.copy(), 22) for array in (weights[0], layer_0)]
+    delta = quantise(np.ones((1, 1)) - quantised[1] @ quantised[0], 22)
+    assert_same_bits(deltas, quantised[1].T @ delta)
+
+
+def test_numbers_whose_products_would_underflow_become_0() -> None:
+    assert quantise(np.array([1e-300, -1e-200]), 22).tolist() == [0.0, 0.0]
+    assert quantise(np.zeros(2), 22).tolist() == [0.0, 0.0]

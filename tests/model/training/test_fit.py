@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.network import BLOCK_ROWS, Network, blocks
-from streetlight.model.recipe import Recipe
+from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.model.report import error_curve
 from streetlight.model.training.descent import pass_by_batches, weight_deltas
 from streetlight.model.training.fit import (
@@ -377,3 +377,76 @@ def test_a_recipe_out_of_bounds_is_refused_with_the_field(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         replace(Recipe(), **{field: value})  # type: ignore[arg-type]
+
+
+# Lights that are all off leave the score at 0 and the error at 2 for every weight.
+DARK = Dataset(np.zeros((2, 2)), np.ones(2))
+
+
+def test_of_equal_runs_the_first_is_returned() -> None:
+    training = fit(DARK, Recipe(seed=5, restarts=3))
+
+    assert (training.seed, training.runs, training.error) == (5, 4, 2.0)
+
+
+def test_patience_ends_a_run_after_that_many_passes_without_a_lower_error() -> None:
+    recipe = Recipe(patience=5, restarts=0, target_error=None)
+
+    assert fit(DARK, recipe).errors.tolist() == [2.0] * 6
+    assert len(fit(DARK, replace(recipe, patience=1)).errors) == 2
+
+
+def test_an_error_of_the_target_error_meets_it() -> None:
+    recipe = Recipe(patience=50, target_error=2.0)
+    met = fit(DARK, recipe)
+    assert (met.converged, met.runs, len(met.errors)) == (True, 1, 1)
+
+    missed = fit(DARK, replace(recipe, target_error=float(np.nextafter(2.0, 0)), restarts=2))
+    assert (missed.converged, missed.runs) == (False, 3)
+
+
+def test_early_stopping_waits_for_a_pass_that_meets_the_target_error() -> None:
+    errors = fit(LAB, Recipe(iterations=5000, patience=100)).errors
+
+    assert errors[-1] <= 0.01 < errors[-2]
+
+
+def test_the_error_of_a_pass_is_that_of_all_its_blocks() -> None:
+    rows = 2 * BLOCK_ROWS + 1
+    dataset = Dataset(np.tile(LAB.lights, (rows, 1))[:rows], np.tile(LAB.walk_vs_stop, rows)[:rows])
+    network = initial_network(dataset, Recipe(), 1)
+
+    _, error = weight_deltas(
+        network.weights, dataset.lights, dataset.walk_vs_stop, network.activation
+    )
+
+    assert error == pytest.approx(squared_error(network, dataset), rel=1e-9)
+
+
+def test_an_error_that_overflows_is_infinite() -> None:
+    assert squared_error(Network((np.array([[1e200]]),)), Dataset(np.ones((1, 1)), np.ones(1))) == (
+        np.inf
+    )
+
+
+def test_weights_that_become_nan_diverge() -> None:
+    network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
+    data = Dataset(np.array([[1e300, 0.0]]), np.array([0.0]))
+    for batch_size in (1, None):
+        with pytest.raises(TrainingDivergedError):
+            gradient_descent(network, data, Recipe(batch_size=batch_size, iterations=1))
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_bounds_of_a_recipe_are_allowed(end: int) -> None:
+    for name, bounds in BOUNDS.items():
+        value = bounds[end]
+        changes = {name: (value,) * 8 if name == "hidden_sizes" else value}
+        recipe = replace(Recipe(), **changes)  # type: ignore[arg-type]
+        assert getattr(recipe, name) == changes[name]
+
+
+@pytest.mark.parametrize("field", ["alpha", "weight_decay", "target_error"])
+def test_a_number_is_not_true_or_false(field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        replace(Recipe(), **{field: True})  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetlight.model.dataset import LAB
+from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import gradient_descent, initial_network
 from streetlight.model.training.step import step
@@ -66,3 +67,27 @@ def test_a_step_whose_weights_overflow_is_refused() -> None:
     network = initial_network(LAB, Recipe(), 1)
     with pytest.raises(ValueError, match="expected finite weights"):
         step(network, [1e308, 0.0, 1e308], 0.0, alpha=1e9)
+
+
+def test_a_step_scales_the_lights_and_keeps_the_scale() -> None:
+    weights = initial_network(LAB, Recipe(), 1).weights
+    lights = [1.0, 0.0, 1.0]
+
+    plain = step(Network(weights), lights, 1.0, alpha=0.2)
+    scaled = step(Network(weights, scale=8.0), [8 * light for light in lights], 1.0, alpha=0.2)
+
+    assert (scaled.layers, scaled.error, scaled.network.scale) == (plain.layers, plain.error, 8.0)
+    for matrix, expected in zip(scaled.network.weights, plain.network.weights, strict=True):
+        assert_same_bits(matrix, expected)
+
+
+def test_weight_deltas_have_no_negative_zero() -> None:
+    taken = step(Network((np.array([[1.0], [1.0]]),)), [0.0, 1.0], 0.0, alpha=0.1)
+
+    assert_same_bits(taken.weight_deltas[0], [[0.0], [-1.0]])
+
+
+def test_a_step_that_is_not_a_number_is_refused() -> None:
+    network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
+    with pytest.raises(ValueError, match="finite"):
+        step(network, [1e300, 0.0], 0.0, alpha=0.1)
