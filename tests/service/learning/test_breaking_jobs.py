@@ -80,7 +80,7 @@ def check(site: Site, numbers: list[int]) -> list[Any]:
             assert not (job["promoted"] and job["promote"] == "never")
         else:
             assert (job["state"], job["attempt"]) == ("failed", 4)
-            assert job["error"].startswith("its trainer fell silent 3 times")
+            assert job["error"].startswith("the trainer stopped sending heartbeats")
     return jobs
 
 
