@@ -9,7 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import parser
 
-from tests.server import Server
+from tests.server import ForkedServer
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 
@@ -55,7 +55,7 @@ def used(expression: str) -> tuple[dict[str, set[str]], set[str]]:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Each metric of a server that has had some traffic, with its labels."""
-    with Server(tmp_path_factory.mktemp("deploy")) as server:
+    with ForkedServer(tmp_path_factory.mktemp("deploy")) as server:
         server.post("/predict", {"lights": [1, 0, 1]})
         server.expect(400, "POST", "/predict", {"lights": [1]})
         server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})

@@ -55,14 +55,16 @@ def matches(expected: str, said: str) -> bool:
 class Shell:
     """Runs a page's commands as its reader would, but on another port and in a new folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, page: list[Command]) -> None:
         self.folder = folder
         self.port = str(free_port())
         self.server: subprocess.Popen[str] | None = None
         scripts = Path(sys.executable).parent
         (folder / ".venv").mkdir()
         (folder / ".venv" / "bin").symlink_to(scripts)
-        self.environment = environment(data_dir="data", port=self.port, workers=2)
+        # A page without a retraining needs no trainer, which takes as long to start as the server.
+        trainer = any("retrain" in command.line for command in page)
+        self.environment = environment(data_dir="data", port=self.port, workers=2, trainer=trainer)
         # What the reader's machine makes of `make serve` is made already, in this environment.
         self.environment["VENV"] = str(scripts.parent)
         self.environment.pop("MAKEFLAGS", None)
@@ -118,9 +120,10 @@ class Shell:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_answers_as_the_page_says(page: Path, tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
+    blocks = list(commands(page))
+    shell = Shell(tmp_path, blocks)
     try:
-        for command in commands(page):
+        for command in blocks:
             shell.run(command)
     finally:
         shell.close()

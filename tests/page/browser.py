@@ -44,9 +44,15 @@ def opened(
     page = context.new_page()
     page.set_default_timeout(1000 * DEADLINE)
     watch(page)
+    load(page, url)
+    yield page
+    context.close()
+
+
+def load(page: Page, url: str) -> None:
+    """Load the page at `url`, and wait until all its sections have loaded."""
+    page.goto("about:blank")  # an address that differs only behind `#` would load nothing
     page.goto(url)
     page.locator("#pattern-table tbody tr").first.wait_for()
     page.locator("#version-table tbody tr").first.wait_for()
     page.locator("#unpulled", has_text="weights").wait_for()
-    yield page
-    context.close()

@@ -12,8 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
-from tests.page.browser import CHROMIUM, chromium, opened
-from tests.server import Server
+from tests.page.browser import CHROMIUM, chromium, load, opened
+from tests.server import ForkedServer, Server
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
@@ -26,13 +26,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("page"), trainer=True) as server:
+    with ForkedServer(tmp_path_factory.mktemp("page"), trainer=True) as server:
         yield server
 
 
-@pytest.fixture
-def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """The page; fails the test on a script error, a console error or a request to another host."""
+@pytest.fixture(scope="module")
+def tab(browser: Browser, site: Server) -> Iterator[tuple[Page, list[str]]]:
+    """A tab that shows the page, and the errors in it: a new one takes longer than a test."""
     errors: list[str] = []
 
     def check_message(message: ConsoleMessage) -> None:
@@ -50,7 +50,17 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
 
     with opened(browser, site.url, watch) as page:
-        yield page
+        yield page, errors
+
+
+@pytest.fixture
+def page(tab: tuple[Page, list[str]], site: Server) -> Iterator[Page]:
+    """The page; fails the test on a script error, a console error or a request to another host."""
+    page, errors = tab
+    errors.clear()
+    load(page, site.url)
+    yield page
+    page.goto("about:blank")
     assert errors == []
 
 
@@ -77,12 +87,12 @@ def test_switching_a_light_updates_the_decision(page: Page, site: Server) -> Non
     expect(page).to_have_url(re.compile("#lights=1,0,0.5$"))
 
 
-def test_a_link_restores_the_lights(browser: Browser, site: Server) -> None:
-    with opened(browser, f"{site.url}/#lights=0,1,1") as page:
-        expect(light_button(page, 1)).to_have_attribute("aria-pressed", "true")
-        expect(page.locator("#pattern-table tr.now")).to_contain_text("0 1 1")
-        page.get_by_role("button", name="0 0 1", exact=True).click()
-        expect(page.locator("#decision")).to_have_text("■ Stop")
+def test_a_link_restores_the_lights(page: Page, site: Server) -> None:
+    load(page, f"{site.url}/#lights=0,1,1")
+    expect(light_button(page, 1)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#pattern-table tr.now")).to_contain_text("0 1 1")
+    page.get_by_role("button", name="0 0 1", exact=True).click()
+    expect(page.locator("#decision")).to_have_text("■ Stop")
 
 
 def test_a_node_shows_its_arithmetic(page: Page, site: Server) -> None:
@@ -195,20 +205,18 @@ def test_the_weight_pressure_of_a_row_is_shown(page: Page, site: Server) -> None
     expect(page).to_have_url(re.compile("row=1"))
 
 
-def test_a_link_restores_the_state_of_the_page(browser: Browser, site: Server) -> None:
+def test_a_link_restores_the_state_of_the_page(page: Page, site: Server) -> None:
     state = "#lights=0,0.5,1&row=2&curves=1&recipe.alpha=0.1&scratch.start=seed&scratch.seed=7"
-    with opened(browser, site.url + "/" + state) as page:
-        expect(page.get_by_label("brightness of light 1")).to_have_value("0.5")
-        expect(page.locator("#pressure-row")).to_have_value("2")
-        expect(page.get_by_label("show the curve of version 1")).to_be_checked()
-        expect(page.locator("#version-curves text", has_text="version 1")).to_be_visible()
-        expect(page.locator("#recipe [name=alpha]")).to_have_value("0.1")
-        expect(page.locator("#scratch [name=seed]")).to_have_value("7")
-        page.locator("#recipe [name=alpha]").fill("0.3")
-        page.locator("#recipe [name=seed]").focus()
-        expect(page).to_have_url(
-            f"{site.url}/{state.replace('recipe.alpha=0.1', 'recipe.alpha=0.3')}"
-        )
+    load(page, site.url + "/" + state)
+    expect(page.get_by_label("brightness of light 1")).to_have_value("0.5")
+    expect(page.locator("#pressure-row")).to_have_value("2")
+    expect(page.get_by_label("show the curve of version 1")).to_be_checked()
+    expect(page.locator("#version-curves text", has_text="version 1")).to_be_visible()
+    expect(page.locator("#recipe [name=alpha]")).to_have_value("0.1")
+    expect(page.locator("#scratch [name=seed]")).to_have_value("7")
+    page.locator("#recipe [name=alpha]").fill("0.3")
+    page.locator("#recipe [name=seed]").focus()
+    expect(page).to_have_url(f"{site.url}/{state.replace('recipe.alpha=0.1', 'recipe.alpha=0.3')}")
 
 
 def test_a_job_can_be_cancelled(page: Page) -> None:
@@ -221,7 +229,7 @@ def test_a_job_can_be_cancelled(page: Page) -> None:
 
 
 def test_the_page_prompts_for_the_api_key(browser: Browser, tmp_path: Path) -> None:
-    with Server(tmp_path, api_key="secret") as server, opened(browser, server.url) as page:
+    with ForkedServer(tmp_path, api_key="secret") as server, opened(browser, server.url) as page:
         page.locator("#walked").click()
         page.get_by_label("This server requires its API key").fill("secret")
         page.get_by_role("button", name="Use it in this tab").click()
@@ -232,10 +240,10 @@ def test_the_page_prompts_for_the_api_key(browser: Browser, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_accessibility_violations(browser: Browser, site: Server, scheme: Any) -> None:
-    with opened(browser, site.url, color_scheme=scheme) as page:
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
+def test_axe_finds_no_accessibility_violations(page: Page, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
 
 
 def test_the_page_fits_a_phone_and_is_small(browser: Browser, site: Server) -> None:

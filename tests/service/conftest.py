@@ -10,14 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from tests import databases
-from tests.server import DEADLINE, Server, environment
+from tests.conftest import STORM
+from tests.server import DEADLINE, ForkedServer, environment
 
 T = TypeVar("T")
+
+# How often a test tries what it tries once in an ordinary run.
+ROUNDS = [1, pytest.param(int(os.environ.get("STORM_ROUNDS", "10")), marks=pytest.mark.storm)]
 
 # A job that runs until somebody ends it.
 ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
@@ -43,6 +48,16 @@ def until(holds: Callable[[], T | None], seconds: float = DEADLINE) -> T:
         assert time.monotonic() < deadline, f"still not after {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def try_out(test: Callable[..., None], examples: int) -> None:
+    """Run a test of hypothesis: on the same inputs each time, but in a storm on new ones."""
+    hypothesis.settings(
+        max_examples=examples,
+        derandomize=not STORM,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )(test)()
 
 
 class Trainer:
@@ -77,7 +92,7 @@ class Trainer:
         self.process.wait(DEADLINE)
 
 
-class Site(Server):
+class Site(ForkedServer):
     """A server with a database, and as many trainers as a test starts."""
 
     def __init__(self, data_dir: Path, database_url: str | None, **settings: object) -> None:

@@ -10,7 +10,7 @@ from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.fit import fit
-from tests.server import streetlight
+from tests.client import invoke
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def trained(tmp_path: Path) -> Path:
 
 
 def test_predict_says_walk_or_stop(trained: Path) -> None:
-    run = streetlight("predict", "0", "0", "1", data_dir=trained)
+    run = invoke("predict", "0", "0", "1", data_dir=trained)
 
     assert run.returncode == 0
     assert run.stdout.startswith("stop  score 0.0")
     assert run.stdout.endswith("version 2\n")
-    assert streetlight("predict", "-1", "0", "1", data_dir=trained).returncode == 0
+    assert invoke("predict", "-1", "0", "1", data_dir=trained).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -42,28 +42,28 @@ def test_predict_says_walk_or_stop(trained: Path) -> None:
 def test_what_is_asked_in_vain_ends_with_status_1(
     trained: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    run = streetlight(*arguments, data_dir=trained)
+    run = invoke(*arguments, data_dir=trained)
 
     assert (run.returncode, run.stdout, run.stderr) == (1, "", f"streetlight: {message}\n")
 
 
 def test_without_a_version_each_command_says_so(tmp_path: Path) -> None:
-    assert "no version is live yet" in streetlight("predict", "1", data_dir=tmp_path).stderr
-    assert "no version yet" in streetlight("versions", data_dir=tmp_path).stdout
-    assert "nothing to roll back to" in streetlight("rollback", data_dir=tmp_path).stderr
+    assert "no version is live yet" in invoke("predict", "1", data_dir=tmp_path).stderr
+    assert "no version yet" in invoke("versions", data_dir=tmp_path).stdout
+    assert "nothing to roll back to" in invoke("rollback", data_dir=tmp_path).stderr
 
 
 def test_a_folder_that_is_not_what_it_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "models" / "live").mkdir(parents=True)
 
-    run = streetlight("predict", "1", "0", "1", data_dir=tmp_path)
+    run = invoke("predict", "1", "0", "1", data_dir=tmp_path)
 
     assert run.returncode == 2
     assert run.stderr == f"streetlight: {tmp_path}/models/live: Invalid argument\n"
 
 
 def test_words_for_lights_are_refused(trained: Path) -> None:
-    run = streetlight("predict", "on", "0", "1", data_dir=trained)
+    run = invoke("predict", "on", "0", "1", data_dir=trained)
 
     assert run.returncode == 2
     assert "'on' is not a valid float" in run.stderr
@@ -71,7 +71,7 @@ def test_words_for_lights_are_refused(trained: Path) -> None:
 
 def test_promote_and_rollback_say_what_was(trained: Path) -> None:
     def said(*arguments: str) -> str:
-        return streetlight(*arguments, data_dir=trained).stdout
+        return invoke(*arguments, data_dir=trained).stdout
 
     assert said("promote", "1") == "version 1 is live instead of version 2\n"
     assert said("promote", "1") == "version 1 is live already\n"
@@ -83,7 +83,7 @@ def test_the_live_version_has_a_star(trained: Path) -> None:
     damaged.unlink()
     damaged.write_bytes(b"")
 
-    head, live, other = streetlight("versions", data_dir=trained).stdout.splitlines()
+    head, live, other = invoke("versions", data_dir=trained).stdout.splitlines()
 
     assert head.split() == ["version", "created", "dataset", "rows", "accuracy", "error", "seed"]
     assert live.startswith("*  2 ")
@@ -92,28 +92,26 @@ def test_the_live_version_has_a_star(trained: Path) -> None:
 
 
 def test_verify_trains_again_and_compares(trained: Path) -> None:
-    assert streetlight("verify", "2", data_dir=trained).stdout == (
-        "version 2: identical, bit for bit\n"
-    )
+    assert invoke("verify", "2", data_dir=trained).stdout == ("version 2: identical, bit for bit\n")
     path = trained / "models" / "1.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     path.unlink()
     np.savez(path, **(arrays | {"walk_vs_stop": 1 - arrays["walk_vs_stop"]}))
 
-    run = streetlight("verify", "1", data_dir=trained)
+    run = invoke("verify", "1", data_dir=trained)
 
     assert run.returncode == 1
     assert "version 1: weights_0_1, weights_1_2, errors" in run.stderr
 
 
 def test_train_is_the_training_job_on_the_same_data_directory(tmp_path: Path) -> None:
-    run = streetlight("train", "--help", data_dir=tmp_path)
+    run = invoke("train", "--help", data_dir=tmp_path)
 
     assert run.returncode == 0
     assert run.stdout.startswith("usage: streetlight train")
     assert "--hidden-sizes" in run.stdout
-    assert streetlight("train", "--alpha", "x", data_dir=tmp_path).returncode == 2
+    assert invoke("train", "--alpha", "x", data_dir=tmp_path).returncode == 2
 
 
 def test_settings_may_stand_in_a_file(
@@ -123,4 +121,4 @@ def test_settings_may_stand_in_a_file(
     (folder / ".env").write_text(f"STREETLIGHT_DATA_DIR={trained}\n")
     monkeypatch.chdir(folder)
 
-    assert "*  2 " in streetlight("versions").stdout
+    assert "*  2 " in invoke("versions").stdout

@@ -15,24 +15,25 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port, streetlight
+from tests.client import invoke
+from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environment, free_port
 from tests.service.conftest import until
 
 
-def test_it_trains_the_first_version_and_says_what_to_try(server: Server) -> None:
-    curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
-    said = server.said(curl)
+def test_it_trains_the_first_version_and_says_what_to_try(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
+        said = server.said(curl)
 
-    assert "published version 1" in said
-    assert f"Streetlight listens on {server.url} with 1 worker. Try:" in said
-    answered = subprocess.run(curl, shell=True, capture_output=True, check=True)  # noqa: S602
-    assert answered.stdout == b'{"decision":"walk","score":1.0,"version":1}\n'
-    assert "STREETLIGHT_API_KEY is not set" in said
+        assert "published version 1" in said
+        assert f"Streetlight listens on {server.url} with 1 worker. Try:" in said
+        answered = subprocess.run(curl, shell=True, capture_output=True, check=True)  # noqa: S602
+        assert answered.stdout == b'{"decision":"walk","score":1.0,"version":1}\n'
+        assert "STREETLIGHT_API_KEY is not set" in said
 
 
 def test_it_keeps_the_version_it_finds(tmp_path: Path) -> None:
-    with Server(tmp_path):
-        pass
+    invoke("train", data_dir=tmp_path)
     with Server(tmp_path, api_key="secret", host="0.0.0.0") as server:  # noqa: S104
         assert server.get("/versions")["live"] == 1
         assert len(server.get("/versions")["versions"]) == 1
@@ -47,7 +48,7 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
             probe.bind(("::1", 0))
     except OSError:
         pytest.skip("this machine has no IPv6")
-    server = Server(tmp_path, host="::1")
+    server = ForkedServer(tmp_path, host="::1")
     server.url = f"http://[::1]:{server.port}"
     with server:
         server.said(f"listens on {server.url} with")
@@ -68,7 +69,7 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
 def test_what_can_not_work_ends_with_one_clear_line(
     tmp_path: Path, settings: dict[str, str], line: str
 ) -> None:
-    run = streetlight("serve", **{"data_dir": tmp_path, **settings})
+    run = invoke("serve", **{"data_dir": tmp_path, **settings})
 
     assert run.returncode == 2
     assert run.stderr.startswith(f"streetlight: {line}")
@@ -76,13 +77,13 @@ def test_what_can_not_work_ends_with_one_clear_line(
 
 
 def test_the_key_is_not_shown_where_it_is_wrong() -> None:
-    assert "hunter2" not in streetlight("versions", api_key="hunter2", port="x").stderr
+    assert "hunter2" not in invoke("versions", api_key="hunter2", port="x").stderr
 
 
 def test_a_port_in_use_ends_with_one_clear_line(shared_server: Server, tmp_path: Path) -> None:
     """Even though the server that has it shares its port among its own workers."""
     port = shared_server.port
-    run = streetlight("serve", "--port", str(port), data_dir=tmp_path)
+    run = invoke("serve", "--port", str(port), data_dir=tmp_path)
 
     assert run.returncode == 2
     assert run.stderr == (
@@ -94,7 +95,7 @@ def test_a_port_in_use_ends_with_one_clear_line(shared_server: Server, tmp_path:
 
 def test_options_win_over_the_environment(tmp_path: Path) -> None:
     port = free_port()
-    run = streetlight("serve", "--port", "x", "--host", "::1", port=port, data_dir=tmp_path)
+    run = invoke("serve", "--port", "x", "--host", "::1", port=port, data_dir=tmp_path)
     assert 'STREETLIGHT_PORT: expected a whole number, got "x"' in run.stderr
 
 
@@ -200,7 +201,7 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
 
 
 def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
-    streetlight("train", data_dir=tmp_path)
+    invoke("train", data_dir=tmp_path)
     port = free_port()
     gunicorn, server = Path(STREETLIGHT).with_name("gunicorn"), "streetlight.service.server"
     with subprocess.Popen(

@@ -2,11 +2,12 @@
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streetlight.model.dataset import FloatArray
@@ -14,9 +15,7 @@ from streetlight.service.inference.tensors import DTYPES
 from streetlight.service.inference.v2_request import NotSupportedError, parse
 from streetlight.service.inference.v2_response import render
 from streetlight.service.validation.problems import FieldError
-from tests.conftest import STORM
-
-ROUNDS = 20_000 if STORM else 300
+from tests.service.conftest import ROUNDS, try_out
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
 anything = st.recursive(
@@ -70,22 +69,33 @@ def understood_or_refused(body: bytes, header: str | None) -> bool:
     return True
 
 
-@settings(max_examples=ROUNDS, deadline=None, derandomize=not STORM)
-@given(body=st.binary(max_size=200), header=st.none() | st.integers(-1, 210).map(str) | st.text())
-def test_any_bytes(body: bytes, header: str | None) -> None:
-    understood_or_refused(body, header)
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_any_bytes(rounds: int) -> None:
+    @given(
+        body=st.binary(max_size=200), header=st.none() | st.integers(-1, 210).map(str) | st.text()
+    )
+    def any_bytes(body: bytes, header: str | None) -> None:
+        understood_or_refused(body, header)
+
+    try_out(any_bytes, 100 * rounds)
 
 
-@settings(max_examples=ROUNDS, deadline=None, derandomize=not STORM)
-@given(request=requests, tail=st.binary(max_size=64), off=st.integers(-2, 2) | st.just(0))
-def test_requests_that_are_nearly_right(request: object, tail: bytes, off: int) -> None:
-    head = json.dumps(request).encode()
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_requests_that_are_nearly_right(rounds: int) -> None:
+    understood: Counter[bool] = Counter()
 
-    understood_or_refused(head + tail, str(len(head) + off) if tail or off else None)
+    @given(request=requests, tail=st.binary(max_size=64), off=st.integers(-2, 2) | st.just(0))
+    def nearly_right(request: object, tail: bytes, off: int) -> None:
+        head = json.dumps(request).encode()
+        header = str(len(head) + off) if tail or off else None
+        understood[understood_or_refused(head + tail, header)] += 1
+
+    try_out(nearly_right, 100 * rounds)
 
 
+@pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("datatype", DTYPES)
-def test_right_requests_with_a_byte_changed(datatype: str) -> None:
+def test_right_requests_with_a_byte_changed(datatype: str, rounds: int) -> None:
     itemsize = np.dtype(DTYPES[datatype]).itemsize
     data = bytes(2 * 3 * itemsize)
     asked: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
@@ -94,8 +104,8 @@ def test_right_requests_with_a_byte_changed(datatype: str) -> None:
     assert understood_or_refused(head + data, str(len(head)))
 
     moments, understood = random.Random(0), 0  # noqa: S311 - not for secrets
-    for _ in range(ROUNDS):
+    for _ in range(300 * rounds):
         body = bytearray(head + data)
         body[moments.randrange(len(body))] = moments.randrange(256)
         understood += understood_or_refused(bytes(body), str(len(head)))
-    assert 0 < understood < ROUNDS
+    assert 0 < understood < 300 * rounds

@@ -1,11 +1,8 @@
-"""The learning loop over HTTP, with a real trainer: jobs, the gate, and what they leave behind."""
+"""The learning loop: jobs, the gate, and what they leave behind; and once with real processes."""
 
 import json
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,66 +10,59 @@ import numpy as np
 import pytest
 
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.config import Settings
-from streetlight.service.learning.automatic import submit_if_due
-from streetlight.service.wiring import Services, build_services
-from tests.server import DEADLINE, Server, environment, streetlight
+from streetlight.service.config import load_settings
+from tests.client import App, Client, invoke
+from tests.server import DEADLINE, ForkedServer, streetlight
+from tests.service.conftest import Trainer, until
 
 
-@pytest.fixture
-def learner(tmp_path: Path) -> Any:
-    with Server(tmp_path, trainer=True) as server:
-        yield server
+def finished(app: App, job: int) -> Any:
+    app.work()
+    return app.get(f"/jobs/{job}")
 
 
-def finished(server: Server, job: int) -> Any:
-    deadline = time.monotonic() + DEADLINE
-    while (told := server.get(f"/jobs/{job}"))["state"] in ("queued", "running"):
-        assert time.monotonic() < deadline, told
-        time.sleep(0.05)
-    return told
+def retrain(app: App, **order: object) -> Any:
+    return finished(app, app.expect(202, "POST", "/retrain", order)["id"])
 
 
-def retrain(server: Server, **order: object) -> Any:
-    return finished(server, server.expect(202, "POST", "/retrain", order)["id"])
-
-
-def observe(server: Server, lights: list[float], outcome: str) -> int:
+def observe(client: Client, lights: list[float], outcome: str) -> int:
     body = {"lights": lights, "outcome": outcome}
-    number: int = server.expect(201, "POST", "/observations", body)["results"][0]["id"]
+    number: int = client.expect(201, "POST", "/observations", body)["results"][0]["id"]
     return number
 
 
-def test_the_whole_loop(learner: Server) -> None:
-    assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "walk"
-    observe(learner, [0, 1, 0], "stop")
+def test_the_whole_loop(tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, trainer=True) as learner:
+        assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "walk"
+        observe(learner, [0, 1, 0], "stop")
 
-    response = learner.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
-    assert (response.status, response.headers["Location"]) == (202, "/jobs/1")
-    job = finished(learner, 1)
+        response = learner.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
+        assert (response.status, response.headers["Location"]) == (202, "/jobs/1")
+        learner.said("job 1: version 2")
+        job = learner.get("/jobs/1")
 
-    assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
-    assert (job["request_id"], job["trigger"], job["attempt"]) == ("trace-me", "request", 1)
-    assert job["verdict"]["changes"][0]["lights"] == [0, 1, 0]
-    assert job["progress"]["iteration"] == 1000
-    assert 2 <= len(job["progress"]["curve"]) <= 101
-    assert job["submitted_at"] <= job["started_at"] <= job["finished_at"]
-    assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "stop"
-    manifest = learner.get("/versions/2")["manifest"]
-    assert (manifest["job"], manifest["parent"], manifest["observations"]) == (1, 1, [[1, 5]])
-    assert learner.post("/versions/2/verify")["identical"] is True
-    assert learner.get("/versions/2")["promotions"][0]["reason"] == "job 1"
-    told = [line for line in learner.said("job 1: version 2").splitlines() if "job 1:" in line]
-    assert {json.loads(line)["request_id"] for line in told} == {"trace-me"}
-    assert len(told) == 2
-    assert learner.get("/jobs")["jobs"][0]["progress"]["curve"] == []
+        assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
+        assert (job["request_id"], job["trigger"], job["attempt"]) == ("trace-me", "request", 1)
+        assert job["verdict"]["changes"][0]["lights"] == [0, 1, 0]
+        assert job["progress"]["iteration"] == 1000
+        assert 2 <= len(job["progress"]["curve"]) <= 101
+        assert job["submitted_at"] <= job["started_at"] <= job["finished_at"]
+        assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "stop"
+        manifest = learner.get("/versions/2")["manifest"]
+        assert (manifest["job"], manifest["parent"], manifest["observations"]) == (1, 1, [[1, 5]])
+        assert learner.post("/versions/2/verify")["identical"] is True
+        assert learner.get("/versions/2")["promotions"][0]["reason"] == "job 1"
+        told = [line for line in learner.said("job 1: version 2").splitlines() if "job 1:" in line]
+        assert {json.loads(line)["request_id"] for line in told} == {"trace-me"}
+        assert len(told) == 2
+        assert learner.get("/jobs")["jobs"][0]["progress"]["curve"] == []
 
 
-def test_a_recipe_may_be_given(learner: Server) -> None:
-    job = retrain(learner, hidden_sizes=[6, 4], iterations=400, batch_size=None, seed=7)
+def test_a_recipe_may_be_given(app: App) -> None:
+    job = retrain(app, hidden_sizes=[6, 4], iterations=400, batch_size=None, seed=7)
 
     assert job["state"] == "succeeded"
-    recipe = learner.get(f"/versions/{job['version']}")["manifest"]["recipe"]
+    recipe = app.get(f"/versions/{job['version']}")["manifest"]["recipe"]
     assert recipe == job["recipe"]
     assert (recipe["hidden_sizes"], recipe["iterations"]) == ([6, 4], 400)
     assert (recipe["batch_size"], recipe["seed"], recipe["restarts"]) == (None, 7, 20)
@@ -96,21 +86,21 @@ def test_a_recipe_may_be_given(learner: Server) -> None:
     ],
 )
 def test_every_field_of_an_order_is_bounded(
-    shared_server: Server, order: dict[str, object], message: str
+    shared_app: App, order: dict[str, object], message: str
 ) -> None:
-    assert shared_server.expect(400, "POST", "/retrain", order)["error"].startswith(message)
+    assert shared_app.expect(400, "POST", "/retrain", order)["error"].startswith(message)
 
 
-def test_a_version_that_misses_its_target_is_kept_but_does_not_go_live(learner: Server) -> None:
-    job = retrain(learner, activation="linear", restarts=0)
+def test_a_version_that_misses_its_target_is_kept_but_does_not_go_live(app: App) -> None:
+    job = retrain(app, activation="linear", restarts=0)
 
     assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, False)
     assert "above the target of 0.01" in job["verdict"]["reasons"][0]
-    assert learner.get("/versions")["live"] == 1
+    assert app.get("/versions")["live"] == 1
 
 
-def test_a_version_that_is_less_accurate_does_not_go_live(learner: Server) -> None:
-    job = retrain(learner, hidden_sizes=[], target_error=None)
+def test_a_version_that_is_less_accurate_does_not_go_live(app: App) -> None:
+    job = retrain(app, hidden_sizes=[], target_error=None)
 
     assert job["promoted"] is False
     [reason] = job["verdict"]["reasons"]
@@ -120,12 +110,12 @@ def test_a_version_that_is_less_accurate_does_not_go_live(learner: Server) -> No
     )
 
 
-def test_must_hold_is_held_and_always_overrides_on_record(learner: Server) -> None:
+def test_must_hold_is_held_and_always_overrides_on_record(app: App) -> None:
     must_hold = [{"lights": [0, 0, 1], "outcome": "walk"}, {"lights": [1], "outcome": "walk"}]
 
-    job = retrain(learner, must_hold=must_hold)
-    forced = retrain(learner, must_hold=must_hold, promote="always")
-    never = retrain(learner, promote="never", seed=9)
+    job = retrain(app, must_hold=must_hold)
+    forced = retrain(app, must_hold=must_hold, promote="always")
+    never = retrain(app, promote="never", seed=9)
 
     assert job["promoted"] is False
     assert job["verdict"]["reasons"] == [
@@ -133,23 +123,21 @@ def test_must_hold_is_held_and_always_overrides_on_record(learner: Server) -> No
         "must_hold: expected a pattern of 3 lights, got [1.0]",
     ]
     assert (forced["promoted"], forced["verdict"]["forced"]) == (True, True)
-    assert learner.get(f"/versions/{forced['version']}")["promotions"][0]["reason"] == (
-        "job 2, forced"
-    )
+    assert app.get(f"/versions/{forced['version']}")["promotions"][0]["reason"] == ("job 2, forced")
     assert (never["promoted"], never["verdict"]["passed"]) == (False, True)
 
 
-def test_must_hold_may_be_a_setting(tmp_path: Path) -> None:
-    must_hold = '[{"lights": [0, 0, 1], "outcome": "walk"}]'
-    with Server(tmp_path, trainer=True, must_hold=must_hold) as server:
-        assert "must_hold: expected walk" in retrain(server)["verdict"]["reasons"][0]
+def test_must_hold_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREETLIGHT_MUST_HOLD", '[{"lights": [0, 0, 1], "outcome": "walk"}]')
+    with App(tmp_path, must_hold=load_settings().must_hold) as app:
+        assert "must_hold: expected walk" in retrain(app)["verdict"]["reasons"][0]
 
 
 def test_a_ledger_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
-    with Server(tmp_path, trainer=True, start_empty=True) as server:
-        empty = retrain(server)
-        observe(server, [0, 1, 0], "stop")
-        one_sided = retrain(server)
+    with App(tmp_path, start_empty=True) as app:
+        empty = retrain(app)
+        observe(app, [0, 1, 0], "stop")
+        one_sided = retrain(app)
 
     assert (empty["state"], one_sided["state"]) == ("failed", "failed")
     assert empty["error"] == "expected observations of both outcomes, got an empty ledger"
@@ -158,22 +146,22 @@ def test_a_ledger_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_training_that_diverges_fails_its_job(learner: Server) -> None:
-    job = retrain(learner, hidden_sizes=[], alpha=50, iterations=5000, restarts=0)
+def test_a_training_that_diverges_fails_its_job(app: App) -> None:
+    job = retrain(app, hidden_sizes=[], alpha=50, iterations=5000, restarts=0)
 
     assert job["state"] == "failed"
     assert job["error"].startswith("training diverged")
     assert job["version"] is None
 
 
-def test_conflicts_train_on_their_mean(learner: Server) -> None:
+def test_conflicts_train_on_their_mean(app: App) -> None:
     for outcome in ("stop", "stop", "walk"):
-        observe(learner, [1, 1, 0], outcome)
-    job = retrain(learner)
+        observe(app, [1, 1, 0], outcome)
+    job = retrain(app)
 
-    manifest = learner.get(f"/versions/{job['version']}")["manifest"]
+    manifest = app.get(f"/versions/{job['version']}")["manifest"]
     assert (manifest["rows"], manifest["conflicts"]) == (5, 1)
-    assert learner.post("/predict", {"lights": [1, 1, 0]})["score"] == pytest.approx(1 / 3, abs=0.1)
+    assert app.post("/predict", {"lights": [1, 1, 0]})["score"] == pytest.approx(1 / 3, abs=0.1)
     assert job["verdict"]["accuracy"] == pytest.approx(6 / 7)
 
 
@@ -182,14 +170,14 @@ def test_withdrawing_gives_exactly_the_version_that_would_have_come_without(
 ) -> None:
     digests = []
     for name, take_back in (("with", True), ("without", False)):
-        with Server(tmp_path / name, trainer=True) as server:
-            observe(server, [0, 1, 0], "stop")
+        with App(tmp_path / name) as app:
+            observe(app, [0, 1, 0], "stop")
             if take_back:
-                number = observe(server, [1, 1, 0], "walk")
-            observe(server, [1, 0, 0], "walk")
+                number = observe(app, [1, 1, 0], "walk")
+            observe(app, [1, 0, 0], "walk")
             if take_back:
-                server.expect(200, "DELETE", f"/observations/{number}")
-            manifest = server.get(f"/versions/{retrain(server)['version']}")["manifest"]
+                app.expect(200, "DELETE", f"/observations/{number}")
+            manifest = app.get(f"/versions/{retrain(app)['version']}")["manifest"]
             digests.append(manifest["sha256"])
             ids = [[1, 5], [7, 7]] if take_back else [[1, 6]]
             assert manifest["observations"] == ids
@@ -197,119 +185,102 @@ def test_withdrawing_gives_exactly_the_version_that_would_have_come_without(
     assert digests[0] == digests[1]
 
 
-def test_a_job_that_waits_can_be_cancelled_and_one_that_is_over_can_not(server: Server) -> None:
+def test_a_job_that_waits_can_be_cancelled_and_one_that_is_over_can_not(app: App) -> None:
     """There is no trainer here, so the job waits for ever."""
-    number = server.expect(202, "POST", "/retrain")["id"]
+    number = app.expect(202, "POST", "/retrain")["id"]
 
-    assert server.get(f"/jobs/{number}")["state"] == "queued"
-    assert server.expect(200, "DELETE", f"/jobs/{number}")["state"] == "cancelled"
-    error = server.expect(409, "DELETE", f"/jobs/{number}")["error"]
+    assert app.get(f"/jobs/{number}")["state"] == "queued"
+    assert app.expect(200, "DELETE", f"/jobs/{number}")["state"] == "cancelled"
+    error = app.expect(409, "DELETE", f"/jobs/{number}")["error"]
     assert error == "job 1 can't be cancelled: its state is cancelled"
-    assert server.expect(404, "DELETE", "/jobs/9")["error"] == "no job 9"
-    assert server.expect(404, "GET", "/jobs/9/events")["error"] == "no job 9"
+    assert app.expect(404, "DELETE", "/jobs/9")["error"] == "no job 9"
+    assert app.expect(404, "GET", "/jobs/9/events")["error"] == "no job 9"
 
 
-def test_a_job_that_runs_can_be_cancelled(learner: Server) -> None:
+def test_a_job_that_runs_can_be_cancelled(app: App) -> None:
     order = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
-    number = learner.expect(202, "POST", "/retrain", order)["id"]
-    deadline = time.monotonic() + DEADLINE
-    while not learner.get(f"/jobs/{number}")["progress"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    number = app.expect(202, "POST", "/retrain", order)["id"]
+    trainer = threading.Thread(target=app.work)
+    trainer.start()
+    until(lambda: app.get(f"/jobs/{number}")["progress"])
 
-    learner.expect(200, "DELETE", f"/jobs/{number}")
+    app.expect(200, "DELETE", f"/jobs/{number}")
 
-    job = finished(learner, number)
+    trainer.join(DEADLINE)
+    job = app.get(f"/jobs/{number}")
     assert (job["state"], job["version"]) == ("cancelled", None)
-    assert learner.get("/versions")["live"] == 1
+    assert app.get("/versions")["live"] == 1
 
 
-def test_jobs_are_listed_newest_first_page_by_page(server: Server) -> None:
+def test_jobs_are_listed_newest_first_page_by_page(app: App) -> None:
     for _ in range(5):
-        server.expect(202, "POST", "/retrain")
+        app.expect(202, "POST", "/retrain")
 
-    first = server.get("/jobs?limit=3")
-    rest = server.get(f"/jobs?limit=3&before={first['next']}")
+    first = app.get("/jobs?limit=3")
+    rest = app.get(f"/jobs?limit=3&before={first['next']}")
 
     assert [job["id"] for job in first["jobs"] + rest["jobs"]] == [5, 4, 3, 2, 1]
     assert rest["next"] is None
 
 
-def test_a_second_request_with_the_same_key_is_the_same_job(server: Server) -> None:
+def test_a_second_request_with_the_same_key_is_the_same_job(app: App) -> None:
     key = {"Idempotency-Key": "once"}
 
-    first = server.expect(202, "POST", "/retrain", {"seed": 3}, **key)
-    again = server.expect(202, "POST", "/retrain", {"seed": 3}, **key)
+    first = app.expect(202, "POST", "/retrain", {"seed": 3}, **key)
+    again = app.expect(202, "POST", "/retrain", {"seed": 3}, **key)
 
     assert first["id"] == again["id"] == 1
-    assert "another body" in server.expect(409, "POST", "/retrain", {"seed": 4}, **key)["error"]
-
-
-@contextmanager
-def services(**settings: Any) -> Iterator[Services]:
-    """What a trainer decides with; a test that asks it doesn't depend on when the trainer does."""
-    ours = build_services(Settings(**settings))
-    yield ours
-    ours.engine.dispose()
+    assert "another body" in app.expect(409, "POST", "/retrain", {"seed": 4}, **key)["error"]
 
 
 def test_it_retrains_by_itself_after_so_many_observations(tmp_path: Path) -> None:
-    with (
-        Server(tmp_path, trainer=True, retrain_after=3) as server,
-        services(data_dir=tmp_path, retrain_after=3) as ours,
-    ):
+    with App(tmp_path, retrain_after=3) as app:
         for lights in ([0.0, 1, 0], [1.0, 1, 0], [0.5, 0, 1]):
-            submit_if_due(ours)
-            assert server.get("/jobs")["jobs"] == []
-            observe(server, lights, "stop")
-        server.said("job 1: version 2")
-        job = server.get("/jobs")["jobs"][0]
-        observe(server, [0, 1, 0], "stop")
-        submit_if_due(ours)
-        assert (job["trigger"], server.get("/jobs")["jobs"][0]["id"]) == ("observations", 1)
+            app.work()
+            assert app.get("/jobs")["jobs"] == []
+            observe(app, lights, "stop")
+        app.work()
+        job = app.get("/jobs")["jobs"][0]
+        assert job["version"] == 2
+        observe(app, [0, 1, 0], "stop")
+        app.work()
+        assert (job["trigger"], app.get("/jobs")["jobs"][0]["id"]) == ("observations", 1)
 
 
 def test_it_retrains_by_itself_where_it_is_often_wrong(tmp_path: Path) -> None:
-    settings = {"retrain_below": 0.5, "retrain_window": 4}
-    with (
-        Server(tmp_path, trainer=True, **settings) as server,
-        services(data_dir=tmp_path, **settings) as ours,
-    ):
+    with App(tmp_path, retrain_below=0.5, retrain_window=4) as app:
         for outcome in ("walk", "walk", "stop", "stop", "stop"):
-            submit_if_due(ours)
-            assert server.get("/jobs")["jobs"] == []
-            observe(server, [0, 1, 0], outcome)
-        server.said("job 1: version 2")
-        assert server.get("/jobs")["jobs"][0]["trigger"] == "accuracy"
+            app.work()
+            assert app.get("/jobs")["jobs"] == []
+            observe(app, [0, 1, 0], outcome)
+        app.work()
+        job = app.get("/jobs")["jobs"][0]
+        assert (job["trigger"], job["version"]) == ("accuracy", 2)
 
 
-def test_the_command_line_follows_a_job(learner: Server) -> None:
-    observe(learner, [0, 1, 0], "stop")
+@pytest.fixture
+def trainer(tmp_path: Path) -> Iterator[Trainer]:
+    """A trainer without a server, when it has trained the first version."""
+    trainer = Trainer(tmp_path / "work.log", data_dir=tmp_path)
+    until(lambda: trainer.said("waits for jobs"))
+    yield trainer
+    trainer.process.terminate()
+    assert trainer.process.wait(DEADLINE) == 0
 
-    run = streetlight("retrain", "--watch", data_dir=learner.data_dir)
+
+def test_the_command_line_follows_a_job(trainer: Trainer, tmp_path: Path) -> None:
+    with App(tmp_path) as app:
+        observe(app, [0, 1, 0], "stop")
+
+    run = streetlight("retrain", "--watch", data_dir=tmp_path)
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("job 1 is queued\n")
     assert "job 1 succeeded" in run.stdout
     assert "version 2 is live\n  [0.0, 1.0, 0.0]: was walk, now stop\n" in run.stdout
 
-
-def test_the_trainer_works_without_a_server(tmp_path: Path) -> None:
-    trainer = subprocess.Popen(
-        [sys.executable, "-m", "streetlight.service.cli", "work"],
-        env=environment(data_dir=tmp_path),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + DEADLINE
-    while ModelRepository(tmp_path / "models").live() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-    run = streetlight("retrain", "--watch", "--promote", "never", data_dir=tmp_path)
-    trainer.terminate()
-
-    assert trainer.wait(DEADLINE) == 0
-    assert "version 2 is not promoted" in run.stdout
-    weights = ModelRepository(tmp_path / "models").load(2).network.weights
+    again = invoke("retrain", "--watch", "--promote", "never", data_dir=tmp_path)
+    assert "version 3 is not promoted" in again.stdout
+    weights = ModelRepository(tmp_path / "models").load(3).network.weights
     assert all(np.isfinite(matrix).all() for matrix in weights)
+    assert not trainer.said("Traceback")

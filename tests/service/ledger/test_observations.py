@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from streetlight.model.dataset import LAB
-from tests.server import Server, streetlight
+from tests.client import App, invoke
 
 
-def test_the_lab_s_rows_are_the_first(server: Server) -> None:
-    page = server.get("/observations")
+def test_the_lab_s_rows_are_the_first(app: App) -> None:
+    page = app.get("/observations")
 
     assert [row["lights"] for row in page["observations"]] == LAB.lights.tolist()
     assert {row["source"] for row in page["observations"]} == {"lab"}
@@ -21,11 +21,11 @@ def test_the_lab_s_rows_are_the_first(server: Server) -> None:
 
 
 def test_a_ledger_may_start_empty(tmp_path: Path) -> None:
-    with Server(tmp_path, start_empty=True) as server:
-        assert server.get("/observations")["total"] == 0
+    with App(tmp_path, start_empty=True) as app:
+        assert app.get("/observations")["total"] == 0
 
 
-def test_each_row_gets_a_verdict(server: Server) -> None:
+def test_each_row_gets_a_verdict(app: App) -> None:
     rows = [
         {"lights": [0, 1, 0], "outcome": "stop"},
         {"lights": [1, 0, 1], "outcome": "stop", "id": "mine"},
@@ -37,7 +37,7 @@ def test_each_row_gets_a_verdict(server: Server) -> None:
         "walk",
     ]
 
-    told = server.expect(207, "POST", "/observations", {"observations": rows})
+    told = app.expect(207, "POST", "/observations", {"observations": rows})
 
     assert told["results"] == [
         {"verdict": "accepted", "id": 5},
@@ -67,15 +67,15 @@ def test_each_row_gets_a_verdict(server: Server) -> None:
     }
 
 
-def test_the_status_says_what_happened(server: Server) -> None:
+def test_the_status_says_what_happened(app: App) -> None:
     good = {"lights": [0, 1, 0], "outcome": "stop", "id": "a"}
 
-    assert server.request("POST", "/observations", good).status == 201
-    assert server.request("POST", "/observations", good).status == 200
-    told = server.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
+    assert app.request("POST", "/observations", good).status == 201
+    assert app.request("POST", "/observations", good).status == 200
+    told = app.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
     assert told["error"] == "outcome: required, but missing"
     assert told["rejected"] == 1
-    told = server.expect(409, "POST", "/observations", good | {"outcome": "walk"})
+    told = app.expect(409, "POST", "/observations", good | {"outcome": "walk"})
     assert told["error"] == "id: observation 5 has this id and other content; use a new id"
 
 
@@ -92,34 +92,34 @@ def test_the_status_says_what_happened(server: Server) -> None:
     ],
 )
 def test_a_body_that_makes_no_sense_is_refused_whole(
-    shared_server: Server, body: object, message: str
+    shared_app: App, body: object, message: str
 ) -> None:
-    assert shared_server.expect(400, "POST", "/observations", body)["error"].startswith(message)
+    assert shared_app.expect(400, "POST", "/observations", body)["error"].startswith(message)
 
 
-def test_what_the_live_version_said_is_stored_before_it_can_learn(server: Server) -> None:
+def test_what_the_live_version_said_is_stored_before_it_can_learn(app: App) -> None:
     for lights, outcome in (([1, 0, 1], "walk"), ([0, 0, 1], "walk"), ([1, 1, 1], "stop")):
-        server.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
+        app.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
 
-    rows = server.get("/observations?source=api")["observations"]
+    rows = app.get("/observations?source=api")["observations"]
     assert [(row["version"], row["said"]) for row in rows] == [
         (1, "walk"),
         (1, "stop"),
         (1, "stop"),
     ]
-    version = server.get("/versions")["versions"][0]
+    version = app.get("/versions")["versions"][0]
     assert (version["asked"], version["right"]) == (3, 2)
-    server.expect(200, "DELETE", f"/observations/{rows[1]['id']}")
-    version = server.get("/versions")["versions"][0]
+    app.expect(200, "DELETE", f"/observations/{rows[1]['id']}")
+    version = app.get("/versions")["versions"][0]
     assert (version["asked"], version["right"]) == (2, 2)
 
 
-def test_filters_choose(server: Server) -> None:
-    server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})
-    newest = server.get("/observations?after=4")["observations"][0]
+def test_filters_choose(app: App) -> None:
+    app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})
+    newest = app.get("/observations?after=4")["observations"][0]
 
     def ids(query: str) -> list[int]:
-        return [row["id"] for row in server.get(f"/observations?{query}")["observations"]]
+        return [row["id"] for row in app.get(f"/observations?{query}")["observations"]]
 
     assert ids("outcome=walk") == [1, 2]
     assert ids("source=lab&outcome=stop") == [3, 4]
@@ -142,17 +142,17 @@ def test_filters_choose(server: Server) -> None:
         ("format=xml", "format: expected 'json', 'jsonl' or 'csv'"),
     ],
 )
-def test_filters_are_checked(shared_server: Server, query: str, message: str) -> None:
-    error = shared_server.expect(400, "GET", f"/observations?{query}")["error"]
+def test_filters_are_checked(shared_app: App, query: str, message: str) -> None:
+    error = shared_app.expect(400, "GET", f"/observations?{query}")["error"]
     assert error.startswith(message)
 
 
-def test_pages_miss_and_repeat_nothing_while_rows_arrive(server: Server) -> None:
+def test_pages_miss_and_repeat_nothing_while_rows_arrive(app: App) -> None:
     def post(client: int) -> list[int]:
         ids = []
         for i in range(25):
             body = {"lights": [client, i, 1], "outcome": "walk" if i % 2 else "stop"}
-            ids.append(server.expect(201, "POST", "/observations", body)["results"][0]["id"])
+            ids.append(app.expect(201, "POST", "/observations", body)["results"][0]["id"])
         return ids
 
     with ThreadPoolExecutor(4) as clients:
@@ -160,7 +160,7 @@ def test_pages_miss_and_repeat_nothing_while_rows_arrive(server: Server) -> None
         seen: list[int] = []
         while len(seen) < 104:
             after = seen[-1] if seen else 0
-            page = server.get(f"/observations?after={after}&limit=7")["observations"]
+            page = app.get(f"/observations?after={after}&limit=7")["observations"]
             seen += [row["id"] for row in page]
         acknowledged = [number for future in posted for number in future.result()]
 
@@ -168,84 +168,84 @@ def test_pages_miss_and_repeat_nothing_while_rows_arrive(server: Server) -> None
     assert set(acknowledged) == set(seen) - {1, 2, 3, 4}
 
 
-def test_a_row_can_be_taken_back_once_and_for_all(server: Server) -> None:
-    first = server.expect(200, "DELETE", "/observations/2")
-    again = server.expect(200, "DELETE", "/observations/2")
+def test_a_row_can_be_taken_back_once_and_for_all(app: App) -> None:
+    first = app.expect(200, "DELETE", "/observations/2")
+    again = app.expect(200, "DELETE", "/observations/2")
 
     assert first == again
     assert first["withdrawn"] is True
-    page = server.get("/observations")
+    page = app.get("/observations")
     assert page["total"] == 3
     assert [row["withdrawn"] for row in page["observations"]] == [False, True, False, False]
-    assert server.expect(404, "DELETE", "/observations/99")["error"] == "no observation 99"
+    assert app.expect(404, "DELETE", "/observations/99")["error"] == "no observation 99"
 
 
-def test_exports_hold_all_rows_and_can_be_read_again(server: Server, tmp_path: Path) -> None:
-    server.expect(201, "POST", "/observations", {"lights": [0.1, 1e-7, 3], "outcome": "stop"})
-    server.expect(200, "DELETE", "/observations/2")
+def test_exports_hold_all_rows_and_can_be_read_again(app: App, tmp_path: Path) -> None:
+    app.expect(201, "POST", "/observations", {"lights": [0.1, 1e-7, 3], "outcome": "stop"})
+    app.expect(200, "DELETE", "/observations/2")
 
-    lines = server.request("GET", "/observations?format=jsonl").data.decode().splitlines()
-    table = server.request("GET", "/observations?format=csv").data.decode()
+    lines = app.request("GET", "/observations?format=jsonl").data.decode().splitlines()
+    table = app.request("GET", "/observations?format=csv").data.decode()
 
     assert [json.loads(line)["id"] for line in lines] == [1, 2, 3, 4, 5]
     rows = list(csv.reader(io.StringIO(table)))
     assert rows[0] == ["light_0", "light_1", "light_2", "outcome"]
     assert len(rows) == 5
     (tmp_path / "again.csv").write_text(table)
-    run = streetlight("import", str(tmp_path / "again.csv"), data_dir=server.data_dir)
+    run = invoke("import", str(tmp_path / "again.csv"), data_dir=app.data_dir)
     assert run.stdout.endswith("4 observations added\n")
-    assert server.get("/observations?after=8")["observations"][0]["lights"] == [0.1, 1e-7, 3]
-    assert server.get("/observations?after=8")["observations"][0]["source"] == "again.csv"
+    assert app.get("/observations?after=8")["observations"][0]["lights"] == [0.1, 1e-7, 3]
+    assert app.get("/observations?after=8")["observations"][0]["source"] == "again.csv"
 
 
-def test_a_retry_with_the_same_key_gets_the_same_answer(server: Server) -> None:
+def test_a_retry_with_the_same_key_gets_the_same_answer(app: App) -> None:
     key = {"Idempotency-Key": "k1"}
     body = {"observations": [{"lights": [0, 1, 0], "outcome": "stop"}, {"lights": []}]}
 
-    first = server.expect(207, "POST", "/observations", body, **key)
-    again = server.expect(207, "POST", "/observations", body, **key)
+    first = app.expect(207, "POST", "/observations", body, **key)
+    again = app.expect(207, "POST", "/observations", body, **key)
 
     assert first == again
-    assert server.get("/observations")["total"] == 5
-    error = server.expect(409, "POST", "/observations", {"lights": [1]}, **key)["error"]
+    assert app.get("/observations")["total"] == 5
+    error = app.expect(409, "POST", "/observations", {"lights": [1]}, **key)["error"]
     assert error == 'Idempotency-Key: "k1" was used before with another body; use a new key'
     long = {"Idempotency-Key": "x" * 201}
-    error = server.expect(400, "POST", "/observations", body, **long)["error"]
+    error = app.expect(400, "POST", "/observations", body, **long)["error"]
     assert error == "Idempotency-Key: expected at most 200 characters, got 201"
 
 
-def test_contradictions_are_listed_in_part(server: Server) -> None:
+def test_contradictions_are_listed_in_part(app: App) -> None:
     rows = [{"lights": [0, 1, 0], "outcome": "stop"}] * 20
-    server.expect(201, "POST", "/observations", {"observations": rows})
+    app.expect(201, "POST", "/observations", {"observations": rows})
 
-    told = server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "walk"})
+    told = app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "walk"})
 
     assert told["results"][0]["contradicts"] == list(range(5, 15))
 
 
-def test_a_file_that_is_no_csv_adds_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_no_csv_adds_nothing(app: App, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b,c,outcome\n1,0,1,walk\n1,0,x,walk\n")
 
-    run = streetlight("import", str(tmp_path / "bad.csv"), data_dir=server.data_dir)
+    run = invoke("import", str(tmp_path / "bad.csv"), data_dir=app.data_dir)
 
     assert run.returncode == 2
     assert 'line 3: c: expected a finite number, got "x"' in run.stderr
     (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n")
-    run = streetlight("import", str(tmp_path / "two.csv"), data_dir=server.data_dir)
+    run = invoke("import", str(tmp_path / "two.csv"), data_dir=app.data_dir)
     assert run.returncode == 1
     assert "lights: expected 3 lights, as in the ledger, got 2" in run.stderr
-    assert server.get("/observations")["total"] == 4
+    assert app.get("/observations")["total"] == 4
 
 
-def test_a_table_may_be_posted_as_it_is(server: Server) -> None:
+def test_a_table_may_be_posted_as_it_is(app: App) -> None:
     csv_type = {"Content-Type": "text/csv"}
     table = b'\xef\xbb\xbf"left, or so",middle,right,outcome\r\n0,1,0,stop\r\n\r\n1,0,1,Stop\r\n'
 
-    told = server.expect(201, "POST", "/observations", table, **csv_type)
+    told = app.expect(201, "POST", "/observations", table, **csv_type)
 
     assert (told["recorded"], told["contradicting"]) == (2, 1)
     assert told["results"][1] == {"verdict": "contradicts", "id": 6, "contradicts": [1]}
-    assert server.get("/observations?after=4")["observations"][0]["lights"] == [0, 1, 0]
+    assert app.get("/observations?after=4")["observations"][0]["lights"] == [0, 1, 0]
 
     for bad, says in (
         (b"", "line 1: expected a header of light names and then outcome, got []"),
@@ -260,7 +260,7 @@ def test_a_table_may_be_posted_as_it_is(server: Server) -> None:
         (b'a,b,c,outcome\n1,0,1,"walk\n', "unexpected end of data"),
         (b"a,b,c,outcome\n" + b"1,0,1,walk\n" * 10_001, "expected at most 10000 rows; "),
     ):
-        error = server.expect(400, "POST", "/observations", bad, **csv_type)["error"]
+        error = app.expect(400, "POST", "/observations", bad, **csv_type)["error"]
         assert error.startswith(says)
         assert len(error) < 300
-    assert server.get("/observations")["total"] == 6
+    assert app.get("/observations")["total"] == 6

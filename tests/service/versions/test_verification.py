@@ -15,6 +15,8 @@ from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import fit
 from streetlight.service.versions.verification import VerificationBusyError, verify
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Version:
@@ -38,7 +40,7 @@ def test_it_does_not_take_for_ever(slow: Version) -> None:
 def test_there_is_one_at_a_time(slow: Version) -> None:
     def hold() -> None:
         with pytest.raises(VerificationBusyError):
-            verify(slow, seconds=5)
+            verify(slow, seconds=1)
 
     first = threading.Thread(target=hold)
     first.start()

@@ -9,18 +9,17 @@ import pytest
 
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.repository import ModelRepository
-from tests.server import Server, streetlight
+from tests.client import App
 
 
-def train(server: Server, *options: str) -> None:
-    run = streetlight("train", "--no-promote", *options, data_dir=server.data_dir)
-    assert run.returncode == 0, run.stderr
+def train(app: App, *options: str) -> None:
+    app.train("--no-promote", *options)
 
 
-def test_the_list_says_which_version_is_live(server: Server) -> None:
-    train(server, "--seed", "5")
+def test_the_list_says_which_version_is_live(app: App) -> None:
+    train(app, "--seed", "5")
 
-    listed = server.get("/versions")
+    listed = app.get("/versions")
 
     assert listed["live"] == 1
     assert [row["version"] for row in listed["versions"]] == [2, 1]
@@ -28,22 +27,22 @@ def test_the_list_says_which_version_is_live(server: Server) -> None:
     assert listed["versions"][0]["parent"] == 1
 
 
-def test_a_damaged_version_does_not_spoil_the_list(server: Server) -> None:
-    train(server)
-    path = server.data_dir / "models" / "2.npz"
+def test_a_damaged_version_does_not_spoil_the_list(app: App) -> None:
+    train(app)
+    path = app.data_dir / "models" / "2.npz"
     path.unlink()
     path.write_bytes(b"rubbish")
 
-    listed = server.get("/versions")
+    listed = app.get("/versions")
 
     assert "2.npz" in listed["versions"][0]["damaged"]
     assert listed["versions"][1]["version"] == 1
-    assert "2.npz" in server.expect(409, "POST", "/versions/2/promote")["error"]
-    assert server.get("/readyz") == {"status": "ok", "version": 1}
+    assert "2.npz" in app.expect(409, "POST", "/versions/2/promote")["error"]
+    assert app.get("/readyz") == {"status": "ok", "version": 1}
 
 
-def test_a_version_is_told_in_full(shared_server: Server) -> None:
-    told = shared_server.get("/versions/1")
+def test_a_version_is_told_in_full(shared_app: App) -> None:
+    told = shared_app.get("/versions/1")
 
     assert (told["version"], told["live"]) == (1, True)
     assert told["manifest"]["dataset"] == "lab"
@@ -59,8 +58,8 @@ def test_a_version_is_told_in_full(shared_server: Server) -> None:
     assert [line["reason"] for line in told["promotions"]] == ["first training"]
 
 
-def test_the_file_itself_can_be_had(shared_server: Server) -> None:
-    response = shared_server.request("GET", "/versions/1/weights")
+def test_the_file_itself_can_be_had(shared_app: App) -> None:
+    response = shared_app.request("GET", "/versions/1/weights")
 
     assert response.headers["Content-Disposition"] == "attachment; filename=streetlight-1.npz"
     with np.load(io.BytesIO(response.data), allow_pickle=False) as file:
@@ -68,9 +67,9 @@ def test_the_file_itself_can_be_had(shared_server: Server) -> None:
         np.testing.assert_array_equal(file["lights"], LAB.lights)
 
 
-def test_weight_pressure_lists_rows_and_sums_over_all(shared_server: Server) -> None:
-    whole = shared_server.get("/versions/1/pressure")
-    part = shared_server.get("/versions/1/pressure?offset=1&limit=2")
+def test_weight_pressure_lists_rows_and_sums_over_all(shared_app: App) -> None:
+    whole = shared_app.get("/versions/1/pressure")
+    part = shared_app.get("/versions/1/pressure?offset=1&limit=2")
 
     assert (whole["version"], whole["total_rows"], len(whole["rows"])) == (1, 4, 4)
     assert part["rows"] == whole["rows"][1:3]
@@ -79,7 +78,7 @@ def test_weight_pressure_lists_rows_and_sums_over_all(shared_server: Server) -> 
     np.testing.assert_allclose(pulls.sum(axis=0), whole["sum"]["weights_0_1"], atol=1e-15)
     np.testing.assert_allclose(pulls.clip(min=0).sum(axis=0), whole["up"]["weights_0_1"])
     assert whole["rows"][2]["outcome"] == 0
-    assert shared_server.get("/versions/1/pressure?offset=99")["rows"] == []
+    assert shared_app.get("/versions/1/pressure?offset=99")["rows"] == []
 
 
 @pytest.mark.parametrize(
@@ -91,17 +90,17 @@ def test_weight_pressure_lists_rows_and_sums_over_all(shared_server: Server) -> 
         ("page=1", "page: unknown field"),
     ],
 )
-def test_pages_of_pressure_are_bounded(shared_server: Server, query: str, message: str) -> None:
-    assert message in shared_server.expect(400, "GET", f"/versions/1/pressure?{query}")["error"]
+def test_pages_of_pressure_are_bounded(shared_app: App, query: str, message: str) -> None:
+    assert message in shared_app.expect(400, "GET", f"/versions/1/pressure?{query}")["error"]
 
 
-def test_a_difference_names_every_pattern_that_changes(server: Server) -> None:
-    train(server, "--dataset", "lab-direct", "--iterations", "300")
+def test_a_difference_names_every_pattern_that_changes(app: App) -> None:
+    train(app, "--dataset", "lab-direct", "--iterations", "300")
 
-    told = server.get("/versions/1/diff/2")
+    told = app.get("/versions/1/diff/2")
 
     assert (told["compared"], told["all_patterns"]) == (8, True)
-    repository = ModelRepository(server.data_dir / "models")
+    repository = ModelRepository(app.data_dir / "models")
     one, two = repository.load(1).network, repository.load(2).network
     for change in told["changes"]:
         was, now = one.score(change["lights"]), two.score(change["lights"])
@@ -114,55 +113,53 @@ def test_a_difference_names_every_pattern_that_changes(server: Server) -> None:
     assert [1, 0, 1] in changed  # the lab's two datasets contradict each other here
     assert [1, 1, 1] in changed
     assert [0, 1, 1] not in changed
-    assert server.get("/versions/2/diff/1")["largest_difference"] == told["largest_difference"]
+    assert app.get("/versions/2/diff/1")["largest_difference"] == told["largest_difference"]
 
 
-def test_versions_for_other_lights_can_not_be_compared(server: Server, tmp_path: Path) -> None:
+def test_versions_for_other_lights_can_not_be_compared(app: App, tmp_path: Path) -> None:
     (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n0,1,stop\n")
-    train(server, "--dataset", str(tmp_path / "two.csv"))
+    train(app, "--dataset", str(tmp_path / "two.csv"))
 
-    message = server.expect(409, "GET", "/versions/1/diff/2")["error"]
+    message = app.expect(409, "GET", "/versions/1/diff/2")["error"]
 
     assert message == (
         "can't compare version 1, which takes 3 lights, with version 2, which takes 2"
     )
 
 
-def test_many_lights_are_compared_on_what_was_trained(server: Server, tmp_path: Path) -> None:
+def test_many_lights_are_compared_on_what_was_trained(app: App, tmp_path: Path) -> None:
     header = ",".join(f"light_{i}" for i in range(12))
     rows = [",".join("1" if i in (j, 11) else "0" for i in range(12)) for j in range(4)]
     lines = [f"{row},{'walk' if i % 2 else 'stop'}" for i, row in enumerate(rows)]
     (tmp_path / "many.csv").write_text("\n".join([f"{header},outcome", *lines]) + "\n")
     for seed in ("1", "50"):
-        train(
-            server, "--dataset", str(tmp_path / "many.csv"), "--iterations", "500", "--seed", seed
-        )
+        train(app, "--dataset", str(tmp_path / "many.csv"), "--iterations", "500", "--seed", seed)
 
-    told = server.get("/versions/2/diff/3")
+    told = app.get("/versions/2/diff/3")
 
     assert (told["compared"], told["all_patterns"], told["changes"]) == (4, False, [])
 
 
-def test_promote_and_rollback_switch_and_say_what_was(server: Server) -> None:
-    train(server, "--seed", "5")
+def test_promote_and_rollback_switch_and_say_what_was(app: App) -> None:
+    train(app, "--seed", "5")
 
-    promoted = server.post("/versions/2/promote", {"reason": "seed 5"})
+    promoted = app.post("/versions/2/promote", {"reason": "seed 5"})
     assert promoted["live"] == 2
     assert promoted["promotion"]["instead_of"] == 1
     assert promoted["promotion"]["reason"] == "seed 5"
-    assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 2
-    assert server.post("/versions/2/promote") == {"live": 2, "promotion": None}
+    assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 2
+    assert app.post("/versions/2/promote") == {"live": 2, "promotion": None}
 
-    back = server.post("/rollback")
+    back = app.post("/rollback")
     assert (back["live"], back["promotion"]["action"]) == (1, "rollback")
     assert back["promotion"]["reason"] == "by request"
-    assert "nothing to roll back to" in server.expect(409, "POST", "/rollback")["error"]
+    assert "nothing to roll back to" in app.expect(409, "POST", "/rollback")["error"]
 
 
-def test_switching_says_what_is_wrong_with_its_body(server: Server) -> None:
-    message = server.expect(400, "POST", "/versions/1/promote", {"reason": "x" * 201})["error"]
+def test_switching_says_what_is_wrong_with_its_body(app: App) -> None:
+    message = app.expect(400, "POST", "/versions/1/promote", {"reason": "x" * 201})["error"]
     assert message.startswith("reason: expected at most 200 characters")
-    message = server.expect(400, "POST", "/rollback", {"why": "x"})["error"]
+    message = app.expect(400, "POST", "/rollback", {"why": "x"})["error"]
     assert message == "why: unknown field; expected reason"
 
 
@@ -178,25 +175,25 @@ def test_switching_says_what_is_wrong_with_its_body(server: Server) -> None:
     ],
 )
 def test_a_version_that_is_not_there_is_a_404_that_says_which_are(
-    shared_server: Server, method: str, path: str
+    shared_app: App, method: str, path: str
 ) -> None:
-    assert shared_server.expect(404, method, path)["error"] == (
-        "no version 9; existing versions: 1"
-    )
+    assert shared_app.expect(404, method, path)["error"] == ("no version 9; existing versions: 1")
 
 
-def test_a_version_can_be_verified(server: Server) -> None:
-    told = server.post("/versions/1/verify")
+@pytest.mark.process
+def test_a_version_can_be_verified(app: App) -> None:
+    told = app.post("/versions/1/verify")
 
     assert told["identical"] is True
     assert told["numpy"] == [np.__version__, np.__version__]
 
 
-def test_a_version_whose_data_are_gone_can_not_be_verified(server: Server) -> None:
-    path = server.data_dir / "models" / "1.npz"
+@pytest.mark.process
+def test_a_version_whose_data_are_gone_can_not_be_verified(app: App) -> None:
+    path = app.data_dir / "models" / "1.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if name != "lights"}
     path.unlink()
     np.savez(path, **arrays)
 
-    assert "lights" in server.expect(409, "POST", "/versions/1/verify")["error"]
+    assert "lights" in app.expect(409, "POST", "/versions/1/verify")["error"]

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streetlight.service.config import Settings
-from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import build_services
-from tests.server import Server
+from tests.client import App, Client
+from tests.server import ForkedServer
 
 KEY = "a key, with ünicode"
 CHANGES_NOTHING = {
@@ -29,24 +27,23 @@ CHANGES_NOTHING = {
 }
 
 
-def routes(tmp_path: Path) -> Iterator[tuple[str, str]]:
+def routes(app: App) -> Iterator[tuple[str, str]]:
     """Every route and method that isn't safe by itself."""
-    app = create_app(build_services(Settings(data_dir=tmp_path)))
-    for rule in app.url_map.iter_rules():
+    for rule in app.application.url_map.iter_rules():
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
             yield method, rule.rule
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("guarded"), api_key=KEY) as server:
-        yield server
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with App(tmp_path_factory.mktemp("guarded"), api_key=KEY) as app:
+        yield app
 
 
-def test_every_route_that_changes_state_wants_the_key(guarded: Server, tmp_path: Path) -> None:
+def test_every_route_that_changes_state_wants_the_key(guarded: App) -> None:
     """A new route is guarded unless it is added to the list above, by hand."""
     seen = set()
-    for method, rule in routes(tmp_path):
+    for method, rule in routes(guarded):
         response = guarded.request(method, rule.replace("<int:number>", "1"), {"lights": [1, 0, 1]})
         if rule in CHANGES_NOTHING:
             assert response.status != 401, rule
@@ -68,20 +65,30 @@ def test_every_route_that_changes_state_wants_the_key(guarded: Server, tmp_path:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi", KEY])
-def test_anything_but_the_key_is_refused(guarded: Server, header: str) -> None:
+def test_anything_but_the_key_is_refused(guarded: App, header: str) -> None:
     given = header.encode().decode("latin-1")
 
     assert guarded.request("POST", "/rollback", Authorization=given).status == 401
 
 
-def test_with_the_key_state_may_change(guarded: Server) -> None:
+def check_the_key(client: Client) -> None:
+    assert client.request("POST", "/rollback").status == 401
     given = f"Bearer {KEY}".encode().decode("latin-1")
 
-    answer = guarded.post("/versions/1/promote", Authorization=given)
+    answer = client.post("/versions/1/promote", Authorization=given)
 
     assert answer == {"live": 1, "promotion": None}
-    assert guarded.get("/versions")["live"] == 1
-    assert guarded.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+    assert client.get("/versions")["live"] == 1
+    assert client.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+
+
+def test_with_the_key_state_may_change(guarded: App) -> None:
+    check_the_key(guarded)
+
+
+def test_with_the_key_state_may_change_over_http(tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, api_key=KEY) as server:
+        check_the_key(server)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +102,18 @@ def test_with_the_key_state_may_change(guarded: Server) -> None:
     ],
 )
 def test_a_page_of_another_origin_may_not_change_state(
-    shared_server: Server, headers: dict[str, str]
+    shared_app: App, headers: dict[str, str]
 ) -> None:
-    message = shared_server.expect(403, "POST", "/versions/1/promote", **headers)["error"]
+    message = shared_app.expect(403, "POST", "/versions/1/promote", **headers)["error"]
 
     assert message.startswith("requests that change state are accepted from pages of the same")
-    assert shared_server.post("/predict", {"lights": [1, 0, 1]}, **headers)["version"] == 1
+    assert shared_app.post("/predict", {"lights": [1, 0, 1]}, **headers)["version"] == 1
 
 
-def test_the_page_of_this_very_host_may(shared_server: Server) -> None:
+def test_the_page_of_this_very_host_may(shared_app: App) -> None:
     for headers in (
-        {"Origin": shared_server.url},
+        {"Origin": shared_app.url},
         {"Sec-Fetch-Site": "same-origin", "Origin": "http://behind.a.proxy"},
         {"Sec-Fetch-Site": "none"},
     ):
-        assert shared_server.post("/versions/1/promote", **headers)["live"] == 1
+        assert shared_app.post("/versions/1/promote", **headers)["live"] == 1

@@ -6,25 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, streetlight
+from tests.client import App
+from tests.server import ForkedServer, Server
 
 
-def test_an_unknown_route_is_told(shared_server: Server) -> None:
-    message = shared_server.expect(404, "GET", "/nope")["error"]
+def test_an_unknown_route_is_told(shared_app: App) -> None:
+    message = shared_app.expect(404, "GET", "/nope")["error"]
     assert message == "there is no route /nope; try GET /predict?lights=1,0,1"
-    assert "error" in shared_server.expect(404, "GET", "/versions/one")
-    assert "error" in shared_server.expect(404, "GET", "/versions/-1")
+    assert "error" in shared_app.expect(404, "GET", "/versions/one")
+    assert "error" in shared_app.expect(404, "GET", "/versions/-1")
 
 
-def test_a_slash_too_many_is_led_to_the_right_route(shared_server: Server) -> None:
-    response = shared_server.request("GET", "/versions//1")
+def test_a_slash_too_many_is_led_to_the_right_route(shared_app: App) -> None:
+    response = shared_app.request("GET", "/versions//1")
 
     assert response.status == 308
-    assert response.headers["Location"] == f"{shared_server.url}/versions/1"
+    assert response.headers["Location"] == f"{shared_app.url}/versions/1"
 
 
-def test_a_wrong_method_is_told_which_there_are(shared_server: Server) -> None:
-    response = shared_server.request("DELETE", "/rollback")
+def test_a_wrong_method_is_told_which_there_are(shared_app: App) -> None:
+    response = shared_app.request("DELETE", "/rollback")
 
     assert response.status == 405
     assert response.json()["error"] == "/rollback doesn't accept DELETE; use one of OPTIONS, POST"
@@ -32,17 +33,17 @@ def test_a_wrong_method_is_told_which_there_are(shared_server: Server) -> None:
 
 
 def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
-    with Server(tmp_path, max_body_bytes=2000) as server:
+    with App(tmp_path, max_body_bytes=2000) as app:
         fits = b'{"lights": [1, 0, 1]' + b" " * 1900 + b"}"
         large = fits[:-1] + b" " * 200 + b"}"
 
-        assert server.post("/predict", fits)["decision"] == "walk"
-        message = server.expect(413, "POST", "/predict", large)["error"]
+        assert app.post("/predict", fits)["decision"] == "walk"
+        message = app.expect(413, "POST", "/predict", large)["error"]
         assert message == "the body is larger than 2000 bytes, the limit of this server"
 
 
 def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -> None:
-    with Server(tmp_path, max_body_bytes=2000) as server:
+    with ForkedServer(tmp_path, max_body_bytes=2000) as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as client:
             client.sendall(
                 b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -56,46 +57,46 @@ def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -
         assert response.json()["decision"] == "walk"
 
 
-def test_without_a_live_version_the_answer_says_what_to_do(server: Server) -> None:
-    (server.data_dir / "models" / "live").unlink()
+def test_without_a_live_version_the_answer_says_what_to_do(app: App) -> None:
+    (app.data_dir / "models" / "live").unlink()
 
-    response = server.request("POST", "/predict", {"lights": [1, 0, 1]})
+    response = app.request("POST", "/predict", {"lights": [1, 0, 1]})
 
     assert response.status == 503
     assert response.headers["Retry-After"] == "1"
     assert response.json()["error"] == (
         "no version is live yet; train one with `streetlight train`, or promote one"
     )
-    assert server.request("GET", "/readyz").status == 503
-    assert server.get("/livez") == {"status": "ok"}
-    server.post("/versions/1/promote")
-    assert server.get("/readyz")["version"] == 1
+    assert app.request("GET", "/readyz").status == 503
+    assert app.get("/livez") == {"status": "ok"}
+    app.post("/versions/1/promote")
+    assert app.get("/readyz")["version"] == 1
 
 
-def test_a_link_to_a_damaged_version_is_told(server: Server) -> None:
-    streetlight("train", "--seed", "5", data_dir=server.data_dir)
-    path = server.data_dir / "models" / "2.npz"
+def test_a_link_to_a_damaged_version_is_told(app: App) -> None:
+    app.train("--seed", "5")
+    path = app.data_dir / "models" / "2.npz"
     path.unlink()
     path.write_bytes(b"rubbish")
 
-    message = server.expect(503, "POST", "/predict", {"lights": [1, 0, 1]})["error"]
+    message = app.expect(503, "POST", "/predict", {"lights": [1, 0, 1]})["error"]
 
     assert message.startswith("the live version can't be read")
-    assert server.post("/rollback")["live"] == 1
-    assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+    assert app.post("/rollback")["live"] == 1
+    assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
-def test_a_folder_that_can_not_be_written_is_told(server: Server) -> None:
+def test_a_folder_that_can_not_be_written_is_told(app: App) -> None:
     """Root may write anything, so the folder isn't read-only here but a lock is a folder."""
-    streetlight("train", "--no-promote", data_dir=server.data_dir)
-    lock = server.data_dir / "models" / ".promote.lock"
+    app.train("--no-promote")
+    lock = app.data_dir / "models" / ".promote.lock"
     lock.unlink()
     lock.mkdir()
 
-    message = server.expect(503, "POST", "/versions/2/promote")["error"]
+    message = app.expect(503, "POST", "/versions/2/promote")["error"]
 
     assert message == "the data directory can't be used: Is a directory"
-    assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+    assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
 def test_an_error_of_our_own_is_logged_and_says_nothing_more(server: Server) -> None:
@@ -120,8 +121,8 @@ def test_what_gunicorn_refuses_is_told_alike(shared_server: Server) -> None:
 
 
 @pytest.mark.parametrize("given", ["abc-123", "~" * 128])
-def test_a_request_id_comes_back(shared_server: Server, given: str) -> None:
-    response = shared_server.request("GET", "/livez", **{"X-Request-ID": given})
+def test_a_request_id_comes_back(shared_app: App, given: str) -> None:
+    response = shared_app.request("GET", "/livez", **{"X-Request-ID": given})
 
     assert response.headers["X-Request-ID"] == given
 

@@ -10,35 +10,35 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from streetlight.service.config import Settings
-from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import build_services
-from tests.server import DEADLINE, Server, environment, streetlight
+from tests.client import App, Client
+from tests.server import DEADLINE, ForkedServer, environment
 
 KEY = "key"
 # The blueprints whose routes are described elsewhere, or nowhere.
 LEFT_OUT = {"docs", "home", "invocations", "metrics", "openapi", "v1", "v2", "v2_repository"}
 
 
+def with_two_versions(client: Client) -> None:
+    """Add a version, and let the lab's be live again."""
+    client.train("--dataset", "lab-direct", "--iterations", "300")
+    client.post("/versions/1/promote", Authorization=f"Bearer {KEY}")
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a key and two versions, of which the lab's is live."""
-    with Server(tmp_path_factory.mktemp("described"), api_key=KEY) as server:
-        trained = streetlight(
-            "train", "--dataset", "lab-direct", "--iterations", "300", data_dir=server.data_dir
-        )
-        assert trained.returncode == 0, trained.stderr
-        server.post("/versions/1/promote", Authorization=f"Bearer {KEY}")
-        yield server
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An application with a key and two versions, of which the lab's is live."""
+    with App(tmp_path_factory.mktemp("described"), api_key=KEY) as app:
+        with_two_versions(app)
+        yield app
 
 
-def described(server: Server) -> Iterator[tuple[str, str, Any]]:
-    for path, methods in server.get("/openapi.json")["paths"].items():
+def described(client: Client) -> Iterator[tuple[str, str, Any]]:
+    for path, methods in client.get("/openapi.json")["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
 
 
-def test_it_is_valid(site: Server) -> None:
+def test_it_is_valid(site: App) -> None:
     document = site.get("/openapi.json")
 
     validate(document)
@@ -46,11 +46,10 @@ def test_it_is_valid(site: Server) -> None:
     assert site.get("/openapi.json") == document
 
 
-def test_every_native_route_is_in_it_and_nothing_else(site: Server, tmp_path: Path) -> None:
-    app = create_app(build_services(Settings(data_dir=tmp_path)))
+def test_every_native_route_is_in_it_and_nothing_else(site: App) -> None:
     native = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-        for rule in app.url_map.iter_rules()
+        for rule in site.application.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] not in LEFT_OUT
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -58,7 +57,7 @@ def test_every_native_route_is_in_it_and_nothing_else(site: Server, tmp_path: Pa
     assert {(method, path) for method, path, _ in described(site)} == native
 
 
-def test_every_operation_says_what_it_does_and_what_it_answers(site: Server) -> None:
+def test_every_operation_says_what_it_does_and_what_it_answers(site: App) -> None:
     names = [operation["operationId"] for *_, operation in described(site)]
     assert len(names) == len(set(names))
     for _, path, operation in described(site):
@@ -74,7 +73,7 @@ def test_every_operation_says_what_it_does_and_what_it_answers(site: Server) -> 
                 assert link["operationId"] in names, path
 
 
-def test_bounds_come_from_where_they_are_checked(site: Server) -> None:
+def test_bounds_come_from_where_they_are_checked(site: App) -> None:
     schemas = site.get("/openapi.json")["components"]["schemas"]
     recipe = schemas["RetrainBody"]["properties"]
 
@@ -83,7 +82,7 @@ def test_bounds_come_from_where_they_are_checked(site: Server) -> None:
     assert schemas["PredictBody"]["required"] == ["lights"]
 
 
-def test_the_key_is_asked_for_where_it_is_said_to_be(site: Server) -> None:
+def test_the_key_is_asked_for_where_it_is_said_to_be(site: App) -> None:
     for method, path, operation in described(site):
         if method == "GET":
             assert "security" not in operation, path
@@ -93,30 +92,32 @@ def test_the_key_is_asked_for_where_it_is_said_to_be(site: Server) -> None:
         assert refused == ("security" in operation) == ("401" in operation["responses"]), path
 
 
-def test_every_curl_line_answers_as_is_said(site: Server, tmp_path: Path) -> None:
+def test_every_curl_line_answers_as_is_said(tmp_path: Path) -> None:
     """In their order: what is made by one is looked at and cancelled by those after it."""
-    for _, path, operation in described(site):
-        line = operation["x-codeSamples"][0]["source"]
-        assert line.startswith("curl "), path
-        run = subprocess.run(
-            ["bash", "-c", "curl -sS -w '%{stderr}%{http_code}'" + line.removeprefix("curl")],
-            cwd=tmp_path,
-            env=environment(api_key=KEY),
-            capture_output=True,
-            timeout=DEADLINE,
-            check=True,
-        )
-        status = run.stderr.decode()
-        assert status in operation["responses"], (line, run.stdout[:500])
-        assert status.startswith("2"), (line, run.stdout[:500])
-        content = operation["responses"][status]["content"]
-        if example := content.get("application/json", {}).get("example"):
-            assert json.loads(run.stdout) == example, line
+    with ForkedServer(tmp_path / "data", api_key=KEY) as server:
+        with_two_versions(server)
+        for _, path, operation in described(server):
+            line = operation["x-codeSamples"][0]["source"]
+            assert line.startswith("curl "), path
+            run = subprocess.run(
+                ["bash", "-c", "curl -sS -w '%{stderr}%{http_code}'" + line.removeprefix("curl")],
+                cwd=tmp_path,
+                env=environment(api_key=KEY),
+                capture_output=True,
+                timeout=DEADLINE,
+                check=True,
+            )
+            status = run.stderr.decode()
+            assert status in operation["responses"], (line, run.stdout[:500])
+            assert status.startswith("2"), (line, run.stdout[:500])
+            content = operation["responses"][status]["content"]
+            if example := content.get("application/json", {}).get("example"):
+                assert json.loads(run.stdout) == example, line
     assert (tmp_path / "streetlight-1.npz").stat().st_size > 1000
 
 
-def test_the_page_needs_no_other_host(shared_server: Server) -> None:
-    page = shared_server.request("GET", "/docs")
+def test_the_page_needs_no_other_host(shared_app: App) -> None:
+    page = shared_app.request("GET", "/docs")
     assert page.status == 200
     assert page.headers["Content-Type"].startswith("text/html")
     policy = page.headers["Content-Security-Policy"]
@@ -129,18 +130,18 @@ def test_the_page_needs_no_other_host(shared_server: Server) -> None:
     for name in files:
         # Relative, so that they are found behind a path prefix too.
         assert not re.match("/|[a-z]+:", name)
-        assert shared_server.request("GET", f"/{name}").status == 200, name
-    start = shared_server.request("GET", "/docs/start.js")
+        assert shared_app.request("GET", f"/{name}").status == 200, name
+    start = shared_app.request("GET", "/docs/start.js")
     assert start.headers["Content-Type"].startswith("text/javascript")
     assert re.findall(r'"(\S*\.json|https?:.*)"', start.data.decode()) == ["openapi.json"]
 
 
 @pytest.mark.parametrize("name", ["oauth2-redirect.html", "docs.html", "%2e%2e%2fdocs.py", "x"])
-def test_the_page_has_no_other_files(shared_server: Server, name: str) -> None:
-    assert shared_server.expect(404, "GET", f"/docs/{name}")["error"].startswith("there is no ")
+def test_the_page_has_no_other_files(shared_app: App, name: str) -> None:
+    assert shared_app.expect(404, "GET", f"/docs/{name}")["error"].startswith("there is no ")
 
 
-def test_no_number_is_too_large_to_be_answered(site: Server) -> None:
+def test_no_number_is_too_large_to_be_answered(site: App) -> None:
     bearer = {"Authorization": f"Bearer {KEY}"}
     for digits in ("9" * 18, "9" * 19, "9" * 2000, "%D9%A1"):
         for method, path, _ in described(site):

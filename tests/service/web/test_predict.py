@@ -11,39 +11,39 @@ from hypothesis import strategies as st
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import fit
-from tests.server import Server, streetlight
+from tests.client import App, Client
 
 NETWORK = fit(LAB, Recipe()).network
 numbers = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
 
 
-def test_a_light_state_is_decided(shared_server: Server) -> None:
-    assert shared_server.post("/predict", {"lights": [1, 0, 1]}) == {
+def test_a_light_state_is_decided(shared_app: App) -> None:
+    assert shared_app.post("/predict", {"lights": [1, 0, 1]}) == {
         "decision": "walk",
         "score": NETWORK.score([1, 0, 1]),
         "version": 1,
     }
-    assert shared_server.get("/predict?lights=0,0,1")["decision"] == "stop"
+    assert shared_app.get("/predict?lights=0,0,1")["decision"] == "stop"
 
 
 @given(rows=st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=5))
-def test_every_way_gives_the_same_bits(shared_server: Server, rows: list[list[float]]) -> None:
-    batch = shared_server.post("/predict/batch", {"lights": rows})
+def test_every_way_gives_the_same_bits(shared_app: App, rows: list[list[float]]) -> None:
+    batch = shared_app.post("/predict/batch", {"lights": rows})
 
     assert np.array(batch["scores"]).tobytes() == NETWORK.scores(np.array(rows, float)).tobytes()
     for row, decision, score in zip(rows, batch["decisions"], batch["scores"], strict=True):
         alone = {"decision": decision, "score": score, "version": 1}
-        assert shared_server.post("/predict", {"lights": row}) == alone
+        assert shared_app.post("/predict", {"lights": row}) == alone
         query = ",".join(map(repr, row))
-        assert shared_server.get(f"/predict?lights={query}") == alone
-        told = shared_server.post("/explain", {"lights": row})
+        assert shared_app.get(f"/predict?lights={query}") == alone
+        told = shared_app.post("/explain", {"lights": row})
         assert {name: told[name] for name in alone} == alone
 
 
-def test_a_hundred_thousand_rows_fit_into_one_request(shared_server: Server) -> None:
+def test_a_hundred_thousand_rows_fit_into_one_request(shared_app: App) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (100_000, 3))
 
-    answer = shared_server.post("/predict/batch", {"lights": rows.tolist()})
+    answer = shared_app.post("/predict/batch", {"lights": rows.tolist()})
 
     expected = NETWORK.scores(rows.astype(float))
     assert np.array(answer["scores"]).tobytes() == expected.tobytes()
@@ -51,15 +51,15 @@ def test_a_hundred_thousand_rows_fit_into_one_request(shared_server: Server) -> 
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
-def test_the_content_type_does_not_matter(shared_server: Server, content_type: str) -> None:
+def test_the_content_type_does_not_matter(shared_app: App, content_type: str) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     body = b'{"lights": [1, 0, 1]}'
 
-    assert shared_server.post("/predict", body, **headers)["decision"] == "walk"
+    assert shared_app.post("/predict", body, **headers)["decision"] == "walk"
 
 
-def error(server: Server, body: object, path: str = "/predict") -> dict[str, Any]:
-    answer: dict[str, Any] = server.expect(400, "POST", path, body)
+def error(client: Client, body: object, path: str = "/predict") -> dict[str, Any]:
+    answer: dict[str, Any] = client.expect(400, "POST", path, body)
     return answer
 
 
@@ -89,13 +89,13 @@ def error(server: Server, body: object, path: str = "/predict") -> dict[str, Any
     ],
 )
 def test_errors_say_where_what_was_expected_and_what_came(
-    shared_server: Server, body: str | bytes, message: str
+    shared_app: App, body: str | bytes, message: str
 ) -> None:
-    assert error(shared_server, body)["error"] == message
+    assert error(shared_app, body)["error"] == message
 
 
-def test_details_name_each_field_at_fault(shared_server: Server) -> None:
-    assert error(shared_server, '{"ligths": [1], "x": 2}')["details"] == [
+def test_details_name_each_field_at_fault(shared_app: App) -> None:
+    assert error(shared_app, '{"ligths": [1], "x": 2}')["details"] == [
         {"field": "lights", "message": "required, but missing", "got": None},
         {"field": "ligths", "message": "unknown field; did you mean lights?", "got": "[1]"},
         {"field": "x", "message": "unknown field; expected lights", "got": 2},
@@ -115,8 +115,8 @@ def test_details_name_each_field_at_fault(shared_server: Server) -> None:
         ("lights=1,0,1&lights=0,0,1", "lights: expected once, got more"),
     ],
 )
-def test_errors_of_a_query_are_as_clear(shared_server: Server, query: str, message: str) -> None:
-    assert message in shared_server.expect(400, "GET", f"/predict?{query}")["error"]
+def test_errors_of_a_query_are_as_clear(shared_app: App, query: str, message: str) -> None:
+    assert message in shared_app.expect(400, "GET", f"/predict?{query}")["error"]
 
 
 @pytest.mark.parametrize(
@@ -128,59 +128,51 @@ def test_errors_of_a_query_are_as_clear(shared_server: Server, query: str, messa
         ('{"lights": []}', "lights: expected at least 1 items, got 0"),
     ],
 )
-def test_errors_of_a_batch_name_the_row(shared_server: Server, body: str, message: str) -> None:
-    assert error(shared_server, body, "/predict/batch")["error"] == message
+def test_errors_of_a_batch_name_the_row(shared_app: App, body: str, message: str) -> None:
+    assert error(shared_app, body, "/predict/batch")["error"] == message
 
 
-def test_many_wrong_lights_are_answered_with_one(shared_server: Server) -> None:
+def test_many_wrong_lights_are_answered_with_one(shared_app: App) -> None:
     body = {"lights": ["x"] * 200_000}
 
-    assert error(shared_server, body)["error"] == 'lights[0]: expected a number, got "x"'
-    assert len(error(shared_server, {"lights": "x" * 1_000_000})["error"]) < 200
-    assert len(error(shared_server, [[0] * 100_000])["error"]) < 200
+    assert error(shared_app, body)["error"] == 'lights[0]: expected a number, got "x"'
+    assert len(error(shared_app, {"lights": "x" * 1_000_000})["error"]) < 200
+    assert len(error(shared_app, [[0] * 100_000])["error"]) < 200
 
 
 @pytest.mark.parametrize("digits", [400, 5000])
-def test_a_number_with_very_many_digits_is_refused(shared_server: Server, digits: int) -> None:
-    message = error(shared_server, f'{{"lights": [{"9" * digits}, 0, 1]}}')["error"]
+def test_a_number_with_very_many_digits_is_refused(shared_app: App, digits: int) -> None:
+    message = error(shared_app, f'{{"lights": [{"9" * digits}, 0, 1]}}')["error"]
 
     assert "lights[0]" in message or "malformed JSON" in message
     assert len(message) < 200
 
 
-def test_deep_json_is_refused(shared_server: Server) -> None:
+def test_deep_json_is_refused(shared_app: App) -> None:
     body = '{"lights": ' + "[" * 10_000 + "]" * 10_000 + "}"
 
-    assert "recursion limit" in error(shared_server, body)["error"]
+    assert "recursion limit" in error(shared_app, body)["error"]
 
 
-def test_a_light_that_would_overflow_is_refused_by_name(server: Server) -> None:
+def test_a_light_that_would_overflow_is_refused_by_name(app: App) -> None:
     """On dimmers down to a tenth, a network's weights are scaled up: 1e308 is too much for it."""
-    server.data_dir.joinpath("faint.csv").write_text(
+    app.data_dir.joinpath("faint.csv").write_text(
         "a,b,c,outcome\n1e-3,0,1e-3,walk\n0,0,1e-3,stop\n"
     )
-    run = streetlight(
-        "train",
-        "--dataset",
-        str(server.data_dir / "faint.csv"),
-        "--iterations",
-        "500",
-        data_dir=server.data_dir,
-    )
-    assert run.returncode == 0, run.stderr
+    app.train("--dataset", str(app.data_dir / "faint.csv"), "--iterations", "500")
 
     for path, body in (
         ("/predict", {"lights": [1e308, 0, 1]}),
         ("/explain", {"lights": [1e308, 0, 1]}),
     ):
-        message = error(server, body, path)["error"]
+        message = error(app, body, path)["error"]
         assert message.startswith("lights[0]: too large for version 2: its score would overflow")
-    message = error(server, {"lights": [[1, 0, 1], [1, 0, 1e308]]}, "/predict/batch")["error"]
+    message = error(app, {"lights": [[1, 0, 1], [1, 0, 1e308]]}, "/predict/batch")["error"]
     assert message.startswith("lights[1][2]: too large for version 2")
 
 
-def test_an_explanation_has_every_layer(shared_server: Server) -> None:
-    told = shared_server.post("/explain", {"lights": [1, 0, 1]})
+def test_an_explanation_has_every_layer(shared_app: App) -> None:
+    told = shared_app.post("/explain", {"lights": [1, 0, 1]})
 
     assert list(told["layers"]) == ["layer_0", "layer_1", "layer_2"]
     assert told["layers"]["layer_2"] == [told["score"]]
@@ -196,8 +188,8 @@ def test_an_explanation_has_every_layer(shared_server: Server) -> None:
     }
 
 
-def test_scores_are_written_without_loss(shared_server: Server) -> None:
-    text = shared_server.request("POST", "/predict", {"lights": [0, 1, 1]}).data
+def test_scores_are_written_without_loss(shared_app: App) -> None:
+    text = shared_app.request("POST", "/predict", {"lights": [0, 1, 1]}).data
 
     assert text.endswith(b"}\n")
     assert json.loads(text)["score"].hex() == NETWORK.score([0, 1, 1]).hex()

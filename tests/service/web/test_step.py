@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streetlight.model.dataset import LAB, outcome_name
-from tests.server import Server
+from tests.client import App
 
 EXAMPLES = [
     {"lights": lights, "outcome": outcome_name(outcome)}
@@ -13,27 +13,27 @@ EXAMPLES = [
 ]
 
 
-def test_stepping_through_the_labs_run_ends_at_the_live_version(shared_server: Server) -> None:
+def test_stepping_through_the_labs_run_ends_at_the_live_version(shared_app: App) -> None:
     network, errors = None, []
     for _ in range(60):
         errors.append(0.0)
         for example in EXAMPLES:
             start = {"network": network} if network else {"seed": 1}
-            told = shared_server.post("/step", example | start)
+            told = shared_app.post("/step", example | start)
             network = told["network"]
             errors[-1] += told["error"]
 
-    version = shared_server.get("/versions/1")
+    version = shared_app.get("/versions/1")
     assert network is not None
     assert network["weights"] == version["weights"]
     assert dict(version["errors"])[60] == errors[-1]
     assert errors[9] == pytest.approx(0.634231159844)
 
 
-def test_a_step_without_a_network_takes_a_copy_of_the_live_version(shared_server: Server) -> None:
+def test_a_step_without_a_network_takes_a_copy_of_the_live_version(shared_app: App) -> None:
     lights = [0, 1, 0]
-    before = shared_server.post("/explain", {"lights": lights})
-    told = shared_server.post("/step", {"lights": lights, "outcome": "stop", "alpha": 0.05})
+    before = shared_app.post("/explain", {"lights": lights})
+    told = shared_app.post("/step", {"lights": lights, "outcome": "stop", "alpha": 0.05})
 
     for name in ("decision", "score", "layers", "relu", "weights"):
         assert told[name] == before[name]
@@ -46,7 +46,7 @@ def test_a_step_without_a_network_takes_a_copy_of_the_live_version(shared_server
                 delta = told["weight_deltas"][name][i][j]
                 moved = told["network"]["weights"][name][i][j] - weight
                 assert moved == pytest.approx(0.05 * delta, abs=1e-15)
-    assert shared_server.post("/explain", {"lights": lights}) == before
+    assert shared_app.post("/explain", {"lights": lights}) == before
 
 
 ONE = {"lights": [1, 0, 1], "outcome": "walk"}
@@ -84,15 +84,15 @@ TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
         ),
     ],
 )
-def test_what_is_no_step_is_told(shared_server: Server, body: Any, says: str) -> None:
-    assert shared_server.expect(400, "POST", "/step", body)["error"].startswith(says)
+def test_what_is_no_step_is_told(shared_app: App, body: Any, says: str) -> None:
+    assert shared_app.expect(400, "POST", "/step", body)["error"].startswith(says)
 
 
-def test_a_network_of_the_callers_own_may_have_any_shape(shared_server: Server) -> None:
-    told = shared_server.post("/step", ONE | {"network": TWO_LAYERS, "alpha": 0.5})
+def test_a_network_of_the_callers_own_may_have_any_shape(shared_app: App) -> None:
+    told = shared_app.post("/step", ONE | {"network": TWO_LAYERS, "alpha": 0.5})
     assert told["score"] == 1.0
     assert told["relu"] == {}
     linear = {"weights": {"weights_0_1": [[-1], [1]], "weights_1_2": [[2]]}, "activation": "linear"}
-    told = shared_server.post("/step", {"lights": [3, 0], "outcome": "stop", "network": linear})
+    told = shared_app.post("/step", {"lights": [3, 0], "outcome": "stop", "network": linear})
     assert told["layers"] == {"layer_0": [3.0, 0.0], "layer_1": [-3.0], "layer_2": [-6.0]}
     assert told["network"]["activation"] == "linear"

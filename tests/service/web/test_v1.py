@@ -5,21 +5,22 @@ from typing import Any
 
 import pytest
 
-from tests.server import Server, free_port
+from streetlight.service.config import load_settings
+from tests.client import App
 
 MODEL = "/v1/models/streetlight"
 ROWS = [[1, 0, 1], [0, 0, 1]]
 
 
-def scores(server: Server, version: int = 1) -> list[float]:
+def scores(app: App, version: int = 1) -> list[float]:
     """What a version says to ROWS."""
-    told: list[float] = server.post(f"{MODEL}/versions/{version}:regress", {"examples": ROWS})[
+    told: list[float] = app.post(f"{MODEL}/versions/{version}:regress", {"examples": ROWS})[
         "results"
     ]
     return told
 
 
-def test_rows_and_columns_are_scored(two_versions: Server) -> None:
+def test_rows_and_columns_are_scored(two_versions: App) -> None:
     column = [[score] for score in scores(two_versions)]
     path = f"{MODEL}:predict"
 
@@ -34,7 +35,7 @@ def test_rows_and_columns_are_scored(two_versions: Server) -> None:
         assert two_versions.post(path, {"inputs": inputs}) == {"outputs": column}
 
 
-def test_versions_and_labels(two_versions: Server) -> None:
+def test_versions_and_labels(two_versions: App) -> None:
     first, second = scores(two_versions), scores(two_versions, 2)
     assert first != second
 
@@ -49,7 +50,7 @@ def test_versions_and_labels(two_versions: Server) -> None:
         assert [score for (score,) in told["predictions"]] == wanted, part
 
 
-def test_status_and_metadata(two_versions: Server) -> None:
+def test_status_and_metadata(two_versions: App) -> None:
     status = two_versions.get(MODEL)
     assert (status["name"], status["ready"]) == ("streetlight", True)
     assert [row["version"] for row in status["model_version_status"]] == ["1", "2"]
@@ -63,7 +64,7 @@ def test_status_and_metadata(two_versions: Server) -> None:
     assert two_versions.get("/v1/models") == {"models": ["streetlight"]}
 
 
-def test_explain_and_classify(two_versions: Server) -> None:
+def test_explain_and_classify(two_versions: App) -> None:
     first, second = scores(two_versions)
     told = two_versions.post(f"{MODEL}:explain", {"instances": ROWS})
     native = two_versions.post("/explain", {"lights": ROWS[0]})
@@ -95,13 +96,13 @@ def test_explain_and_classify(two_versions: Server) -> None:
         ({"instances": ROWS, "signature_name": "x"}, "signature_name: expected serving_default"),
     ],
 )
-def test_what_is_wrong_is_said(two_versions: Server, body: Any, said: str) -> None:
+def test_what_is_wrong_is_said(two_versions: App, body: Any, said: str) -> None:
     error = two_versions.expect(400, "POST", f"{MODEL}:predict", body)["error"]
 
     assert said in error
 
 
-def test_what_there_is_not_is_said(two_versions: Server) -> None:
+def test_what_there_is_not_is_said(two_versions: App) -> None:
     for path in (
         "/v1/models/another:predict",
         f"{MODEL}/versions/3:predict",
@@ -126,7 +127,7 @@ def test_what_there_is_not_is_said(two_versions: Server) -> None:
         {"dataframe_records": [{"lights": row} for row in ROWS]},
     ],
 )
-def test_json_is_invoked_in_every_form(two_versions: Server, body: Any) -> None:
+def test_json_is_invoked_in_every_form(two_versions: App, body: Any) -> None:
     told = two_versions.post("/invocations", body)
 
     assert told == {"predictions": [[score] for score in scores(two_versions)]}
@@ -135,7 +136,7 @@ def test_json_is_invoked_in_every_form(two_versions: Server, body: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["1,0,1\n0,0,1\n", "left,middle,right\n1,0,1\r\n0,0,1", "1,0,1\n\n0,0,1"]
 )
-def test_csv_is_invoked(two_versions: Server, text: str) -> None:
+def test_csv_is_invoked(two_versions: App, text: str) -> None:
     headers = {"Content-Type": "text/csv; charset=utf-8"}
 
     told = two_versions.post("/invocations", text, **headers)
@@ -162,7 +163,7 @@ def test_csv_is_invoked(two_versions: Server, text: str) -> None:
     ],
 )
 def test_what_can_not_be_invoked_is_said(
-    two_versions: Server, body: Any, kind: str, status: int, said: str
+    two_versions: App, body: Any, kind: str, status: int, said: str
 ) -> None:
     headers = {"Content-Type": kind} if kind else {}
 
@@ -172,14 +173,14 @@ def test_what_can_not_be_invoked_is_said(
 def test_vertex_ai_says_where_to_listen_and_what_to_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = free_port()
-    monkeypatch.setenv("AIP_HTTP_PORT", str(port))
+    monkeypatch.setenv("AIP_HTTP_PORT", "8123")
     monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/endpoints/7/deployedModels/9")
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/endpoints/7/deployedModels/9:predict")
-    server = Server(tmp_path)
-    server.port, server.url = port, f"http://127.0.0.1:{port}"
-    with server:
-        told = server.post("/v1/endpoints/7/deployedModels/9:predict", {"instances": ROWS})
+    settings = load_settings()
+    assert settings.port == 8123
+    routes = {"health_route": settings.health_route, "predict_route": settings.predict_route}
+    with App(tmp_path, **routes) as app:
+        told = app.post("/v1/endpoints/7/deployedModels/9:predict", {"instances": ROWS})
         assert len(told["predictions"]) == 2
-        assert server.get("/v1/endpoints/7/deployedModels/9")["version"] == 1
-        assert server.get("/ping")["status"] == "ok"
+        assert app.get("/v1/endpoints/7/deployedModels/9")["version"] == 1
+        assert app.get("/ping")["status"] == "ok"

@@ -15,7 +15,8 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from streetlight.model.registry.repository import ModelRepository
-from tests.server import Server, streetlight
+from tests.client import App, Client
+from tests.server import ForkedServer, Server
 
 MODEL = "/v2/models/streetlight"
 LIGHTS = np.array([[1, 0, 1], [0, 0, 1]], dtype=np.float64)
@@ -23,8 +24,8 @@ DECISIONS = ["walk", "stop"]
 
 
 @pytest.fixture(scope="module")
-def client(two_versions: Server) -> Iterator[InferenceServerClient]:
-    with InferenceServerClient(two_versions.url.removeprefix("http://")) as client:
+def client(two_versions_server: Server) -> Iterator[InferenceServerClient]:
+    with InferenceServerClient(two_versions_server.url.removeprefix("http://")) as client:
         yield client
 
 
@@ -34,9 +35,9 @@ def tensor(lights: Any, datatype: str = "FP64", *, binary: bool = True) -> Infer
     return packed
 
 
-def scores_of(server: Server, version: int = 1) -> list[float]:
+def scores_of(client: Client, version: int = 1) -> list[float]:
     """What a version says to LIGHTS."""
-    answer = server.post(f"{MODEL}/versions/{version}/infer", json_body(LIGHTS.tolist()))
+    answer = client.post(f"{MODEL}/versions/{version}/infer", json_body(LIGHTS.tolist()))
     scores: list[float] = answer["outputs"][0]["data"]
     return scores
 
@@ -64,7 +65,7 @@ def test_the_client_asks_for_health_and_metadata(client: InferenceServerClient) 
 @pytest.mark.parametrize("binary_out", [True, False, None])
 @pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
 def test_the_client_infers(
-    two_versions: Server,
+    two_versions_server: Server,
     client: InferenceServerClient,
     binary_in: bool,
     binary_out: bool | None,
@@ -86,7 +87,9 @@ def test_the_client_infers(
         parameters={"colour": "red"},
     )
 
-    assert result.as_numpy("score").tolist() == [[score] for score in scores_of(two_versions)]
+    assert result.as_numpy("score").tolist() == [
+        [score] for score in scores_of(two_versions_server)
+    ]
     assert result.as_numpy("score").dtype == np.float64
     words = [
         word.decode() if isinstance(word, bytes) else word
@@ -100,7 +103,7 @@ def test_the_client_infers(
 
 
 def test_outputs_may_be_mixed_and_versions_pinned(
-    two_versions: Server, client: InferenceServerClient
+    two_versions_server: Server, client: InferenceServerClient
 ) -> None:
     wanted = [InferRequestedOutput("score"), InferRequestedOutput("decision", binary_data=False)]
 
@@ -109,8 +112,8 @@ def test_outputs_may_be_mixed_and_versions_pinned(
     assert result.get_response()["model_version"] == "2"
     assert (
         result.as_numpy("score").ravel().tolist()
-        == scores_of(two_versions, 2)
-        != scores_of(two_versions)
+        == scores_of(two_versions_server, 2)
+        != scores_of(two_versions_server)
     )
     assert "id" not in result.get_response()
 
@@ -125,16 +128,16 @@ def test_outputs_may_be_mixed_and_versions_pinned(
     ],
 )
 def test_every_datatype_is_taken(
-    two_versions: Server, client: InferenceServerClient, datatype: str, dtype: Any
+    two_versions_server: Server, client: InferenceServerClient, datatype: str, dtype: Any
 ) -> None:
     for binary in (True, False) if datatype != "FP16" else (True,):
         result = client.infer(
             "streetlight", [tensor(LIGHTS.astype(dtype), datatype, binary=binary)]
         )
-        assert result.as_numpy("score").ravel().tolist() == scores_of(two_versions)
+        assert result.as_numpy("score").ravel().tolist() == scores_of(two_versions_server)
 
 
-def test_bf16_is_the_upper_half_of_an_fp32(two_versions: Server) -> None:
+def test_bf16_is_the_upper_half_of_an_fp32(two_versions: App) -> None:
     upper = (LIGHTS.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
     status, told, _ = infer(two_versions, binary_body(upper, datatype="BF16"))
 
@@ -142,9 +145,9 @@ def test_bf16_is_the_upper_half_of_an_fp32(two_versions: Server) -> None:
 
 
 def test_a_classification_has_the_likelier_class_first(
-    two_versions: Server, client: InferenceServerClient
+    two_versions_server: Server, client: InferenceServerClient
 ) -> None:
-    scores = scores_of(two_versions)
+    scores = scores_of(two_versions_server)
     for count, binary in ((1, False), (2, True), (9, False)):
         wanted = [InferRequestedOutput("score", binary_data=binary, class_count=count)]
         result = client.infer("streetlight", [tensor(LIGHTS)], outputs=wanted)
@@ -158,8 +161,8 @@ def test_a_classification_has_the_likelier_class_first(
 
 
 def test_the_client_lists_loads_and_unloads(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
-        streetlight("train", "--seed", "5", data_dir=tmp_path)
+    with ForkedServer(tmp_path) as server:
+        server.train("--seed", "5")
         with InferenceServerClient(server.url.removeprefix("http://")) as client:
             index = client.get_model_repository_index()
             assert [(row["version"], row["state"]) for row in index] == [
@@ -192,7 +195,7 @@ def test_the_client_lists_loads_and_unloads(tmp_path: Path) -> None:
 
 
 def infer(
-    server: Server, body: bytes | dict[str, Any], path: str = f"{MODEL}/infer", **headers: str
+    client: Client, body: bytes | dict[str, Any], path: str = f"{MODEL}/infer", **headers: str
 ) -> tuple[int, Any, Any]:
     """Send a body, with the length of its JSON where there is more; return what is told."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -200,7 +203,7 @@ def infer(
         headers["length"] = str(raw.index(b"}]}") + 3)
     if "length" in headers:
         headers["Inference-Header-Content-Length"] = headers.pop("length")
-    response = server.request("POST", path, raw, **headers)
+    response = client.request("POST", path, raw, **headers)
     return (
         response.status,
         response.json() if response.status != 200 else told_in(response),
@@ -228,7 +231,7 @@ def binary_body(
     return json.dumps({"inputs": [given]}).encode() + packed
 
 
-def test_a_request_by_hand(two_versions: Server) -> None:
+def test_a_request_by_hand(two_versions: App) -> None:
     body = json_body([[1, 0, 1], [0, 0, 1]], model_name="ignored", unknown=[None])
     scores = scores_of(two_versions)
     for path in (f"{MODEL}/infer", f"{MODEL}/versions/1/infer"):
@@ -253,7 +256,7 @@ def test_a_request_by_hand(two_versions: Server) -> None:
     assert two_versions.get("/v2/") == two_versions.get("/v2")
 
 
-def test_binary_may_be_the_default_and_an_output_may_differ(two_versions: Server) -> None:
+def test_binary_may_be_the_default_and_an_output_may_differ(two_versions: App) -> None:
     body = json_body(
         LIGHTS.tolist(),
         parameters={"binary_data_output": True},
@@ -267,7 +270,7 @@ def test_binary_may_be_the_default_and_an_output_may_differ(two_versions: Server
     assert response.data.endswith(b"\4\0\0\0walk\4\0\0\0stop")
 
 
-def test_a_raw_request_is_all_tensor(two_versions: Server) -> None:
+def test_a_raw_request_is_all_tensor(two_versions: App) -> None:
     status, told, response = infer(two_versions, LIGHTS.tobytes(), length="0")
 
     assert status == 200
@@ -276,7 +279,7 @@ def test_a_raw_request_is_all_tensor(two_versions: Server) -> None:
     assert list(struct.unpack("<2d", tail[:16])) == scores_of(two_versions)
 
 
-def test_no_rows_are_rows_too(two_versions: Server) -> None:
+def test_no_rows_are_rows_too(two_versions: App) -> None:
     for body in (json_body([], shape=(0, 3)), binary_body(b"", shape=(0, 3))):
         status, told, _ = infer(two_versions, body)
         assert (status, told["outputs"][0]["shape"], told["outputs"][0]["data"]) == (
@@ -370,7 +373,7 @@ GZIP = {"length": "0", "Content-Encoding": "gzip"}
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(
-    two_versions: Server, body: Any, headers: dict[str, str], said: str
+    two_versions: App, body: Any, headers: dict[str, str], said: str
 ) -> None:
     status, told, response = infer(two_versions, body, **headers)
 
@@ -378,13 +381,13 @@ def test_what_is_wrong_is_said(
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_binary_without_its_header_is_refused(two_versions: Server) -> None:
+def test_binary_without_its_header_is_refused(two_versions: App) -> None:
     body = json.loads(binary_body(b""))
 
     assert "Inference-Header-Content-Length: required" in infer(two_versions, body)[1]["error"]
 
 
-def test_other_statuses(two_versions: Server) -> None:
+def test_other_statuses(two_versions: App) -> None:
     body = json_body(LIGHTS.tolist())
     for path, wanted in (
         ("/v2/models/another/infer", 404),
@@ -405,7 +408,7 @@ def test_other_statuses(two_versions: Server) -> None:
     assert two_versions.expect(400, "POST", "/v2/repository/index", {"ready": "yes"})["error"]
 
 
-def test_answers_are_compressed_as_the_client_accepts(two_versions: Server) -> None:
+def test_answers_are_compressed_as_the_client_accepts(two_versions: App) -> None:
     plain = scores_of(two_versions)
     for accepted, encoding in (
         ("gzip;q=0.5, deflate", "deflate"),
@@ -414,12 +417,8 @@ def test_answers_are_compressed_as_the_client_accepts(two_versions: Server) -> N
         ("br", None),
     ):
         headers = {"Accept-Encoding": accepted}
-        response = two_versions.pool.request(
-            "POST",
-            f"{MODEL}/infer",
-            json=json_body(LIGHTS.tolist()),
-            headers=headers,
-            decode_content=False,
+        response = two_versions.request(
+            "POST", f"{MODEL}/infer", json_body(LIGHTS.tolist()), **headers
         )
         assert response.headers.get("Content-Encoding") == encoding
         raw = response.data
@@ -430,7 +429,7 @@ def test_answers_are_compressed_as_the_client_accepts(two_versions: Server) -> N
     assert (error.status, error.headers.get("Content-Encoding")) == (400, None)
 
 
-def test_a_bomb_is_refused_before_it_goes_off(two_versions: Server) -> None:
+def test_a_bomb_is_refused_before_it_goes_off(two_versions: App) -> None:
     stream = zlib.compressobj(1, zlib.DEFLATED, 31)
     bomb = b"".join(stream.compress(bytes(2**20)) for _ in range(128)) + stream.flush()
     assert len(bomb) < 2**20
@@ -450,7 +449,7 @@ def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
         ("/v1/models/streetlight:explain", {"instances": LIGHTS.tolist()}),
         ("/invocations", LIGHTS.tolist()),
     ]
-    with Server(tmp_path, workers=workers) as server:
+    with ForkedServer(tmp_path, workers=workers) as server:
         for path, content in paths * 4:
             # A connection each, so that every worker has its share.
             with server.new_pool() as pool:
