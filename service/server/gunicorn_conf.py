@@ -4,6 +4,7 @@
 `gunicorn -c python:streetlight.service.server.gunicorn_conf streetlight.service.server.wsgi:app`.
 """
 
+import os
 import resource
 import shutil
 import signal
@@ -41,6 +42,13 @@ accesslog = "-"
 graceful_timeout = 30
 proc_name = "streetlight"
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# A new worker has gunicorn's signal handlers of the parent until it sets its own, and they ignore
+# what it receives. `pre_fork` therefore blocks the stop signals, and each process unblocks them.
+os.register_at_fork(
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+)
+
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
     """Warn if no API key is set."""
@@ -52,9 +60,10 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has n
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
-    """Assign the lowest free slot to a new worker; see `metrics.worker_slot`."""
+    """Assign the lowest free slot to a new worker, see `metrics.worker_slot`; block the signals."""
     used = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(n for n in range(len(used) + 1) if n not in used)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
@@ -73,6 +82,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
     # deadlocks, until graceful_timeout, if the signal interrupts a submit to the pool.
     for signal_number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(signal_number, worker.handle_exit)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if worker.age != 1:
         return
     version = ModelRepository(_settings.models_dir).live()

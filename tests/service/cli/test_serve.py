@@ -218,6 +218,29 @@ def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_ends_a_worker_that_has_just_been_forked(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The worker has no handlers of its own then, and the signal must not be lost."""
+    invoke("train", data_dir=tmp_path)
+    config = tmp_path / "config.py"
+    config.write_text(
+        "import os\n"
+        "from streetlight.service.server import gunicorn_conf\n"
+        "from streetlight.service.server.gunicorn_conf import *\n"
+        "def post_fork(server, worker):\n"
+        "    gunicorn_conf.post_fork(server, worker)\n"
+        "    if worker.age == 1:\n"
+        f"        os.kill(worker.pid, {number:d})\n"
+    )
+    gunicorn = str(Path(STREETLIGHT).with_name("gunicorn"))
+    server = Server(tmp_path)
+    server.command = (gunicorn, "-c", str(config), "streetlight.service.server.wsgi:app")
+    with server:
+        server.said("Worker exiting")
+
+
 @pytest.mark.parametrize("command", ["serve", "versions"])
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, command: str) -> None:
     """A user's own package or file of any name replaces none of ours, in no process of ours."""
