@@ -7,10 +7,11 @@ directory. A process reads the settings once. docs/settings.md is generated from
 import difflib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticKnownError, from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streetlight.service.validation.fields import MustHolds
 from streetlight.service.validation.problems import problems
@@ -24,6 +25,16 @@ VERTEX = {
     "AIP_HEALTH_ROUTE": "health_route",
     "AIP_PREDICT_ROUTE": "predict_route",
 }
+
+
+def _parse_json(value: object) -> object:
+    # pydantic-settings would parse it too, but reports malformed JSON without a `ValidationError`.
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(value)
+    except ValueError as error:
+        raise PydanticKnownError("json_invalid", {"error": str(error)}) from None
 
 
 class SettingsError(ValueError):
@@ -95,7 +106,7 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds after which a job whose trainer sends no heartbeat is tried again.",
     )
-    must_hold: MustHolds = Field(
+    must_hold: Annotated[MustHolds, NoDecode, BeforeValidator(_parse_json)] = Field(
         (),
         description="Light patterns and the decision that a version must give to go live, as JSON: "
         '`[{"lights": [0, 0, 1], "outcome": "stop"}]`.',

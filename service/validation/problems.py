@@ -18,6 +18,7 @@ MAX_CHARACTERS = 80
 EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "dataclass_type": "a JSON object",
     "dict_type": "a JSON object",
     "finite_number": "a finite number",
     "float_parsing": "a number",
@@ -39,6 +40,7 @@ EXPECTED = {
     "string_type": "text",
     "too_long": "at most {max_length} items",
     "too_short": "at least {min_length} items",
+    "tuple_type": "a list",
 }
 
 

@@ -62,6 +62,8 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         ({"workers": "0"}, 'STREETLIGHT_WORKERS: expected a number of at least 1, got "0"'),
         ({"api_key": ""}, "STREETLIGHT_API_KEY: expected"),
         ({"prot": "1"}, "STREETLIGHT_PROT: unknown setting; did you mean STREETLIGHT_PORT?"),
+        ({"must_hold": "{"}, "STREETLIGHT_MUST_HOLD: malformed JSON: EOF while parsing an object"),
+        ({"must_hold": "[1]"}, "STREETLIGHT_MUST_HOLD[0]: expected a JSON object, got 1"),
         ({"host": "no such host"}, "can't listen on no such host:8000"),
         ({"data_dir": "/dev/null/here"}, "STREETLIGHT_DATA_DIR: can't write to /dev/null/here"),
     ],
