@@ -1,8 +1,8 @@
-"""Draws docs/images/architecture.svg from the imports, by `python -m tests.architecture`.
+"""Draw docs/images/architecture.svg from the imports: `python -m tests.architecture`.
 
 A box is a package of `service/`, a module at its root, or all of `model/`; its text is the first
-sentence of its docstring. An arrow says that the box above imports the box below. Arrows that
-follow from others are left out.
+sentence of its docstring. An arrow points from a box to a box that it imports. Arrows that follow
+from other arrows are omitted.
 """
 
 import textwrap
@@ -36,7 +36,7 @@ def box_of(module: str) -> str:
 
 
 def imports() -> set[Arrow]:
-    """Return which box imports which."""
+    """Return the imports between boxes."""
     graph = grimp.build_graph(PACKAGE)
     roots = {PACKAGE, f"{PACKAGE}.service"}
     arrows = {
@@ -58,7 +58,7 @@ def below(box: str, arrows: set[Arrow]) -> set[str]:
 
 
 def drawn(arrows: set[Arrow]) -> set[Arrow]:
-    """Leave out the arrows that follow from others."""
+    """Return the arrows that don't follow from other arrows."""
     return {(a, b) for a, b in arrows if b not in below(a, arrows - {(a, b)})}
 
 
@@ -66,7 +66,7 @@ def rows(arrows: set[Arrow]) -> dict[str, int]:
     """Return the row of each box, below all boxes that import it.
 
     Raises:
-        RecursionError: boxes import each other in a circle.
+        RecursionError: the imports between the boxes form a cycle.
     """
 
     def row(box: str) -> int:
@@ -76,7 +76,7 @@ def rows(arrows: set[Arrow]) -> dict[str, int]:
 
 
 def text_of(box: str) -> list[str]:
-    """Return the lines that are written into a box: its path, and the start of its docstring."""
+    """Return the lines of text in a box: its path, and the start of its docstring."""
     spec = find_spec(f"{PACKAGE}.{box}")
     assert spec
     assert spec.origin
@@ -91,18 +91,18 @@ def picture() -> str:
     arrows = drawn(imports())
     row = rows(arrows)
     text = {box: text_of(box) for box in row}
-    floors = [[box for box in row if row[box] == r] for r in range(max(row.values()) + 1)]
-    tall = [2 * PAD + LINE * max(len(text[box]) for box in floor) for floor in floors]
-    top = [GAP + sum(tall[:r]) + BETWEEN * r for r in range(len(floors))]
-    width = GAP + max(map(len, floors)) * (WIDTH + GAP)
+    levels = [[box for box in row if row[box] == r] for r in range(max(row.values()) + 1)]
+    heights = [2 * PAD + LINE * max(len(text[box]) for box in level) for level in levels]
+    top = [GAP + sum(heights[:r]) + BETWEEN * r for r in range(len(levels))]
+    width = GAP + max(map(len, levels)) * (WIDTH + GAP)
     left = {
-        box: (width - len(floor) * (WIDTH + GAP) + GAP) // 2 + i * (WIDTH + GAP)
-        for floor in floors
-        for i, box in enumerate(floor)
+        box: (width - len(level) * (WIDTH + GAP) + GAP) // 2 + i * (WIDTH + GAP)
+        for level in levels
+        for i, box in enumerate(level)
     }
-    parts = [HEAD.format(width=width, height=top[-1] + tall[-1] + GAP)]
+    parts = [HEAD.format(width=width, height=top[-1] + heights[-1] + GAP)]
     for a, b in sorted(arrows):
-        x, y = left[a] + WIDTH // 2, top[row[a]] + tall[row[a]]
+        x, y = left[a] + WIDTH // 2, top[row[a]] + heights[row[a]]
         to_x, to_y = left[b] + WIDTH // 2, top[row[b]]
         parts.append(
             f'<path d="M{x} {y} C{x} {y + 30} {to_x} {to_y - 40} {to_x} {to_y - 2}" '
@@ -112,7 +112,7 @@ def picture() -> str:
         x, y = left[box], top[row[box]]
         fill = "#dcefe9" if box == "model" else "#ffffff"
         parts.append(
-            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{tall[row[box]]}" rx="8" '
+            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{heights[row[box]]}" rx="8" '
             f'fill="{fill}" stroke="#1d2a33"/>'
         )
         for i, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""What tests ask of a service, whether it is a server or the application in this very process."""
+"""Clients for tests: requests to a server or to an application in the process of the test."""
 
 import os
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ from streetlight.service.wiring import build_services, initialize_ledger
 
 
 class Client(ABC):
-    """Sends requests to a service with a data directory of its own."""
+    """Sends requests to a service that has its own data directory."""
 
     data_dir: Path
     url: str
@@ -30,20 +30,20 @@ class Client(ABC):
     def request(
         self, method: str, path: str, body: object = None, **headers: str
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request; a body that isn't bytes or text goes as JSON."""
+        """Send a request; a body other than bytes or text is sent as JSON."""
 
     def get(self, path: str, **headers: str) -> Any:
-        """Return the JSON of a 200."""
+        """Return the JSON of a response; fail unless its status is 200."""
         return self.expect(200, "GET", path, **headers)
 
     def post(self, path: str, body: object = None, **headers: str) -> Any:
-        """Return the JSON of a 200."""
+        """Return the JSON of a response; fail unless its status is 200."""
         return self.expect(200, "POST", path, body, **headers)
 
     def expect(
         self, status: int, method: str, path: str, body: object = None, **headers: str
     ) -> Any:
-        """Return the JSON of an answer that must have `status`."""
+        """Return the JSON of a response; fail unless its status is `status`."""
         response = self.request(method, path, body, **headers)
         assert response.status == status, response.data[:1000]
         return response.json()
@@ -54,9 +54,9 @@ class Client(ABC):
 
 
 class App(Client):
-    """The application in this process, with version 1, the lab's, live.
+    """The application in this process, with the lab's network live as version 1.
 
-    There is no server, no parser of HTTP and no trainer: `work` runs the jobs.
+    It has no server, HTTP parser or trainer process: `work` runs the jobs.
     """
 
     def __init__(self, data_dir: Path, **settings: Any) -> None:
@@ -76,7 +76,7 @@ class App(Client):
     def request(
         self, method: str, path: str, body: object = None, **headers: str
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request; a body that isn't bytes or text goes as JSON."""
+        """Send a request; a body other than bytes or text is sent as JSON."""
         content: dict[str, Any] = {}
         if body is not None:
             content["data" if isinstance(body, (bytes, str)) else "json"] = body
@@ -89,7 +89,7 @@ class App(Client):
             )
 
     def work(self) -> None:
-        """Do what a trainer does until no job is queued."""
+        """Submit and run jobs as a trainer does, until no job is queued."""
         submit_if_due(self.services)
         while lease := acquire_lease(self.services.engine, "owner", 30):
             run_job(self.services, lease, lambda: False)
@@ -97,7 +97,7 @@ class App(Client):
 
 @dataclass(frozen=True)
 class Run:
-    """How a command ended, and what it wrote."""
+    """The exit status and the output of a command."""
 
     returncode: int
     stdout: str
@@ -105,9 +105,9 @@ class Run:
 
 
 def invoke(*arguments: str, **settings: object) -> Run:
-    """Run a command of `streetlight` to its end, in this process."""
+    """Run a command of `streetlight` in this process, and return its result."""
     variables = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-    # The options of `serve` go into the environment too.
+    # `serve` copies its options into the environment.
     with patch.dict(os.environ):
         for name in [name for name in os.environ if name.startswith(PREFIX)]:
             del os.environ[name]

@@ -1,4 +1,4 @@
-"""Databases for tests: for each test that asks a fresh one, on each kind that there is here."""
+"""Temporary databases for tests: SQLite, and PostgreSQL if the environment names a server."""
 
 import os
 import uuid
@@ -10,14 +10,12 @@ from sqlalchemy import create_engine, make_url, text
 VARIABLE = "STREETLIGHT_TEST_POSTGRESQL"
 POSTGRESQL = os.environ.get(VARIABLE)
 KINDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
-LEFT_OUT = (
-    f"PostgreSQL is left out; {VARIABLE}=postgresql+psycopg://user@host:port/postgres includes it"
-)
+LEFT_OUT = f"not testing PostgreSQL; to add it, set {VARIABLE}=postgresql+psycopg://user@host:port/postgres"
 
 
 @contextmanager
 def fresh(kind: str) -> Iterator[str | None]:
-    """Give the URL of an empty database; `None` stands for the default, SQLite."""
+    """Yield the URL of an empty database; `None` means the default SQLite file."""
     if kind == "sqlite":
         yield None
         return

@@ -1,11 +1,11 @@
-"""`python -m tests.mutants [PATTERN …]`: the mutants that no test kills.
+"""List the mutants that no test kills: `python -m tests.mutants [PATTERN …]`.
 
 A mutant is the code with one small change. mutmut generates the mutants of `[tool.mutmut]` in
 `pyproject.toml`, and runs for each of them the tests that call the changed function, until one
 fails. It does so in the folder `.mutants/`, whose copy of the code has no symbolic links, and no
-decorators that mutmut leaves out.
+decorators that mutmut skips.
 
-mutmut forks a process for each mutant. This module is also the plugin of pytest in that process.
+mutmut forks a process for each mutant. This module is also a pytest plugin in that process.
 """
 
 import ast
@@ -24,9 +24,9 @@ from streetlight.model.training import row_pass
 
 WORK = Path(".mutants")
 COPIED = ("src", "tests", "pyproject.toml")
-# mutmut leaves out functions with decorators. These decorators can be applied below the function.
+# mutmut skips functions with decorators. These decorators can be applied below the function.
 DECORATORS = {"property", "cached_property", "contextmanager"}
-# The plugins of the environment take more time than most mutants need. One of them is needed.
+# Loading all installed plugins takes longer than most mutants. The tests need one of them.
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
 PLUGINS = ["pytest_timeout"]
 
@@ -81,7 +81,7 @@ def report() -> None:
         package = ".".join(path.relative_to(WORK / "mutants/src/streetlight").parts[:-1])
         for name, status in json.loads(path.read_text())["exit_code_by_key"].items():
             if status is None:
-                continue  # another mutant than those of the patterns
+                continue  # not selected by the patterns
             result = _result(status)
             counts.setdefault(package, Counter())[result] += 1
             if result not in ("killed", "timeout"):
@@ -104,12 +104,12 @@ def _result(status: int) -> str:
 
 
 def pytest_configure() -> None:
-    """Forget the functions that the parent process generated from the code without the change."""
+    """Clear the cache of functions that the parent process generated from the unchanged code."""
     row_pass._compile.cache_clear()
 
 
 def pytest_collection() -> None:
-    """Draw fewer inputs than the tests do elsewhere, and report the first failure as it is."""
+    """Draw fewer inputs than in other test runs, and don't shrink the first failure."""
     hypothesis.settings.register_profile(
         "mutants",
         hypothesis.settings.get_profile("project"),
@@ -123,7 +123,7 @@ def pytest_collection() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the quickest tests, since the first failure is enough."""
+    """Run the fastest tests first, since the run ends at the first failure."""
     stats = Path("mutmut-stats.json")
     if stats.exists():
         seconds = json.loads(stats.read_text())["duration_by_test"]

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md and docs/routes.md from the code, by `python -m tests.tables`.
+"""Write docs/settings.md and docs/routes.md from the code: `python -m tests.tables`.
 
 A setting is described by its field in `service/config.py`, a route by the first line of its view's
 docstring, a group of routes by the docstring of its module.

@@ -1,4 +1,4 @@
-"""What is under deploy/ speaks of metrics that a real server shows, and of their labels."""
+"""The alerts and the dashboard in deploy/ use metrics and labels that a server exports."""
 
 import json
 import re
@@ -16,9 +16,9 @@ DEPLOY = Path(__file__).parent.parent / "deploy"
 PROMQL = set(
     "absent and by histogram_quantile increase max min on or rate scalar sum unless vector".split()  # noqa: SIM905
 )
-# What Prometheus itself adds.
-OTHERS = {"up": {"job", "instance"}}
-ADDED = {"instance"}
+# The metrics and labels that Prometheus adds.
+PROMETHEUS_METRICS = {"up": {"job", "instance"}}
+PROMETHEUS_LABELS = {"instance"}
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -34,27 +34,27 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> list[str]:
-    """Every expression of PromQL there is."""
+    """Return the PromQL expressions of all alerts and panels."""
     targets = [target for panel in panels() for target in panel["targets"]]
     return [rule["expr"] for rule in alerts()] + [target["expr"] for target in targets]
 
 
-def used(expression: str) -> tuple[dict[str, set[str]], set[str]]:
-    """Each metric of an expression with the labels that choose it; and those that split it."""
+def metrics_and_grouping(expression: str) -> tuple[dict[str, set[str]], set[str]]:
+    """Return the labels in the matchers of each metric of an expression, and those it groups by."""
     bare = re.sub(r"\[[^]]*\]", "", re.sub(r'"[^"]*"', '""', expression))
     clauses = re.compile(r"\b(?:by|on) \(([^)]*)\)")
-    split = {name.strip() for names in clauses.findall(bare) for name in names.split(",")}
+    grouping = {name.strip() for names in clauses.findall(bare) for name in names.split(",")}
     metrics = {
         name: set(re.findall(r"(\w+)\s*[=!]", matchers))
         for name, matchers in re.findall(r"([A-Za-z_:]\w*)(\{[^}]*\})?", clauses.sub("", bare))
         if name not in PROMQL
     }
-    return metrics, split
+    return metrics, grouping
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Each metric of a server that has had some traffic, with its labels."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Return the labels of each metric of a server that has answered requests."""
     with ForkedServer(tmp_path_factory.mktemp("deploy")) as server:
         server.post("/predict", {"lights": [1, 0, 1]})
         server.expect(400, "POST", "/predict", {"lights": [1]})
@@ -68,38 +68,42 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("expression", dict.fromkeys(expressions()))
-def test_an_expression_uses_what_there_is(expression: str, shown: dict[str, set[str]]) -> None:
-    metrics, split = used(expression)
-    known = shown | OTHERS
+def test_an_expression_uses_exported_metrics_and_labels(
+    expression: str, exported: dict[str, set[str]]
+) -> None:
+    metrics, grouping = metrics_and_grouping(expression)
+    known = exported | PROMETHEUS_METRICS
 
     assert metrics
     assert metrics.keys() <= known.keys()
     for name, labels in metrics.items():
-        assert labels <= known[name] | ADDED
-    assert split <= set().union(*(known[name] for name in metrics)) | ADDED
+        assert labels <= known[name] | PROMETHEUS_LABELS
+    assert grouping <= set().union(*(known[name] for name in metrics)) | PROMETHEUS_LABELS
 
 
-def test_every_metric_is_on_the_dashboard(shown: dict[str, set[str]]) -> None:
-    on_it = {name for expression in expressions() for name in used(expression)[0]}
-    base = {re.sub(r"_(bucket|sum|count)$", "", name) for name in on_it}
-    left_out = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown} - base
+def test_the_dashboard_shows_every_metric_but_one(exported: dict[str, set[str]]) -> None:
+    shown = {name for expression in expressions() for name in metrics_and_grouping(expression)[0]}
+    base = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
+    not_shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported} - base
 
-    assert left_out == {"streetlight_last_inference_timestamp_seconds"}
+    assert not_shown == {"streetlight_last_inference_timestamp_seconds"}
 
 
-def test_an_unknown_name_is_found_out() -> None:
-    metrics, split = used('sum by (a, f) (rate(b_total{c="x y",d!~"z"}[5m])) / e')
+def test_the_metrics_and_labels_of_an_expression_are_found() -> None:
+    metrics, grouping = metrics_and_grouping(
+        'sum by (a, f) (rate(b_total{c="x y",d!~"z"}[5m])) / e'
+    )
 
     assert metrics == {"b_total": {"c", "d"}, "e": set()}
-    assert split == {"a", "f"}
+    assert grouping == {"a", "f"}
 
 
-def test_alerts_and_panels_are_whole() -> None:
+def test_alerts_and_panels_are_complete() -> None:
     names = [rule["alert"] for rule in alerts()]
-    places = [tuple(panel["gridPos"].values()) for panel in panels()]
+    positions = [tuple(panel["gridPos"].values()) for panel in panels()]
 
     assert len(set(names)) == len(names)
-    assert len(set(places)) == len(places)
+    assert len(set(positions)) == len(positions)
     for rule in alerts():
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}
