@@ -1,6 +1,6 @@
 """A comparison of arrays bit for bit.
 
-`==` and `np.testing.assert_array_equal` take -0.0 for 0.0, so they don't compare bits.
+`==` and `np.testing.assert_array_equal` treat -0.0 and 0.0 as equal.
 """
 
 import numpy as np

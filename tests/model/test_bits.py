@@ -1,4 +1,4 @@
-"""Tests of the comparison that other tests use."""
+"""Tests of `assert_same_bits`."""
 
 import numpy as np
 import pytest
@@ -21,6 +21,8 @@ def test_equal_arrays_have_the_same_bits() -> None:
         ([0.0, 0.0], [0.0]),
     ],
 )
-def test_other_zeros_neighbours_dtypes_and_shapes_fail(actual: object, expected: object) -> None:
+def test_a_difference_in_sign_last_bit_dtype_or_shape_fails(
+    actual: object, expected: object
+) -> None:
     with pytest.raises(AssertionError):
         assert_same_bits(actual, expected)  # type: ignore[arg-type]

@@ -33,11 +33,13 @@ def test_grouping_keeps_the_order_and_averages_the_outcomes() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), min_size=1))
-def test_grouping_loses_no_observation_and_no_accuracy(rows: list[tuple[int, int, bool]]) -> None:
+def test_grouping_keeps_the_counts_conflicts_and_accuracy(
+    rows: list[tuple[int, int, bool]],
+) -> None:
     raw = dataset([[a, b] for a, b, _ in rows], [float(walked) for *_, walked in rows])
     grouped = raw.grouped()
 
-    # Scores of a network that decides walk if the left light is on.
+    # The scores of a network that decides walk if the left light is on.
     raw_scores, grouped_scores = (data.lights[:, 0].clip(0, 1) for data in (raw, grouped))
     assert grouped.counts.sum() == len(raw)
     assert grouped.conflicts == raw.conflicts
@@ -105,7 +107,7 @@ def test_invalid_data_are_refused_by_row(
         dataset(rows, outcomes)
 
 
-def test_counts_are_at_least_one() -> None:
+def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(DatasetError, match="row 1: count"):
         Dataset(np.ones((1, 1)), np.ones(1), np.zeros(1, dtype=np.int64))
 
@@ -122,7 +124,7 @@ def test_counts_are_at_least_one() -> None:
         )
     )
 )
-def test_a_csv_that_is_written_is_read_with_the_same_bits(
+def test_a_written_csv_is_read_with_the_same_bits(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[list[float], bool]]
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "observations.csv"
@@ -173,7 +175,7 @@ def test_an_invalid_csv_is_refused_with_its_file_and_line(
     assert message in str(caught.value)
 
 
-def test_a_mean_outcome_can_not_be_written_as_an_observation(tmp_path: Path) -> None:
+def test_writing_a_mean_outcome_to_csv_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="row 1: outcome: expected walk or stop"):
         csv_io.write(dataset([[1, 0]], [0.5]), tmp_path / "mean.csv")
 
@@ -192,14 +194,14 @@ def test_repr_does_not_show_the_rows() -> None:
     assert repr(LAB) == "Dataset(4 rows of 3 lights)"
 
 
-def test_a_score_of_the_threshold_means_walk() -> None:
+def test_a_score_at_the_threshold_means_walk() -> None:
     below = float(np.nextafter(THRESHOLD, 0))
 
     assert (outcome_name(THRESHOLD), outcome_name(below)) == ("walk", "stop")
     assert is_walk(np.array([THRESHOLD, below])).tolist() == [True, False]
 
 
-def test_arrays_of_any_numbers_become_doubles_that_can_not_be_changed() -> None:
+def test_arrays_are_converted_to_read_only_doubles() -> None:
     counts = np.array([2, 1])
     dataset = Dataset(np.array([["1", "0"], ["0", "1"]]), np.array(["1", "0"]), counts)
 
@@ -210,13 +212,13 @@ def test_arrays_of_any_numbers_become_doubles_that_can_not_be_changed() -> None:
     assert dataset.counts.tolist() == [2, 1]
 
 
-def test_lights_are_a_matrix() -> None:
+def test_lights_must_be_a_matrix() -> None:
     for lights in (np.ones(2), np.ones((1, 1, 1)), np.ones((0, 1)), np.ones((1, 0))):
         with pytest.raises(DatasetError):
             Dataset(lights, np.ones(len(lights)))
 
 
-def test_a_state_of_one_outcome_is_no_conflict() -> None:
+def test_only_a_state_with_both_outcomes_is_a_conflict() -> None:
     assert Dataset(np.eye(3), np.array([0.0, 1.0, 0.5])).conflicts == 1
 
 
@@ -228,7 +230,7 @@ def test_a_written_csv_has_the_same_bytes_on_every_system(tmp_path: Path) -> Non
     )
 
 
-def test_a_line_end_in_a_quoted_name_is_part_of_the_name(tmp_path: Path) -> None:
+def test_a_quoted_light_name_may_contain_a_line_break(tmp_path: Path) -> None:
     path = tmp_path / "names.csv"
     path.write_bytes(b'"left\r\nlight",outcome\r\n1,walk\r\nx,stop\r\n')
 

@@ -44,7 +44,7 @@ def test_contributions_of_a_two_layer_network_are_lights_times_weights() -> None
     assert explain(network, [2, 4, 1], ON_OFF).contributions == [0.5, 0.5, -0.5]
 
 
-def test_active_nodes_are_those_above_0() -> None:
+def test_nodes_above_0_are_active() -> None:
     explanation = explain(NETWORK, [1, 0, 1], ON_OFF)
 
     assert explanation.active == [[False, True, False, False]]
@@ -81,7 +81,7 @@ def signs(pressure: np.ndarray) -> Iterator[str]:
         yield "".join("+" if value > 0 else "-" if value < 0 else "0" for value in row)
 
 
-def test_weight_pressure_is_the_lab_s_table() -> None:
+def test_weight_pressure_equals_the_lab_s_table() -> None:
     """All scores are between stop and walk, so walk has positive and stop negative pressure."""
     network = Network((np.full((3, 1), 0.3),))
 
@@ -110,16 +110,16 @@ def test_patterns_are_all_combinations_of_off_and_on() -> None:
     assert len(np.unique(patterns(3, ON_OFF), axis=0)) == 8
 
 
-def test_of_several_counterfactuals_the_nearest_is_given_with_its_decision() -> None:
+def test_the_nearest_of_several_counterfactuals_is_returned() -> None:
     network = Network((np.array([[1.0], [2.0]]),))
     nearest = explain(network, [0.1, 0.6], ON_OFF).flip
 
     assert nearest is not None
     assert (nearest.light, nearest.was, nearest.now, nearest.decision) == (1, 0.6, 0.0, "stop")
     assert nearest.score == network.score([0.1, 0.0])
-    away = explain(network, [-0.9, 0.3], (-1.0, 1.0)).flip
-    assert away is not None
-    assert (away.light, away.now, away.decision) == (1, 1.0, "walk")
+    switched_on = explain(network, [-0.9, 0.3], (-1.0, 1.0)).flip
+    assert switched_on is not None
+    assert (switched_on.light, switched_on.now, switched_on.decision) == (1, 1.0, "walk")
 
 
 def test_contributions_and_pressures_have_no_negative_zero() -> None:
@@ -132,7 +132,7 @@ def test_contributions_and_pressures_have_no_negative_zero() -> None:
         assert not np.signbit(pressure[pressure == 0]).any()
 
 
-def test_an_explanation_of_lights_that_overflow_is_no_error() -> None:
+def test_explaining_lights_that_overflow_raises_no_error() -> None:
     network = Network((np.array([[1e10, -1e10], [1e10, 1e10]]), np.array([[1.0], [1.0]])))
 
     assert not np.isfinite(explain(network, [1e300, -1e300], ON_OFF).score)

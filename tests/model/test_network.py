@@ -1,4 +1,4 @@
-"""Tests of the network: the same bits for one row and for many, and the checks of its weights."""
+"""Tests of the network: equal scores for one row and for batches, and the checks of its weights."""
 
 from itertools import pairwise
 
@@ -29,7 +29,7 @@ def networks(draw: st.DrawFn) -> Network:
 
 
 @given(networks(), st.data())
-def test_a_row_scores_the_same_to_the_bit_alone_and_among_others(
+def test_a_row_has_the_same_score_alone_and_in_a_batch(
     network: Network, data: st.DataObject
 ) -> None:
     shape = (data.draw(st.integers(1, 6)), network.light_count)
@@ -53,7 +53,7 @@ def test_scores_are_the_matrix_products(network: Network) -> None:
 
 
 @pytest.mark.parametrize("width", [2, MAX_NARROW_NODES + 1])
-def test_rows_of_several_blocks_all_get_their_scores(width: int) -> None:
+def test_batches_of_several_blocks_are_scored(width: int) -> None:
     network = Network((np.arange(1.0, width + 1).reshape(-1, 1),))
     lights = np.arange(float(width * (9 * BLOCK_ROWS + 1))).reshape(-1, width)
 
@@ -81,7 +81,7 @@ def test_repr_does_not_show_the_weights() -> None:
     assert repr(Network((np.ones((3, 4)), np.ones((4, 1))))) == "Network(3-4-1, relu)"
 
 
-def test_weights_can_not_be_changed() -> None:
+def test_weights_are_read_only() -> None:
     network = Network((np.ones((3, 1)),))
 
     with pytest.raises(ValueError, match="read-only"):
@@ -111,7 +111,7 @@ def test_an_invalid_scale_or_activation_is_refused() -> None:
 
 
 @pytest.mark.parametrize("width", [4, MAX_NARROW_NODES + 1])
-def test_lights_of_any_type_are_scored_in_double_precision(width: int) -> None:
+def test_lights_of_any_dtype_are_scored_in_double_precision(width: int) -> None:
     network = Network((np.full((2, width), 0.1), np.full((width, 1), 0.7)), scale=3.0)
     lights = np.array([[1, 2], [5, 1]])
 
@@ -122,7 +122,7 @@ def test_lights_of_any_type_are_scored_in_double_precision(width: int) -> None:
         assert_same_bits(scores, [network.score(row) for row in typed.tolist()])
 
 
-def test_weights_of_any_type_become_doubles_row_by_row() -> None:
+def test_weights_are_converted_to_c_contiguous_doubles() -> None:
     [weights] = Network((np.asfortranarray([[1], [2]]),)).weights
     assert weights.dtype == np.float64
     assert weights.flags.c_contiguous
@@ -130,7 +130,7 @@ def test_weights_of_any_type_become_doubles_row_by_row() -> None:
     assert weights.flags.c_contiguous
 
 
-def test_the_number_of_weights_is_that_of_all_matrices() -> None:
+def test_weight_count_counts_all_matrices() -> None:
     assert Network((np.ones((3, 4)), np.ones((4, 1)))).weight_count == 16
 
 
@@ -146,7 +146,7 @@ def test_relu_has_no_negative_zero_and_keeps_nan() -> None:
     assert_same_bits(relu_of_row(nodes), [0.0, 0.0, 0.0, 2.0, np.nan])
 
 
-def test_scores_that_are_not_a_number_are_no_error() -> None:
+def test_nan_scores_raise_no_error() -> None:
     network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
 
     assert np.isnan(network.scores(np.array([[1e300, 0.0]]))).all()

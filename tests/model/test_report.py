@@ -30,7 +30,9 @@ def reported(stream: io.StringIO, iterations: int) -> str:
     ("iterations", "shown"),
     [(60, [10, 20, 30, 40, 50, 60]), (5, [1, 2, 3, 4, 5]), (62, [*range(10, 61, 10), 62])],
 )
-def test_progress_has_six_lines_and_the_last_pass(iterations: int, shown: list[int]) -> None:
+def test_progress_lines_are_evenly_spaced_and_include_the_last_pass(
+    iterations: int, shown: list[int]
+) -> None:
     lines = reported(io.StringIO(), iterations).splitlines()
 
     numbers = [tuple(map(int, re.findall(r"(\d+)/(\d+)  seed (\d+)", line)[0])) for line in lines]
@@ -39,7 +41,7 @@ def test_progress_has_six_lines_and_the_last_pass(iterations: int, shown: list[i
     assert len({line.index("/") for line in lines}) == 1
 
 
-def test_progress_on_a_terminal_is_a_bar_that_fills() -> None:
+def test_progress_on_a_terminal_is_a_progress_bar() -> None:
     output = reported(Terminal(), 120)
 
     bars = output.split("\r")[1:]
@@ -87,7 +89,7 @@ def test_a_summary_has_the_number_of_runs_conflicts_and_observations() -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1, 5])
-def test_a_summary_has_the_first_rows(more: int) -> None:
+def test_a_summary_lists_only_the_first_rows(more: int) -> None:
     count = MAX_ROWS + more
     dataset = Dataset(np.linspace(0.1, 1, count)[:, np.newaxis], np.ones(count))
 
@@ -130,12 +132,12 @@ def test_a_plot_of_equal_errors_is_a_line_at_the_top() -> None:
     assert lines[-1].split() == ["1", "3"]
 
 
-def test_a_plot_of_an_error_of_0_has_a_lowest_row() -> None:
+def test_a_plot_shows_an_error_of_0_in_the_lowest_row() -> None:
     lines = plot(np.array([1.0, 0.0])).splitlines()
 
     assert (lines[0][10:], lines[HEIGHT - 1][10:]) == ("*", " *")
     assert lines[HEIGHT - 1].split()[0] == "1e-300"
 
 
-def test_a_plot_of_one_error_is_labelled_with_it() -> None:
+def test_a_plot_of_one_error_is_labelled() -> None:
     assert plot(np.array([0.5])).splitlines()[-1].split() == ["1", "1"]

@@ -27,7 +27,7 @@ def job(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_options_the_lab_s_network_goes_live(tmp_path: Path) -> None:
+def test_without_options_the_lab_s_network_is_trained_and_promoted(tmp_path: Path) -> None:
     run = job(cwd=tmp_path)
 
     assert run.returncode == 0
@@ -54,7 +54,7 @@ def test_every_field_of_the_recipe_is_an_option(tmp_path: Path) -> None:
         assert getattr(recipe, field.name) != field.default, f"{field.name}: set it in this test"
 
 
-def test_none_and_all_are_words_in_options(tmp_path: Path) -> None:
+def test_options_accept_none_and_all(tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "none", "--batch-size", "all", "--target-error", "none"),
         *("--patience", "none", "--dataset", "lab-direct"),
@@ -125,7 +125,7 @@ def test_no_promote_publishes_without_changing_the_live_version(tmp_path: Path) 
     assert repository.load(2).manifest.parent == 1
 
 
-def test_if_missing_trains_once_if_several_processes_start(tmp_path: Path) -> None:
+def test_if_missing_trains_once_in_concurrent_processes(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen(
             [sys.executable, "-m", "streetlight.model", "--if-missing"],
@@ -157,7 +157,7 @@ def test_if_missing_trains_once_if_several_processes_start(tmp_path: Path) -> No
         (("--models", "bad.csv"), "bad.csv"),
     ],
 )
-def test_an_invalid_option_is_named_on_the_last_line(
+def test_the_last_line_names_the_invalid_option(
     tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "bad.csv").write_text("left,outcome\non,walk\n")
@@ -169,7 +169,7 @@ def test_an_invalid_option_is_named_on_the_last_line(
     assert "Traceback" not in run.stderr
 
 
-def test_on_a_terminal_progress_is_a_bar(tmp_path: Path) -> None:
+def test_progress_on_a_terminal_is_a_bar(tmp_path: Path) -> None:
     reader, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "streetlight.model"],
@@ -182,7 +182,7 @@ def test_on_a_terminal_progress_is_a_bar(tmp_path: Path) -> None:
         while True:
             try:
                 output += os.read(reader, 65536)
-            except OSError:  # the process, the last user of the terminal, ended
+            except OSError:  # the process ended and closed the terminal
                 break
     os.close(reader)
 

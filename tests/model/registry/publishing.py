@@ -33,7 +33,7 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
 
 
 def publish_until_killed(folder: Path, ready: Path) -> None:
-    """Create the file `ready`, then publish, promote and roll back until killed."""
+    """Create the file `ready`, then publish, promote and roll back in an endless loop."""
     repository, training = ModelRepository(folder), fit(LAB, Recipe())
     ready.touch()
     while True:
@@ -48,12 +48,12 @@ def _publish_and_promote(repository: ModelRepository, training: TrainingResult) 
     repository.rollback()
 
 
-def die_at_every_step(folder: Path, every: int) -> None:
+def exit_at_every_step(folder: Path, every: int) -> None:
     """Publish and promote in one process after another, each of which exits one step later.
 
     A step is the moment before or after a call of Python's `os`, `io` or `fcntl`. Each process has
     its own folder, named after its step, and starts with version 1 live. Only every `every`-th step
-    is tried. The function returns when a process completes.
+    is tested. The function returns when a process completes.
     """
     training = fit(LAB, Recipe())
     for step in itertools.count(1, every):

@@ -17,7 +17,7 @@ from streetlight.model.training.fit import fit
 from tests.model.bits import assert_same_bits
 from tests.model.registry.publishing import (
     SPAWN,
-    die_at_every_step,
+    exit_at_every_step,
     promote_many,
     publish,
     publish_many,
@@ -63,11 +63,11 @@ def check_recovers(folder: Path) -> None:
 
 @pytest.mark.storm
 @pytest.mark.timeout(1200)
-def test_a_crash_at_any_step_of_publishing_and_promoting_leaves_only_complete_versions(
+def test_a_crash_while_publishing_or_promoting_leaves_only_complete_versions(
     tmp_path: Path,
 ) -> None:
     """The process exits before or after each call that touches a file, one after another."""
-    process = start(die_at_every_step, tmp_path, STEP_INTERVAL)
+    process = start(exit_at_every_step, tmp_path, STEP_INTERVAL)
     process.join(1000)
     assert process.exitcode == 0
 

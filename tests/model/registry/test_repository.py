@@ -44,7 +44,7 @@ def repository(tmp_path: Path) -> ModelRepository:
     return ModelRepository(tmp_path / "models")
 
 
-def test_a_version_is_loaded_as_it_was_published(repository: ModelRepository) -> None:
+def test_a_loaded_version_equals_the_published_one(repository: ModelRepository) -> None:
     training = fit(LAB_DIRECT, Recipe(hidden_sizes=(8, 4), iterations=200))
     version = repository.publish(training, LAB_DIRECT, Provenance("corner.csv", parent=7))
 
@@ -118,7 +118,7 @@ def test_rollbacks_step_back_through_the_promotion_history(repository: ModelRepo
     assert repository.live_number() == 1
 
 
-def test_promoting_the_live_version_leaves_the_promotion_history(
+def test_promoting_the_live_version_does_not_change_the_history(
     repository: ModelRepository,
 ) -> None:
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_promoting_the_live_version_leaves_the_promotion_history(
     assert repository.rollback().version == 1
 
 
-def test_every_promotion_is_seen_by_other_repositories_at_once(repository: ModelRepository) -> None:
+def test_another_repository_sees_each_promotion_at_once(repository: ModelRepository) -> None:
     """A cache by modification time or inode would miss quick changes."""
     other = ModelRepository(repository.folder)
     for _ in range(2):
@@ -173,7 +173,7 @@ def test_the_next_number_is_above_all_files_and_the_promotion_log(
     assert publish(repository, TRAINING).number == number
 
 
-def test_leftovers_of_a_killed_publisher_are_removed(repository: ModelRepository) -> None:
+def test_temporary_files_of_a_killed_publisher_are_removed(repository: ModelRepository) -> None:
     publish(repository, TRAINING)
     leftover = repository.folder / ".new-abc"
     leftover.write_bytes(b"half")
@@ -185,13 +185,13 @@ def test_leftovers_of_a_killed_publisher_are_removed(repository: ModelRepository
 
 
 def move_link_without_logging(repository: ModelRepository, number: int) -> None:
-    """Leave the state of a promotion that crashed after it moved the link."""
+    """Move the link as a promotion does that crashes before it writes to the log."""
     new_link = repository.folder / ".live-new"
     new_link.symlink_to(f"{number}.npz")
     new_link.replace(repository.folder / "live")
 
 
-def test_a_promotion_that_a_crash_kept_out_of_the_log_is_recovered(
+def test_a_promotion_missing_from_the_log_is_recovered(
     repository: ModelRepository,
 ) -> None:
     for _ in range(3):
@@ -206,7 +206,7 @@ def test_a_promotion_that_a_crash_kept_out_of_the_log_is_recovered(
     assert [repository.rollback().version for _ in range(2)] == [2, 1]
 
 
-def test_a_rollback_that_a_crash_kept_out_of_the_log_is_recovered(
+def test_a_rollback_missing_from_the_log_is_recovered(
     repository: ModelRepository,
 ) -> None:
     for _ in range(3):
@@ -340,7 +340,7 @@ def test_a_damaged_version_is_not_promoted(
 
 
 @given(st.sampled_from(["cut", "flip", "blank", "repeat"]), st.floats(0, 1, exclude_max=True))
-def test_a_file_with_any_damage_is_refused_or_loads_the_published_network(
+def test_a_damaged_file_is_refused_or_loads_the_published_network(
     tmp_path_factory: pytest.TempPathFactory, damage: str, position: float
 ) -> None:
     """Damage of padding is harmless; of anything else it raises `VersionDamagedError`."""
@@ -366,7 +366,7 @@ def test_a_file_with_any_damage_is_refused_or_loads_the_published_network(
             assert_same_bits(matrix, expected)
 
 
-def test_files_that_are_not_versions_are_refused(repository: ModelRepository) -> None:
+def test_other_files_are_refused_as_versions(repository: ModelRepository) -> None:
     repository.folder.mkdir()
     np.save(repository.folder / "1.npy", np.ones(3))
     (repository.folder / "1.npy").rename(repository.path(1))
@@ -380,7 +380,7 @@ def test_files_that_are_not_versions_are_refused(repository: ModelRepository) ->
             repository.load(number)
 
 
-def test_a_link_to_a_damaged_version_is_an_error(repository: ModelRepository) -> None:
+def test_a_link_to_a_damaged_version_raises_an_error(repository: ModelRepository) -> None:
     publish(repository, TRAINING)
     repository.promote(1)
     repository.path(1).unlink()
@@ -390,7 +390,7 @@ def test_a_link_to_a_damaged_version_is_an_error(repository: ModelRepository) ->
         ModelRepository(repository.folder).live()
 
 
-def test_a_link_to_another_file_is_an_error(repository: ModelRepository) -> None:
+def test_a_link_to_another_file_raises_an_error(repository: ModelRepository) -> None:
     repository.folder.mkdir()
     (repository.folder / "live").symlink_to("elsewhere")
 
@@ -536,7 +536,7 @@ def test_reload_makes_the_unloaded_version_live(repository: ModelRepository) -> 
     assert repository.rollback().version == 1
 
 
-def test_reload_makes_the_newest_version_live_if_none_was(repository: ModelRepository) -> None:
+def test_reload_makes_the_newest_version_live_if_none_was_live(repository: ModelRepository) -> None:
     for _ in range(2):
         publish(repository, TRAINING)
 
@@ -563,7 +563,7 @@ def test_without_a_version_reload_fails_and_unload_does_nothing(
     assert repository.previous_number() is None
 
 
-def test_a_manifest_has_the_training_and_its_provenance(repository: ModelRepository) -> None:
+def test_a_manifest_describes_the_training_and_its_provenance(repository: ModelRepository) -> None:
     dataset = Dataset(
         np.array([[2.0, 5.0], [5.0, 5.0], [2.0, 5.0]]), np.array([1.0, 0.0, 0.0])
     ).grouped()
@@ -622,7 +622,9 @@ def test_each_change_is_logged_with_its_action_its_reason_and_its_time(
     assert repository.history()[-1].reason == ""
 
 
-def test_a_version_that_is_promoted_again_is_stepped_back_from(repository: ModelRepository) -> None:
+def test_a_rollback_after_a_repeated_promotion_goes_to_the_version_before(
+    repository: ModelRepository,
+) -> None:
     for _ in range(2):
         publish(repository, TRAINING)
     for number in (1, 2, 1):
@@ -645,7 +647,7 @@ def test_an_unloaded_version_is_in_the_history_once(repository: ModelRepository)
         repository.rollback()
 
 
-def test_every_change_of_the_live_link_is_made_under_the_same_lock(
+def test_every_change_of_the_live_link_holds_the_promotion_lock(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -669,7 +671,7 @@ def test_every_change_of_the_live_link_is_made_under_the_same_lock(
     assert not is_locked(repository.folder / ".promote.lock")
 
 
-def test_a_version_appears_under_the_lock_complete_and_readable_by_all(
+def test_a_complete_version_is_linked_under_the_publication_lock(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, linked = os.link, []
@@ -705,7 +707,7 @@ def test_the_folder_is_created_with_its_parents(tmp_path: Path) -> None:
     assert publish(repository, TRAINING).number == 1
 
 
-def test_the_newest_versions_are_listed_for_a_number_that_is_not_there(
+def test_the_error_for_an_unknown_version_lists_the_newest_versions(
     repository: ModelRepository,
 ) -> None:
     for count in range(1, 8):

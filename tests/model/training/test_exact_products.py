@@ -1,4 +1,4 @@
-"""Tests of the exact matrix products: training of wide networks has the same bits in any order."""
+"""Tests of the exact matrix products: the order of the operands doesn't change the bits."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from tests.model.bits import assert_same_bits
 WIDE = Recipe(hidden_sizes=(40,), alpha=0.02, iterations=30, batch_size=None, target_error=None)
 
 
-def crossing(rows: int, lights: int = 20) -> Dataset:
+def random_dataset(rows: int, lights: int = 20) -> Dataset:
     """Return random states; the outcome is walk if the mean of the lights is above 0.5."""
     states = np.random.default_rng(rows).uniform(0, 1, (rows, lights))
     return Dataset(states, (states.sum(axis=1) > lights / 2).astype(float))
@@ -56,10 +56,10 @@ def test_quantise_rounds_to_the_nearest_multiple_of_its_step(
 
 
 @pytest.mark.parametrize("sizes", [(40,), (17, 600), (64, 32, 20)])
-def test_exact_weight_deltas_are_those_of_double_precision_up_to_quantisation(
+def test_exact_weight_deltas_equal_double_precision_up_to_quantisation(
     sizes: tuple[int, ...],
 ) -> None:
-    dataset = crossing(2 * BLOCK_ROWS + 7)
+    dataset = random_dataset(2 * BLOCK_ROWS + 7)
     network = initial_network(dataset, Recipe(hidden_sizes=sizes), 1)
     layer_0 = dataset.lights / network.scale
 
@@ -74,7 +74,7 @@ def test_exact_weight_deltas_are_those_of_double_precision_up_to_quantisation(
 
 
 def test_the_order_of_rows_lights_and_nodes_changes_no_bit() -> None:
-    dataset = crossing(BLOCK_ROWS)
+    dataset = random_dataset(BLOCK_ROWS)
     network = initial_network(dataset, WIDE, 1)
     layer_0 = dataset.lights / network.scale
     random = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_the_order_of_rows_lights_and_nodes_changes_no_bit() -> None:
 
 def digest() -> str:
     """Return the digest of the weights after a training."""
-    weights = fit(crossing(700), WIDE).network.weights
+    weights = fit(random_dataset(700), WIDE).network.weights
     return hashlib.sha256(b"".join(matrix.tobytes() for matrix in weights)).hexdigest()
 
 
@@ -119,15 +119,15 @@ def test_the_kernels_of_another_processor_and_one_thread_train_the_same_network(
 @pytest.mark.parametrize(("batch_size", "alpha"), [(1, 0.01), (32, 0.05), (None, 0.1)])
 def test_stochastic_batch_and_full_descent_all_learn(batch_size: int | None, alpha: float) -> None:
     recipe = replace(WIDE, hidden_sizes=(120,), alpha=alpha, batch_size=batch_size, restarts=0)
-    training = fit(crossing(100), recipe)
+    training = fit(random_dataset(100), recipe)
 
     assert training.error < training.errors[0] / 2
 
 
-def test_a_training_that_diverges_is_an_error() -> None:
+def test_a_training_that_diverges_raises_an_error() -> None:
     linear = replace(WIDE, activation="linear", alpha=50, restarts=1)
     with pytest.raises(TrainingDivergedError, match="try a smaller alpha"):
-        fit(crossing(50), linear)
+        fit(random_dataset(50), linear)
 
 
 def largest(*shape: int) -> FloatArray:
@@ -137,7 +137,7 @@ def largest(*shape: int) -> FloatArray:
 
 @pytest.mark.parametrize(("width", "outcome"), [(40, 0.0), (1024, 0.0), (1024, 600.0)])
 def test_sums_of_the_largest_products_are_exact(width: int, outcome: float) -> None:
-    """A bit more for each factor, and the sums would depend on the order."""
+    """With one more bit for each factor, the sums would depend on the order."""
     rows, random = BLOCK_ROWS, np.random.default_rng(1)
     weights, layer_0 = (largest(3, width), largest(width, 1)), largest(rows, 3)
     outcomes = np.full(rows, outcome)
@@ -154,7 +154,7 @@ def test_sums_of_the_largest_products_are_exact(width: int, outcome: float) -> N
         assert_same_bits(second, deltas[1][nodes])
 
 
-def test_the_error_of_a_quantised_value_is_as_small_as_an_exact_sum_allows() -> None:
+def test_quantisation_keeps_as_many_bits_as_an_exact_sum_allows() -> None:
     """22 bits for each factor leave 9 of 53 for a sum of 512 products."""
     random = np.random.default_rng(0)
     weights, layer_0 = (random.random((20, 1)),), random.random((1, 20))

@@ -43,7 +43,7 @@ def test_weight_deltas_are_minus_half_the_gradient_by_finite_differences(
 ) -> None:
     network, dataset = problem
     layer_0 = dataset.lights / network.scale
-    # Near 0, relu has no gradient.
+    # A finite difference across 0 isn't the gradient of relu.
     assume(all((np.abs(layer) > 1e-4).all() for layer in network.layers(dataset.lights)[1:-1]))
     deltas, error = weight_deltas(
         network.weights, layer_0, dataset.walk_vs_stop, network.activation
@@ -75,7 +75,7 @@ def with_zeros(network: Network, dataset: Dataset) -> tuple[Network, Dataset]:
 
 
 @given(problems(), st.floats(0.001, 0.3), st.floats(0, 0.1), st.booleans())
-def test_the_generated_row_pass_has_the_bits_of_batches_of_one_row(
+def test_the_generated_row_pass_equals_batches_of_one_row_bit_for_bit(
     problem: tuple[Network, Dataset], alpha: float, weight_decay: float, zeros: bool
 ) -> None:
     network, dataset = with_zeros(*problem) if zeros else problem
@@ -99,7 +99,7 @@ def test_the_generated_row_pass_has_the_bits_of_batches_of_one_row(
         )
 
     for generated, batches in zip(by_rows.weights, weights, strict=True):
-        # Adding 0.0 turns -0.0 into 0.0: a weight of -0.0 that isn't moved stays one by rows only.
+        # Adding 0.0 turns -0.0 into 0.0: only the row pass keeps a weight of -0.0 that isn't moved.
         assert_same_bits(generated + 0.0, batches + 0.0)
 
 
@@ -159,7 +159,7 @@ def test_weight_decay_gives_smaller_weights() -> None:
     assert np.abs(decayed).sum() < np.abs(plain).sum()
 
 
-def test_weight_decay_alone_shrinks_every_weight_by_its_share() -> None:
+def test_weight_decay_alone_shrinks_every_weight_by_the_same_factor() -> None:
     dark = Dataset(np.zeros((1, 2)), np.zeros(1))
     network = Network((np.array([[1.0], [-2.0]]),))
 
@@ -168,7 +168,7 @@ def test_weight_decay_alone_shrinks_every_weight_by_its_share() -> None:
     np.testing.assert_allclose(after.weights[0], network.weights[0] * 0.95**2)
 
 
-def test_deeper_networks_learn_too() -> None:
+def test_a_network_with_two_hidden_layers_learns() -> None:
     training = fit(LAB, Recipe(hidden_sizes=(8, 4), iterations=500))
 
     assert training.converged
@@ -211,7 +211,7 @@ def test_early_stopping_ends_a_run_without_a_lower_error() -> None:
     assert training.errors[-5:].min() >= training.errors[:-5].min()
 
 
-def test_early_stopping_without_a_target_error_waits_until_the_error_stops_falling() -> None:
+def test_early_stopping_without_a_target_error_ends_when_the_error_stops_falling() -> None:
     training = fit(LAB, Recipe(iterations=5000, patience=5, target_error=None))
 
     assert len(training.errors) < 5000
@@ -219,13 +219,13 @@ def test_early_stopping_without_a_target_error_waits_until_the_error_stops_falli
 
 
 @pytest.mark.parametrize("batch_size", [1, None])
-def test_a_training_that_diverges_is_an_error(batch_size: int | None) -> None:
+def test_a_training_that_diverges_raises_an_error(batch_size: int | None) -> None:
     recipe = Recipe(hidden_sizes=(), alpha=50, iterations=2000, batch_size=batch_size, restarts=2)
     with pytest.raises(TrainingDivergedError, match="try a smaller alpha than 50"):
         fit(LAB, recipe)
 
 
-def test_weights_that_overflow_in_the_last_update_are_an_error() -> None:
+def test_weights_that_overflow_in_the_last_update_raise_an_error() -> None:
     """The error of the pass is 1e300, which is finite."""
     network = Network((np.array([[1.0]]), np.array([[1e150]])))
     data = Dataset(np.array([[1.0]]), np.array([0.0]))
@@ -233,7 +233,7 @@ def test_weights_that_overflow_in_the_last_update_are_an_error() -> None:
         gradient_descent(network, data, Recipe(alpha=1e9, iterations=1))
 
 
-def test_a_squared_error_that_overflows_is_an_error() -> None:
+def test_a_squared_error_that_overflows_raises_an_error() -> None:
     network = Network((np.array([[1e300]]),))
     data = Dataset(np.array([[1.0]]), np.array([0.0]))
     with pytest.raises(TrainingDivergedError, match="the error became inf in iteration 1"):
@@ -260,7 +260,7 @@ def test_progress_is_reported_after_each_pass() -> None:
     assert [progress.error for progress in reports[-60:]] == training.errors.tolist()
 
 
-def test_an_exception_of_the_report_cancels_a_training() -> None:
+def test_an_exception_in_the_report_ends_the_training() -> None:
     def cancel(progress: Progress) -> None:
         if progress.iteration == 3:
             raise InterruptedError
@@ -290,9 +290,7 @@ def decisions(network: Network, lights: np.ndarray) -> list[bool]:
 
 @given(learnable(), st.integers(0, 1000))
 @settings(max_examples=25)
-def test_lights_times_ten_and_swapped_outcomes_are_learnt_as_well(
-    dataset: Dataset, seed: int
-) -> None:
+def test_lights_times_ten_and_swapped_outcomes_are_learnt(dataset: Dataset, seed: int) -> None:
     recipe = replace(ROBUST, seed=seed)
     plain = fit(dataset, recipe)
     tenfold = fit(Dataset(dataset.lights * 10, dataset.walk_vs_stop), recipe)
@@ -307,7 +305,7 @@ def test_lights_times_ten_and_swapped_outcomes_are_learnt_as_well(
     assert decisions(swapped.network, dataset.lights) == [not walk for walk in walks]
 
 
-def test_the_lab_s_dimmers_and_ten_times_them_give_the_same_bits() -> None:
+def test_scaling_the_lights_by_ten_changes_no_bit_of_the_weights() -> None:
     a = Dataset(
         np.array(
             [
@@ -340,7 +338,7 @@ def test_a_conflicting_state_trains_on_its_mean() -> None:
     assert training.accuracy == pytest.approx(2 / 3)
 
 
-def test_an_error_curve_has_few_points_and_both_ends() -> None:
+def test_an_error_curve_is_thinned_and_keeps_both_ends() -> None:
     errors = np.arange(1000.0)
 
     curve = error_curve(errors, 5)
@@ -380,11 +378,11 @@ def test_a_recipe_out_of_bounds_is_refused_with_the_field(
         replace(Recipe(), **{field: value})  # type: ignore[arg-type]
 
 
-# Lights that are all off leave the score at 0 and the error at 2 for every weight.
+# With all lights off, the score is 0 and the error is 2 for any weights.
 DARK = Dataset(np.zeros((2, 2)), np.ones(2))
 
 
-def test_of_equal_runs_the_first_is_returned() -> None:
+def test_the_first_of_equal_runs_is_returned() -> None:
     training = fit(DARK, Recipe(seed=5, restarts=3))
 
     assert (training.seed, training.runs, training.error) == (5, 4, 2.0)
@@ -397,7 +395,7 @@ def test_patience_ends_a_run_after_that_many_passes_without_a_lower_error() -> N
     assert len(fit(DARK, replace(recipe, patience=1)).errors) == 2
 
 
-def test_an_error_of_the_target_error_meets_it() -> None:
+def test_an_error_equal_to_the_target_error_meets_it() -> None:
     recipe = Recipe(patience=50, target_error=2.0)
     met = fit(DARK, recipe)
     assert (met.converged, met.runs, len(met.errors)) == (True, 1, 1)
@@ -412,7 +410,7 @@ def test_early_stopping_waits_for_a_pass_that_meets_the_target_error() -> None:
     assert errors[-1] <= 0.01 < errors[-2]
 
 
-def test_the_error_of_a_pass_is_that_of_all_its_blocks() -> None:
+def test_the_error_of_a_pass_includes_all_blocks() -> None:
     rows = 2 * BLOCK_ROWS + 1
     dataset = Dataset(np.tile(LAB.lights, (rows, 1))[:rows], np.tile(LAB.walk_vs_stop, rows)[:rows])
     network = initial_network(dataset, Recipe(), 1)
@@ -430,7 +428,7 @@ def test_an_error_that_overflows_is_infinite() -> None:
     )
 
 
-def test_weights_that_become_nan_diverge() -> None:
+def test_weights_that_become_nan_raise_an_error() -> None:
     network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
     data = Dataset(np.array([[1e300, 0.0]]), np.array([0.0]))
     for batch_size in (1, None):
@@ -448,6 +446,6 @@ def test_the_bounds_of_a_recipe_are_allowed(end: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["alpha", "weight_decay", "target_error"])
-def test_a_number_is_not_true_or_false(field: str) -> None:
+def test_a_boolean_is_refused_as_a_number(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         replace(Recipe(), **{field: True})  # type: ignore[arg-type]

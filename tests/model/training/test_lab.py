@@ -28,7 +28,7 @@ def test_the_three_layer_network_has_the_lab_s_six_errors_to_twelve_digits() -> 
     assert training.runs == 1
 
 
-def test_the_trained_network_is_that_of_the_lab_s_loop() -> None:
+def test_the_trained_network_equals_that_of_the_lab_s_loop() -> None:
     """The loop shares no code with `model`."""
     network = initial_network(LAB, Recipe(), 1)
     weights_0_1, weights_1_2 = (matrix.copy() for matrix in network.weights)

@@ -82,12 +82,12 @@ def test_a_step_scales_the_lights_and_keeps_the_scale() -> None:
 
 
 def test_weight_deltas_have_no_negative_zero() -> None:
-    taken = step(Network((np.array([[1.0], [1.0]]),)), [0.0, 1.0], 0.0, alpha=0.1)
+    update = step(Network((np.array([[1.0], [1.0]]),)), [0.0, 1.0], 0.0, alpha=0.1)
 
-    assert_same_bits(taken.weight_deltas[0], [[0.0], [-1.0]])
+    assert_same_bits(update.weight_deltas[0], [[0.0], [-1.0]])
 
 
-def test_a_step_that_is_not_a_number_is_refused() -> None:
+def test_a_step_to_nan_weights_is_refused() -> None:
     network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
     with pytest.raises(ValueError, match="finite"):
         step(network, [1e300, 0.0], 0.0, alpha=0.1)
