@@ -51,7 +51,7 @@ def opened(
 
 def load(page: Page, url: str) -> None:
     """Load the page at `url`, and wait until all its sections have loaded."""
-    page.goto("about:blank")  # an address that differs only behind `#` would load nothing
+    page.goto("about:blank")  # a change of the fragment alone would not load the page
     page.goto(url)
     page.locator("#pattern-table tbody tr").first.wait_for()
     page.locator("#version-table tbody tr").first.wait_for()

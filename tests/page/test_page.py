@@ -1,4 +1,4 @@
-"""The page: the corner, the network, the ledger, retraining and versions, by mouse and keyboard."""
+"""Tests of the page: lights, network, ledger, retraining and versions, by mouse and keyboard."""
 
 import re
 import threading
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser, site: Server) -> Iterator[tuple[Page, list[str]]]:
-    """A tab that shows the page, and the errors in it: a new one takes longer than a test."""
+    """A tab with the page, and the list of its errors; opening a tab takes longer than a test."""
     errors: list[str] = []
 
     def check_message(message: ConsoleMessage) -> None:
@@ -78,7 +78,7 @@ def test_switching_a_light_updates_the_decision(page: Page, site: Server) -> Non
     expect(page.locator('[data-curl="predict"] code')).to_have_text(
         f"curl {site.url}/predict -d '{{\"lights\":[0,0,1]}}'"
     )
-    # The keyboard works too, and the button keeps the focus.
+    # The space key toggles the light, and the button keeps the focus.
     light_button(page, 0).focus()
     page.keyboard.press("Space")
     expect(page.locator("#decision")).to_have_text("▶ Walk")
@@ -95,7 +95,7 @@ def test_a_link_restores_the_lights(page: Page, site: Server) -> None:
     expect(page.locator("#decision")).to_have_text("■ Stop")
 
 
-def test_a_node_shows_its_arithmetic(page: Page, site: Server) -> None:
+def test_pointing_at_a_node_shows_its_calculation(page: Page, site: Server) -> None:
     explanation = site.post("/explain", {"lights": [1, 0, 1]})
     off_count = explanation["relu"]["layer_1"].count(False)
 
@@ -199,9 +199,9 @@ def test_the_weight_pressure_of_a_row_is_shown(page: Page, site: Server) -> None
     expect(page.locator("#pressure-table th")).to_have_count(5)
     row = site.get(f"/versions/{live}/pressure?limit=2")["rows"][1]
     arrows = page.locator("#pressure-table td:nth-child(2)", has_text=re.compile("[↑↓]"))
-    pushed = sum(bool(p) for m in row["pressure"].values() for weights in m for p in weights)
-    assert pushed > 0
-    expect(arrows).to_have_count(pushed)
+    nonzero = sum(bool(p) for m in row["pressure"].values() for weights in m for p in weights)
+    assert nonzero > 0
+    expect(arrows).to_have_count(nonzero)
     expect(page).to_have_url(re.compile("row=1"))
 
 
@@ -246,7 +246,7 @@ def test_axe_finds_no_accessibility_violations(page: Page, scheme: Any) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_the_page_fits_a_phone_and_is_small(browser: Browser, site: Server) -> None:
+def test_the_page_fits_a_phone_screen_and_a_transfer_limit(browser: Browser, site: Server) -> None:
     with opened(browser, site.url, viewport={"width": 360, "height": 740}) as page:
         overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(overflow) == 0
