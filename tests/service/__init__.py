@@ -1,1 +1,1 @@
-"""Tests of the service, most of them over HTTP against a real gunicorn."""
+"""Tests of the service: of single modules, of the application, and of servers over HTTP."""

@@ -1,4 +1,4 @@
-"""Services in the process of a test, on a temporary database, and versions to give them."""
+"""Services in the process of a test, with a temporary ledger, and versions for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The commands that work on the data directory without a server."""
+"""Tests of the commands that use the data directory without a server."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def trained(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_predict_says_walk_or_stop(trained: Path) -> None:
+def test_predict_prints_the_decision(trained: Path) -> None:
     run = invoke("predict", "0", "0", "1", data_dir=trained)
 
     assert run.returncode == 0
@@ -39,7 +39,7 @@ def test_predict_says_walk_or_stop(trained: Path) -> None:
         (("verify", "9"), "no version 9; existing versions: 1, 2"),
     ],
 )
-def test_what_is_asked_in_vain_ends_with_status_1(
+def test_a_failed_request_exits_with_status_1(
     trained: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     run = invoke(*arguments, data_dir=trained)
@@ -47,13 +47,13 @@ def test_what_is_asked_in_vain_ends_with_status_1(
     assert (run.returncode, run.stdout, run.stderr) == (1, "", f"streetlight: {message}\n")
 
 
-def test_without_a_version_each_command_says_so(tmp_path: Path) -> None:
+def test_commands_without_a_version_print_a_message(tmp_path: Path) -> None:
     assert "no version is live yet" in invoke("predict", "1", data_dir=tmp_path).stderr
     assert "no version yet" in invoke("versions", data_dir=tmp_path).stdout
     assert "nothing to roll back to" in invoke("rollback", data_dir=tmp_path).stderr
 
 
-def test_a_folder_that_is_not_what_it_should_be_is_named(tmp_path: Path) -> None:
+def test_an_unusable_path_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "models" / "live").mkdir(parents=True)
 
     run = invoke("predict", "1", "0", "1", data_dir=tmp_path)
@@ -62,23 +62,23 @@ def test_a_folder_that_is_not_what_it_should_be_is_named(tmp_path: Path) -> None
     assert run.stderr == f"streetlight: {tmp_path}/models/live: Invalid argument\n"
 
 
-def test_words_for_lights_are_refused(trained: Path) -> None:
+def test_lights_must_be_numbers(trained: Path) -> None:
     run = invoke("predict", "on", "0", "1", data_dir=trained)
 
     assert run.returncode == 2
     assert "'on' is not a valid float" in run.stderr
 
 
-def test_promote_and_rollback_say_what_was(trained: Path) -> None:
-    def said(*arguments: str) -> str:
+def test_promote_and_rollback_print_the_replaced_version(trained: Path) -> None:
+    def output(*arguments: str) -> str:
         return invoke(*arguments, data_dir=trained).stdout
 
-    assert said("promote", "1") == "version 1 is live instead of version 2\n"
-    assert said("promote", "1") == "version 1 is live already\n"
-    assert said("rollback") == "version 2 is live instead of version 1\n"
+    assert output("promote", "1") == "version 1 is live instead of version 2\n"
+    assert output("promote", "1") == "version 1 is live already\n"
+    assert output("rollback") == "version 2 is live instead of version 1\n"
 
 
-def test_the_live_version_has_a_star(trained: Path) -> None:
+def test_versions_marks_the_live_version(trained: Path) -> None:
     damaged = trained / "models" / "1.npz"
     damaged.unlink()
     damaged.write_bytes(b"")
@@ -91,7 +91,7 @@ def test_the_live_version_has_a_star(trained: Path) -> None:
     assert other.startswith("   1        damaged: ")
 
 
-def test_verify_trains_again_and_compares(trained: Path) -> None:
+def test_verify_compares_a_second_training(trained: Path) -> None:
     assert invoke("verify", "2", data_dir=trained).stdout == ("version 2: identical, bit for bit\n")
     path = trained / "models" / "1.npz"
     with np.load(path) as file:
@@ -105,7 +105,7 @@ def test_verify_trains_again_and_compares(trained: Path) -> None:
     assert "version 1: weights_0_1, weights_1_2, errors" in run.stderr
 
 
-def test_train_is_the_training_job_on_the_same_data_directory(tmp_path: Path) -> None:
+def test_train_runs_the_training_job(tmp_path: Path) -> None:
     run = invoke("train", "--help", data_dir=tmp_path)
 
     assert run.returncode == 0
@@ -114,7 +114,7 @@ def test_train_is_the_training_job_on_the_same_data_directory(tmp_path: Path) ->
     assert invoke("train", "--alpha", "x", data_dir=tmp_path).returncode == 2
 
 
-def test_settings_may_stand_in_a_file(
+def test_settings_are_read_from_a_file(
     trained: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("elsewhere")

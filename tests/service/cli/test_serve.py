@@ -1,4 +1,4 @@
-"""`streetlight serve`: how it starts, refuses to start, and ends."""
+"""Tests of `streetlight serve`: start, invalid settings and shutdown."""
 
 import os
 import signal
@@ -20,29 +20,29 @@ from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environmen
 from tests.service.conftest import until
 
 
-def test_it_trains_the_first_version_and_says_what_to_try(tmp_path: Path) -> None:
+def test_serve_trains_the_first_version_and_prints_an_example(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
-        said = server.said(curl)
+        log = server.said(curl)
 
-        assert "published version 1" in said
-        assert f"Streetlight listens on {server.url} with 1 worker. Try:" in said
-        answered = subprocess.run(curl, shell=True, capture_output=True, check=True)  # noqa: S602
-        assert answered.stdout == b'{"decision":"walk","score":1.0,"version":1}\n'
-        assert "STREETLIGHT_API_KEY is not set" in said
+        assert "published version 1" in log
+        assert f"Streetlight listens on {server.url} with 1 worker. Try:" in log
+        run = subprocess.run(curl, shell=True, capture_output=True, check=True)  # noqa: S602
+        assert run.stdout == b'{"decision":"walk","score":1.0,"version":1}\n'
+        assert "STREETLIGHT_API_KEY is not set" in log
 
 
-def test_it_keeps_the_version_it_finds(tmp_path: Path) -> None:
+def test_serve_keeps_an_existing_version(tmp_path: Path) -> None:
     invoke("train", data_dir=tmp_path)
     with Server(tmp_path, api_key="secret", host="0.0.0.0") as server:  # noqa: S104
         assert server.get("/versions")["live"] == 1
         assert len(server.get("/versions")["versions"]) == 1
-        said = server.said(f"listens on {server.url} with")
-        assert "version 1 is live: nothing to train" in said
-        assert "API_KEY" not in said
+        log = server.said(f"listens on {server.url} with")
+        assert "version 1 is live: nothing to train" in log
+        assert "API_KEY" not in log
 
 
-def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
+def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -68,7 +68,7 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         ({"data_dir": "/dev/null/here"}, "STREETLIGHT_DATA_DIR: can't write to /dev/null/here"),
     ],
 )
-def test_what_can_not_work_ends_with_one_clear_line(
+def test_an_invalid_setting_ends_serve_with_one_line(
     tmp_path: Path, settings: dict[str, str], line: str
 ) -> None:
     run = invoke("serve", **{"data_dir": tmp_path, **settings})
@@ -78,12 +78,12 @@ def test_what_can_not_work_ends_with_one_clear_line(
     assert run.stderr.count("\n") == 1
 
 
-def test_the_key_is_not_shown_where_it_is_wrong() -> None:
+def test_an_error_does_not_show_the_key() -> None:
     assert "hunter2" not in invoke("versions", api_key="hunter2", port="x").stderr
 
 
-def test_a_port_in_use_ends_with_one_clear_line(shared_server: Server, tmp_path: Path) -> None:
-    """Even though the server that has it shares its port among its own workers."""
+def test_a_port_in_use_ends_serve_with_one_line(shared_server: Server, tmp_path: Path) -> None:
+    """Although the other server shares the port among its own workers."""
     port = shared_server.port
     run = invoke("serve", "--port", str(port), data_dir=tmp_path)
 
@@ -95,26 +95,26 @@ def test_a_port_in_use_ends_with_one_clear_line(shared_server: Server, tmp_path:
     assert not (tmp_path / "models").exists()
 
 
-def test_options_win_over_the_environment(tmp_path: Path) -> None:
+def test_options_override_the_environment(tmp_path: Path) -> None:
     port = free_port()
     run = invoke("serve", "--port", "x", "--host", "::1", port=port, data_dir=tmp_path)
     assert 'STREETLIGHT_PORT: expected a whole number, got "x"' in run.stderr
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(tmp_path: Path, by: signal.Signals) -> None:
+def test_a_signal_stops_the_server(tmp_path: Path, by: signal.Signals) -> None:
     with Server(tmp_path) as server:
         assert server.stop(by) == 0
         with pytest.raises(urllib3.exceptions.HTTPError):
             server.get("/livez")
 
 
-def test_a_request_under_way_is_answered_before_it_ends(server: Server) -> None:
+def test_a_stopping_server_answers_open_requests(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
         body = b'{"lights": [1, 0, 1]}'
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body[:5])
-        # Another request on another connection shows that the first has been taken up.
+        # A response on another connection shows that the worker has read the first one.
         server.get("/livez")
         server.process.send_signal(signal.SIGTERM)
         client.sendall(body[5:])
@@ -122,8 +122,8 @@ def test_a_request_under_way_is_answered_before_it_ends(server: Server) -> None:
     assert server.process.wait(DEADLINE) == 0
 
 
-def test_who_comes_while_it_ends_is_refused_at_once_and_not_kept_waiting(server: Server) -> None:
-    """Who has connected before is answered; the door is closed, and not merely unattended."""
+def test_a_stopping_server_refuses_new_connections(server: Server) -> None:
+    """Until then it answers the requests on new connections, and later those on open ones."""
     body = b'{"lights": [1, 0, 1]}'
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     address = ("127.0.0.1", server.port)
@@ -134,34 +134,34 @@ def test_who_comes_while_it_ends_is_refused_at_once_and_not_kept_waiting(server:
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             try:
-                with socket.create_connection(address, 5) as early:
-                    early.sendall(head + body)
-                    assert early.recv(65536).startswith(b"HTTP/1.1 200 OK")
+                with socket.create_connection(address, 5) as new:
+                    new.sendall(head + body)
+                    assert new.recv(65536).startswith(b"HTTP/1.1 200 OK")
             except (ConnectionRefusedError, ConnectionResetError):
                 break
         else:
-            raise AssertionError("it still takes connections")
+            raise AssertionError("the server still accepts connections")
         slow.sendall(body[5:])
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 OK")
     assert server.process.wait(DEADLINE) == 0
 
 
 @pytest.mark.storm
-def test_restarts_under_load_drop_nothing(tmp_path: Path) -> None:
-    """Two servers on one data directory; clients ask the one that isn't being restarted."""
+def test_restarts_under_load_drop_no_request(tmp_path: Path) -> None:
+    """Two servers share a data directory; clients send to the one that isn't restarting."""
     restarts = min(20, int(os.environ.get("STORM_ROUNDS", "3")))
     servers = [Server(tmp_path, workers=2), Server(tmp_path, workers=2)]
     with servers[0], servers[1]:
-        done, turn, answered = threading.Event(), [0], [0] * 4
+        done, active, answered = threading.Event(), [0], [0] * 4
         switching = threading.Lock()
 
-        def ask(client: int) -> None:
+        def send_requests(client: int) -> None:
             while not done.is_set():
-                # A connection for each request, and none of them is tried twice. Whoever is
-                # connected when the switch is made is the server's to answer.
+                # A new connection for each request, and no retries. A server must answer all
+                # connections that were made before its clients switched to the other server.
                 with switching:
                     connection = HTTPConnection(
-                        "127.0.0.1", servers[turn[0]].port, timeout=DEADLINE
+                        "127.0.0.1", servers[active[0]].port, timeout=DEADLINE
                     )
                     connection.connect()
                 with closing(connection):
@@ -175,23 +175,23 @@ def test_restarts_under_load_drop_nothing(tmp_path: Path) -> None:
             return all(now > before for now, before in zip(answered, counts, strict=True))
 
         with ThreadPoolExecutor(4) as threads:
-            clients = [threads.submit(ask, client) for client in range(4)]
+            clients = [threads.submit(send_requests, client) for client in range(4)]
             try:
                 for _ in range(restarts):
                     until(partial(all_answered, list(answered)))
                     with switching:
-                        stopping = servers[turn[0]]
-                        turn[0] = 1 - turn[0]
+                        stopping = servers[active[0]]
+                        active[0] = 1 - active[0]
                     assert stopping.stop() == 0
                     stopping.__enter__()
             finally:
                 done.set()
             for client in clients:
                 client.result(DEADLINE)
-    print(f"{restarts} restarts, {sum(answered)} answers, none dropped")
+    print(f"{restarts} restarts, {sum(answered)} responses, no request failed")
 
 
-def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
+def test_a_killed_worker_is_replaced(server: Server) -> None:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     workers = set(children.read_text().split())
     assert len(workers) == 1
@@ -202,7 +202,7 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
     assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
-def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
+def test_gunicorn_runs_without_the_command(tmp_path: Path) -> None:
     invoke("train", data_dir=tmp_path)
     port = free_port()
     gunicorn, server = Path(STREETLIGHT).with_name("gunicorn"), "streetlight.service.server"
@@ -221,10 +221,10 @@ def test_gunicorn_can_be_started_without_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_signal_ends_a_worker_that_has_just_been_forked(
+def test_a_signal_stops_a_worker_that_was_just_forked(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """The worker has no handlers of its own then, and the signal must not be lost."""
+    """The worker hasn't installed its signal handlers yet, and the signal must not be lost."""
     invoke("train", data_dir=tmp_path)
     config = tmp_path / "config.py"
     config.write_text(
@@ -245,7 +245,7 @@ def test_a_signal_ends_a_worker_that_has_just_been_forked(
 
 @pytest.mark.parametrize("command", ["serve", "versions"])
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, command: str) -> None:
-    """A user's own package or file of any name replaces none of ours, in no process of ours."""
+    """A package or file of any name there replaces no import, in any process of the service."""
     folder = tmp_path / "folder"
     for name in ("model", "service", "streetlight", "flask", "uuid", "uvloop", "sqlalchemy"):
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Batches in JSON: the quick way says what Pydantic says, or nothing."""
+"""Tests of the fast decoder of JSON batches: it agrees with Pydantic, or returns `None`."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from tests.service.conftest import ROUNDS, try_out
 
 
 def by_pydantic(body: bytes) -> Any:
-    """Its rows as an array, or `None` where it is refused or no array can be made of it."""
+    """Return the rows of a body as an array, or `None` if it is invalid or has unequal rows."""
     try:
         rows = BatchBody.model_validate_json(body).lights
     except ValidationError:
@@ -26,7 +26,7 @@ def by_pydantic(body: bytes) -> Any:
 
 
 spaces = st.sampled_from(["", "", "", " ", "\n ", "\t", "\r\n"])
-odd = st.sampled_from(
+unusual = st.sampled_from(
     [
         *("-0", "-0.0", "1e5", "1E-5", "1e999", "1e-999", "01", "1.", ".5", "+1", "-", "1e", "00"),
         *("0x1", "NaN", "Infinity", "-Infinity", "null", "true", '"1"', "[]", "[1]", "{}", "1_0"),
@@ -37,13 +37,13 @@ number = st.one_of(
     st.integers(0, 9).map(str),
     st.integers().map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
-    odd,
+    unusual,
 )
 
 
 @st.composite
 def batch(draw: st.DrawFn) -> bytes:
-    """A body: mostly right, and then with a few bytes changed."""
+    """Draw a body: usually valid, sometimes with up to two bytes replaced."""
     numbers = draw(st.sampled_from([st.sampled_from("01"), number]))
     lights = draw(st.integers(1, 4))
     space = draw(st.sampled_from([st.just(""), st.just(" "), spaces]))
@@ -63,12 +63,12 @@ def batch(draw: st.DrawFn) -> bytes:
     return bytes(body)
 
 
-def same_as_pydantic(body: bytes) -> None:
-    quick, careful = decode_rows(body), by_pydantic(body)
-    if quick is not None:
-        assert careful is not None
-        assert quick.tobytes() == careful.astype(np.float64).tobytes()
-        assert quick.shape == careful.shape
+def check_against_pydantic(body: bytes) -> None:
+    fast, expected = decode_rows(body), by_pydantic(body)
+    if fast is not None:
+        assert expected is not None
+        assert fast.tobytes() == expected.astype(np.float64).tobytes()
+        assert fast.shape == expected.shape
 
 
 @pytest.mark.parametrize(
@@ -88,34 +88,34 @@ def same_as_pydantic(body: bytes) -> None:
         b'{"lights":[[-0,-0.0,1]]}',
     ],
 )
-def test_what_it_reads_of_these_is_what_pydantic_reads(body: bytes) -> None:
-    same_as_pydantic(body)
+def test_decoding_special_cases_agrees_with_pydantic(body: bytes) -> None:
+    check_against_pydantic(body)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_what_it_reads_is_what_pydantic_reads(rounds: int) -> None:
-    understood = 0
+def test_decoding_agrees_with_pydantic(rounds: int) -> None:
+    decoded = 0
 
     @given(body=batch())
     def any_batch(body: bytes) -> None:
-        nonlocal understood
-        same_as_pydantic(body)
-        understood += decode_rows(body) is not None
+        nonlocal decoded
+        check_against_pydantic(body)
+        decoded += decode_rows(body) is not None
 
     try_out(any_batch, 200 * rounds)
-    assert understood > 40 * rounds
+    assert decoded > 40 * rounds
 
 
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
 @pytest.mark.parametrize("rows", [[[1, 0, 1]], [[1, 0], [0, 1]], [[0.5, 1, -2e300]] * 3, [[1]] * 9])
-def test_it_reads_what_clients_send(rows: list[list[float]], separators: tuple[str, str]) -> None:
-    quick = decode_rows(json.dumps({"lights": rows}, separators=separators).encode())
-    assert quick is not None
-    assert quick.tolist() == rows
+def test_common_bodies_are_decoded(rows: list[list[float]], separators: tuple[str, str]) -> None:
+    fast = decode_rows(json.dumps({"lights": rows}, separators=separators).encode())
+    assert fast is not None
+    assert fast.tolist() == rows
 
 
 @given(scores=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
-def test_what_it_writes_is_what_pydantic_writes(scores: list[float]) -> None:
+def test_encoding_agrees_with_pydantic(scores: list[float]) -> None:
     decisions = ["walk" if score >= 0.5 else "stop" for score in scores]
-    usual = BatchPrediction(decisions, scores, 7)  # type: ignore[arg-type]
-    assert encode(np.array(scores), 7) == dump_json(usual) + b"\n"
+    prediction = BatchPrediction(decisions, scores, 7)  # type: ignore[arg-type]
+    assert encode(np.array(scores), 7) == dump_json(prediction) + b"\n"

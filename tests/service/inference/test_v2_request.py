@@ -1,4 +1,4 @@
-"""The decoder of V2 requests on whatever bytes: it understands them or says why not, no third."""
+"""Tests of the decoder of V2 requests: it parses any bytes or raises a client error."""
 
 import json
 import random
@@ -47,8 +47,8 @@ requests = st.fixed_dictionaries(
 )
 
 
-def understood_or_refused(body: bytes, header: str | None) -> bool:
-    """Parse a body, and answer it where it could be."""
+def parse_and_render(body: bytes, header: str | None) -> bool:
+    """Parse a body, and render a response if it is valid; return whether it is."""
     try:
         request = parse(body, header, 3)
     except (FieldError, NotSupportedError):
@@ -57,55 +57,57 @@ def understood_or_refused(body: bytes, header: str | None) -> bool:
     assert lights.dtype.kind in "fiu"
     assert lights.shape[1:] == (3,)
     assert np.isfinite(lights).all()
-    answer = render(request, lights.sum(axis=1) * 1e-300, "streetlight", 1)
-    told = json.loads(answer.header)
-    assert all(output["shape"][0] == len(lights) for output in told["outputs"])
-    announced = [
+    response = render(request, lights.sum(axis=1) * 1e-300, "streetlight", 1)
+    header_json = json.loads(response.header)
+    assert all(output["shape"][0] == len(lights) for output in header_json["outputs"])
+    binary_sizes = [
         output["parameters"]["binary_data_size"]
-        for output in told["outputs"]
+        for output in header_json["outputs"]
         if "data" not in output
     ]
-    assert announced == [len(tensor) for tensor in answer.binary or []]
+    assert binary_sizes == [len(tensor) for tensor in response.binary or []]
     return True
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_any_bytes(rounds: int) -> None:
+def test_any_bytes_are_parsed_or_refused(rounds: int) -> None:
     @given(
         body=st.binary(max_size=200), header=st.none() | st.integers(-1, 210).map(str) | st.text()
     )
     def any_bytes(body: bytes, header: str | None) -> None:
-        understood_or_refused(body, header)
+        parse_and_render(body, header)
 
     try_out(any_bytes, 100 * rounds)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_requests_that_are_nearly_right(rounds: int) -> None:
-    understood: Counter[bool] = Counter()
+def test_nearly_valid_requests_are_parsed_or_refused(rounds: int) -> None:
+    valid: Counter[bool] = Counter()
 
-    @given(request=requests, tail=st.binary(max_size=64), off=st.integers(-2, 2) | st.just(0))
-    def nearly_right(request: object, tail: bytes, off: int) -> None:
+    @given(request=requests, tail=st.binary(max_size=64), offset=st.integers(-2, 2) | st.just(0))
+    def nearly_valid(request: object, tail: bytes, offset: int) -> None:
         head = json.dumps(request).encode()
-        header = str(len(head) + off) if tail or off else None
-        understood[understood_or_refused(head + tail, header)] += 1
+        header = str(len(head) + offset) if tail or offset else None
+        valid[parse_and_render(head + tail, header)] += 1
 
-    try_out(nearly_right, 100 * rounds)
+    try_out(nearly_valid, 100 * rounds)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("datatype", DTYPES)
-def test_right_requests_with_a_byte_changed(datatype: str, rounds: int) -> None:
+def test_valid_requests_with_a_byte_changed_are_parsed_or_refused(
+    datatype: str, rounds: int
+) -> None:
     itemsize = np.dtype(DTYPES[datatype]).itemsize
     data = bytes(2 * 3 * itemsize)
-    asked: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
-    asked["parameters"] = {"binary_data_size": len(data)}
-    head = json.dumps({"inputs": [asked]}).encode()
-    assert understood_or_refused(head + data, str(len(head)))
+    tensor: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    assert parse_and_render(head + data, str(len(head)))
 
-    moments, understood = random.Random(0), 0  # noqa: S311 - not for secrets
+    generator, valid = random.Random(0), 0  # noqa: S311 - not for secrets
     for _ in range(300 * rounds):
         body = bytearray(head + data)
-        body[moments.randrange(len(body))] = moments.randrange(256)
-        understood += understood_or_refused(bytes(body), str(len(head)))
-    assert 0 < understood < 300 * rounds
+        body[generator.randrange(len(body))] = generator.randrange(256)
+        valid += parse_and_render(bytes(body), str(len(head)))
+    assert 0 < valid < 300 * rounds
