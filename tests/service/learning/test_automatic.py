@@ -36,14 +36,14 @@ def observe(services: Services, *outcomes: str) -> None:
 
 
 def go_live(services: Services) -> None:
-    """Let a version go live that decides walk for the observations of this module."""
+    """Promote a version that decides walk for the observations of this module."""
     result = training(1.0, 0.0, 0.0)
     number = services.repository.publish(result, LAB, Provenance("test")).number
     services.repository.promote(number)
 
 
 def triggers(services: Services) -> Sequence[str]:
-    """Submit what is due, and return the triggers of all jobs, oldest first."""
+    """Submit a job if one is due, and return the triggers of all jobs, oldest first."""
     submit_if_due(services)
     return [job.trigger for job in queue.page(services.engine, None, 10)][::-1]
 
@@ -60,7 +60,7 @@ def test_without_a_setting_nothing_is_submitted(configure: Configure) -> None:
     assert triggers(services) == []
 
 
-def test_a_number_of_new_observations_is_a_trigger(configure: Configure) -> None:
+def test_enough_new_observations_trigger_a_job(configure: Configure) -> None:
     services = configure(retrain_after=3)
     observe(services, "walk", "stop")
     assert triggers(services) == []  # the lab's observations aren't new
@@ -75,7 +75,7 @@ def test_a_number_of_new_observations_is_a_trigger(configure: Configure) -> None
     assert triggers(services) == ["observations"]  # nothing is new since the job was submitted
 
 
-def test_a_low_accuracy_over_a_full_window_is_a_trigger(configure: Configure) -> None:
+def test_a_low_accuracy_over_a_full_window_triggers_a_job(configure: Configure) -> None:
     services = configure(retrain_below=0.5, retrain_window=4)
     observe(services, "stop", "stop")
     assert triggers(services) == []  # no version is live
@@ -94,7 +94,7 @@ def test_a_low_accuracy_over_a_full_window_is_a_trigger(configure: Configure) ->
     assert triggers(services) == ["accuracy"]
 
 
-def test_an_accuracy_without_new_observations_is_no_trigger(configure: Configure) -> None:
+def test_a_low_accuracy_without_new_observations_triggers_no_job(configure: Configure) -> None:
     services = configure(retrain_below=1.0, retrain_window=2)
     go_live(services)
     observe(services, "stop", "stop")
@@ -107,7 +107,7 @@ def test_an_accuracy_without_new_observations_is_no_trigger(configure: Configure
     assert triggers(services) == ["request", "accuracy"]
 
 
-def test_the_number_of_observations_comes_before_the_accuracy(configure: Configure) -> None:
+def test_the_number_of_observations_is_checked_before_the_accuracy(configure: Configure) -> None:
     services = configure(retrain_after=5, retrain_below=1.0, retrain_window=2)
     go_live(services)
     observe(services, "stop", "stop")
@@ -118,7 +118,7 @@ def test_the_number_of_observations_comes_before_the_accuracy(configure: Configu
     assert triggers(services) == ["accuracy", "observations"]
 
 
-def test_an_accuracy_of_one_is_never_below(configure: Configure) -> None:
+def test_an_accuracy_of_one_triggers_no_job(configure: Configure) -> None:
     services = configure(retrain_below=1.0, retrain_window=2)
     go_live(services)
     observe(services, "walk", "walk")

@@ -11,7 +11,7 @@ from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import Change
 from tests.service.services import version
 
-# The first light means walk, the second stop; the first was observed three times.
+# The outcome is walk for the first light and stop for the second; the first has three observations.
 DATA = Dataset(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 0.0]), np.array([3, 1]))
 RIGHT, WRONG = (1.0, 0.0), (0.0, 1.0)
 ALWAYS_WALK, ALWAYS_STOP = (1.0, 1.0), (0.0, 0.0)
@@ -29,7 +29,7 @@ def test_without_a_live_version_any_version_passes() -> None:
     ("error", "target", "passed"),
     [(0.01, 0.01, True), (np.nextafter(0.01, 1), 0.01, False), (9.0, None, True), (0.1, 0, False)],
 )
-def test_the_error_may_be_the_target_but_not_more(
+def test_an_error_above_the_target_does_not_pass(
     error: float, target: float | None, passed: bool
 ) -> None:
     verdict = judge(version(1, *RIGHT, error=error, target_error=target), DATA, None, ())
@@ -47,7 +47,7 @@ def test_the_error_may_be_the_target_but_not_more(
         (WRONG, WRONG, True, (0.0, 0.0)),
     ],
 )
-def test_the_accuracy_may_be_the_live_version_s_but_not_less(
+def test_an_accuracy_below_the_live_version_s_does_not_pass(
     new: tuple[float, ...],
     live: tuple[float, ...],
     passed: bool,
@@ -61,7 +61,7 @@ def test_the_accuracy_may_be_the_live_version_s_but_not_less(
     assert verdict.against == 3
 
 
-def test_the_changes_lead_from_the_live_version_to_the_new_one() -> None:
+def test_the_verdict_lists_the_changed_decisions() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
 
     assert verdict.changes == [Change([0.0, 1.0], "walk", "stop", -1.0)]
@@ -84,13 +84,15 @@ def test_each_pattern_of_must_hold_is_checked() -> None:
 
 
 @pytest.mark.parametrize("lights", [(1.0,), (1.0, 0.0, 0.0)])
-def test_a_pattern_of_another_number_of_lights_does_not_hold(lights: tuple[float, ...]) -> None:
+def test_a_must_hold_pattern_with_another_number_of_lights_does_not_pass(
+    lights: tuple[float, ...],
+) -> None:
     verdict = judge(version(1, *RIGHT), DATA, None, (MustHold(lights, "walk"),))
 
     assert (verdict.passed, len(verdict.reasons)) == (False, 1)
 
 
-def test_every_reason_is_given() -> None:
+def test_the_verdict_lists_every_reason() -> None:
     failing = version(7, *WRONG, error=0.2, target_error=0.1)
     verdict = judge(failing, DATA, version(3, *RIGHT), (MustHold((1.0, 0.0), "walk"),))
 

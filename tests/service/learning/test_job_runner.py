@@ -1,4 +1,4 @@
-"""Tests of one run of a job: what it publishes and promotes, and what stops it at which point."""
+"""Tests of the job runner: publication, promotion, cancellation and lost leases."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -28,11 +28,11 @@ from streetlight.service.wiring import Services
 from tests.service.services import training
 
 RECIPE = Recipe()
-# Every version that learnt the lab's observations breaks this pattern.
+# A version trained on the lab's observations doesn't satisfy this pattern.
 BROKEN = MustHold((1.0, 0.0, 1.0), "stop")
 
 
-def keep_on() -> bool:
+def never_stop() -> bool:
     return False
 
 
@@ -52,7 +52,7 @@ def run(
     services: Services,
     recipe: Recipe = RECIPE,
     attempt: int = 1,
-    should_stop: Callable[[], bool] = keep_on,
+    should_stop: Callable[[], bool] = never_stop,
     **spec: Any,
 ) -> Job:
     lease = lease_on(services, JobSpec(recipe, **spec), attempt)
@@ -61,12 +61,12 @@ def run(
 
 
 def publish(services: Services, job: int | None) -> Version:
-    """Publish a version that learnt the lab's observations."""
+    """Publish a version trained on the lab's observations."""
     return services.repository.publish(fit(LAB, RECIPE), LAB, Provenance("ledger", job=job))
 
 
 def take_over(services: Services) -> None:
-    """Let the lease of the running job expire, and acquire the job for another trainer."""
+    """Expire the lease of the running job, and acquire the job for another trainer."""
     with write_transaction(services.engine) as connection:
         connection.execute(update(jobs).values(lease_until=0))
     assert acquire_lease(services.engine, "b", 60) is not None
@@ -104,7 +104,7 @@ def test_a_version_is_trained_published_and_promoted(services: Services) -> None
     assert services.repository.live_number() == 2
 
 
-def test_each_log_line_has_the_job_and_the_request(
+def test_each_log_line_names_the_job_and_the_request(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -125,7 +125,7 @@ def test_each_log_line_has_the_job_and_the_request(
         ("never", (BROKEN,), False, False),
     ],
 )
-def test_the_job_and_the_gate_decide_on_the_promotion(
+def test_promotion_depends_on_the_job_and_the_gate(
     services: Services, promote: Any, must_hold: Any, promoted: bool, forced: bool
 ) -> None:
     job = run(services, promote=promote, must_hold=must_hold)
@@ -138,7 +138,7 @@ def test_the_job_and_the_gate_decide_on_the_promotion(
     assert reasons == (["job 1, forced" if forced else "job 1"] if promoted else [])
 
 
-def test_the_patterns_of_the_settings_and_of_the_job_hold(services: Services) -> None:
+def test_the_patterns_of_the_settings_and_of_the_job_are_checked(services: Services) -> None:
     settings = services.settings.model_copy(update={"must_hold": (BROKEN,)})
     verdict = run(replace(services, settings=settings), must_hold=(BROKEN, BROKEN)).verdict
 
@@ -158,8 +158,8 @@ def test_a_worse_version_does_not_replace_the_live_one(services: Services) -> No
 
 
 def test_a_stopping_trainer_releases_the_job(services: Services) -> None:
-    asked = iter([False, False, True])
-    job = run(services, should_stop=lambda: next(asked))
+    answers = iter([False, False, True])
+    job = run(services, should_stop=lambda: next(answers))
 
     assert (job.state, job.attempt, job.progress) == ("queued", 0, None)
     assert services.repository.versions() == []
@@ -178,7 +178,7 @@ def test_a_cancelled_job_publishes_nothing(services: Services) -> None:
     assert services.repository.versions() == []
 
 
-def test_a_cancellation_during_the_last_pass_is_in_time(services: Services) -> None:
+def test_a_cancellation_during_the_last_pass_cancels_the_job(services: Services) -> None:
     calls = iter(range(1, 1000))
 
     def cancel_in_pass_60() -> bool:
@@ -192,7 +192,7 @@ def test_a_cancellation_during_the_last_pass_is_in_time(services: Services) -> N
     assert services.repository.versions() == []
 
 
-def test_a_cancellation_after_the_publication_is_too_late(
+def test_a_cancellation_after_the_publication_is_ignored(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after_publication(monkeypatch, lambda: queue.cancel(services.engine, 1))
@@ -233,10 +233,10 @@ def test_a_training_that_diverges_fails_the_job(services: Services) -> None:
 def test_a_version_that_cannot_be_written_fails_the_job(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_arguments: object) -> None:
+    def disk_full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ModelRepository, "publish", full)
+    monkeypatch.setattr(ModelRepository, "publish", disk_full)
     job = run(services)
 
     assert job.state == "failed"
@@ -246,7 +246,7 @@ def test_a_version_that_cannot_be_written_fails_the_job(
 
 @pytest.fixture
 def seconds_per_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that sets by how much the clock moves whenever the training reads it."""
+    """A function that sets by how many seconds each read advances the clock of the job runner."""
 
     def tick(step: float) -> None:
         times = iter(range(1_000_000))
@@ -257,7 +257,7 @@ def seconds_per_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]
 
 
 @pytest.mark.parametrize(("limit", "state"), [(60, "succeeded"), (59, "failed")])
-def test_a_training_may_take_as_long_as_the_limit_but_not_longer(
+def test_a_training_longer_than_the_limit_fails_the_job(
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
     seconds_per_pass: Callable[[float], None],
@@ -274,7 +274,7 @@ def test_a_training_may_take_as_long_as_the_limit_but_not_longer(
     ("step", "passes"),
     [(0.125, [*range(2, 61, 2), 60]), (0.25, [*range(1, 61), 60]), (0.001, [60])],
 )
-def test_heartbeats_have_an_interval(
+def test_heartbeats_are_sent_at_intervals(
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
     seconds_per_pass: Callable[[float], None],
@@ -291,7 +291,7 @@ def test_heartbeats_have_an_interval(
     assert [progress.iteration for progress in sent[1:] if progress] == passes
 
 
-def test_a_lease_that_is_lost_in_the_training_publishes_nothing(services: Services) -> None:
+def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:
     calls = iter(range(1, 1000))
 
     def lose_in_pass_60() -> bool:
@@ -305,7 +305,7 @@ def test_a_lease_that_is_lost_in_the_training_publishes_nothing(services: Servic
     assert services.repository.versions() == []
 
 
-def test_a_lease_that_is_lost_after_the_publication_promotes_nothing(
+def test_a_lease_lost_after_the_publication_promotes_nothing(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after_publication(monkeypatch, lambda: take_over(services))
@@ -316,7 +316,7 @@ def test_a_lease_that_is_lost_after_the_publication_promotes_nothing(
     assert services.repository.live_number() is None
 
 
-def test_a_job_ends_after_its_promotion_and_under_the_promotion_lock(
+def test_a_job_is_marked_succeeded_under_the_promotion_lock(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
@@ -324,23 +324,23 @@ def test_a_job_ends_after_its_promotion_and_under_the_promotion_lock(
     append = services.repository._promotions.append
 
     @contextmanager
-    def noted_lock(repository: ModelRepository, name: str) -> Iterator[None]:
+    def recording_lock(repository: ModelRepository, name: str) -> Iterator[None]:
         with lock(repository, name):
             order.append(f"lock {name}")
             yield
             order.append(f"unlock {name}")
 
-    def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def note(*arguments: Any) -> Any:
+    def recording(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*arguments: Any) -> Any:
             order.append(name)
             return function(*arguments)
 
-        return note
+        return record
 
-    monkeypatch.setattr(ModelRepository, "lock", noted_lock)
-    monkeypatch.setattr(Lease, "renew", noted("renew", renew))
-    monkeypatch.setattr(Lease, "mark_succeeded", noted("succeed", succeed))
-    monkeypatch.setattr(services.repository._promotions, "append", noted("promote", append))
+    monkeypatch.setattr(ModelRepository, "lock", recording_lock)
+    monkeypatch.setattr(Lease, "renew", recording("renew", renew))
+    monkeypatch.setattr(Lease, "mark_succeeded", recording("succeed", succeed))
+    monkeypatch.setattr(services.repository._promotions, "append", recording("promote", append))
     run(services)
 
     assert order == [
@@ -362,14 +362,14 @@ def test_a_version_of_an_earlier_attempt_is_not_trained_again(
     assert services.repository.versions() == [1, 2, 3]
 
 
-def test_the_first_attempt_has_no_earlier_version(services: Services) -> None:
-    """A new database beside older versions has the same job ids."""
+def test_the_first_attempt_ignores_existing_versions(services: Services) -> None:
+    """A new database beside existing versions assigns the same job ids again."""
     publish(services, 1)
 
     assert run(services).version == 2
 
 
-def test_the_last_training_is_the_last_attempt_but_one(services: Services) -> None:
+def test_the_attempt_after_the_last_does_not_train(services: Services) -> None:
     assert run(services, attempt=MAX_ATTEMPTS).version == 1
 
     job = run(services, attempt=MAX_ATTEMPTS + 1)
@@ -379,7 +379,7 @@ def test_the_last_training_is_the_last_attempt_but_one(services: Services) -> No
     assert services.repository.versions() == [1]
 
 
-def test_a_promotion_of_an_earlier_attempt_is_judged_as_it_was_then(services: Services) -> None:
+def test_a_promotion_by_an_earlier_attempt_keeps_its_verdict(services: Services) -> None:
     result = training(1.0, 1.0, 1.0)
     services.repository.publish(result, LAB, Provenance("test"))
     services.repository.promote(1)
@@ -394,7 +394,7 @@ def test_a_promotion_of_an_earlier_attempt_is_judged_as_it_was_then(services: Se
     assert len(services.repository.history()) == 2
 
 
-def test_a_forced_promotion_of_an_earlier_attempt_is_still_forced(services: Services) -> None:
+def test_a_forced_promotion_by_an_earlier_attempt_stays_forced(services: Services) -> None:
     publish(services, 1)
     services.repository.promote(1, "job 1, forced")
     job = run(services, attempt=2, promote="always", must_hold=(BROKEN,))
@@ -403,7 +403,7 @@ def test_a_forced_promotion_of_an_earlier_attempt_is_still_forced(services: Serv
     assert (job.promoted, job.verdict.passed, job.verdict.forced) == (True, False, True)
 
 
-def test_a_version_that_was_rolled_back_since_is_not_promoted_again(services: Services) -> None:
+def test_a_version_rolled_back_since_is_not_promoted_again(services: Services) -> None:
     for number in (None, 1):
         services.repository.promote(publish(services, number).number)
     services.repository.rollback()
@@ -417,7 +417,7 @@ def progress(iteration: int, restart: int = 0) -> Progress:
     return Progress(restart, 5 + restart, iteration, 1 / iteration)
 
 
-def test_a_curve_begins_empty() -> None:
+def test_a_new_curve_has_no_progress() -> None:
     assert ErrorCurve().progress is None
 
 
@@ -441,7 +441,7 @@ def test_a_curve_is_thinned_when_it_is_full() -> None:
     assert last.curve == [*curve.points, (999, 1 / 999)]
 
 
-def test_the_last_point_is_in_the_curve_once() -> None:
+def test_the_curve_contains_the_last_point_once() -> None:
     curve = ErrorCurve()
     curve.add(progress(1))
 
@@ -452,7 +452,7 @@ def test_the_last_point_is_in_the_curve_once() -> None:
     assert last.curve == [(1, 1.0)]
 
 
-def test_another_run_begins_another_curve() -> None:
+def test_a_new_run_starts_a_new_curve() -> None:
     curve = ErrorCurve()
     for iteration in range(1, 300):
         curve.add(progress(iteration))

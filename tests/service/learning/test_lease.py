@@ -1,4 +1,4 @@
-"""Tests of the lease: who gets which job, and that a lost lease changes nothing."""
+"""Tests of the lease: acquisition, heartbeats, results, and fencing of lost leases."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ from streetlight.service.store.tables import jobs
 SPEC = JobSpec(Recipe())
 PROGRESS = JobProgress(restart=0, seed=1, iteration=2, error=0.5, curve=[(1, 1.0), (2, 0.5)])
 VERDICT = Verdict(True, False, [], None, 1.0, None)
-# The duration of a lease that has expired when it is acquired.
+# The duration of a lease that has already expired when it is acquired.
 EXPIRED = -60.0
 
 
@@ -62,7 +62,7 @@ def test_the_oldest_queued_job_is_acquired(engine: Engine) -> None:
     assert acquire_lease(engine, "a", 60) is None
 
 
-def test_an_expired_lease_is_acquired_by_another_trainer(engine: Engine) -> None:
+def test_another_trainer_acquires_an_expired_lease(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     acquire(engine, "a", EXPIRED).heartbeat(PROGRESS)
     queue.submit(engine, SPEC, None)
@@ -107,7 +107,7 @@ def test_renewal_renews_the_lease_and_nothing_else(engine: Engine) -> None:
     assert after == before
 
 
-def test_a_requested_cancellation_reaches_the_heartbeat_only(engine: Engine) -> None:
+def test_only_a_heartbeat_raises_a_requested_cancellation(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     lease = replace(acquire(engine, duration=EXPIRED), duration=60)
     queue.cancel(engine, 1)
@@ -129,7 +129,7 @@ def fail(lease: Lease) -> None:
     lease.mark_failed("no data")
 
 
-def test_a_succeeded_job_has_its_version_and_its_verdict(engine: Engine) -> None:
+def test_a_succeeded_job_has_a_version_and_a_verdict(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     succeed(acquire(engine))
 
@@ -139,7 +139,7 @@ def test_a_succeeded_job_has_its_version_and_its_verdict(engine: Engine) -> None
     check_ended(engine)
 
 
-def test_a_failed_job_has_its_error(engine: Engine) -> None:
+def test_a_failed_job_has_an_error(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     fail(acquire(engine))
 
@@ -164,7 +164,7 @@ def check_ended(engine: Engine) -> None:
     assert acquire_lease(engine, "a", 60) is None
 
 
-def test_a_released_job_is_queued_as_if_the_attempt_had_not_been(engine: Engine) -> None:
+def test_a_released_job_is_queued_and_its_attempt_is_not_counted(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     lease = acquire(engine)
     lease.heartbeat(PROGRESS)
@@ -189,18 +189,18 @@ WRITES: list[Callable[[Lease], None]] = [
 
 
 def expire_and_acquire_again(engine: Engine, lease: Lease) -> None:
-    """The owner is the same, the attempt is another."""
+    """Change the attempt but not the owner."""
     assert acquire(engine, lease.owner).job.attempt == lease.job.attempt + 1
 
 
 def release_and_acquire_elsewhere(engine: Engine, lease: Lease) -> None:
-    """The attempt is the same, the owner is another."""
+    """Change the owner but not the attempt."""
     lease.release()
     assert acquire(engine, "b").job.attempt == lease.job.attempt
 
 
 def end(_engine: Engine, lease: Lease) -> None:
-    """Owner and attempt are the same."""
+    """Change neither the owner nor the attempt."""
     lease.mark_failed("other")
 
 

@@ -15,7 +15,7 @@ from streetlight.service.validation.fields import MustHold
 SPEC = JobSpec(Recipe())
 
 
-def test_a_specification_is_read_as_it_was_stored() -> None:
+def test_a_stored_specification_is_read_back() -> None:
     spec = JobSpec(
         Recipe(hidden_sizes=(8, 4), batch_size=None, target_error=None, activation="linear"),
         "never",
@@ -39,7 +39,7 @@ def test_a_submitted_job_is_queued(engine: Engine) -> None:
     assert queue.submit(engine, SPEC, None, "accuracy").trigger == "accuracy"
 
 
-def test_a_repeated_request_gets_the_job_of_the_first(engine: Engine) -> None:
+def test_a_repeated_request_returns_the_first_job(engine: Engine) -> None:
     request = IdempotentRequest("retrain", "key", "digest")
     queue.submit(engine, SPEC, None)
     first = queue.submit(engine, SPEC, None, idempotent=request)
@@ -52,7 +52,7 @@ def test_a_repeated_request_gets_the_job_of_the_first(engine: Engine) -> None:
     assert len(queue.page(engine, None, 10)) == 2
 
 
-def test_an_automatic_job_waits_for_no_other(engine: Engine) -> None:
+def test_an_automatic_job_is_submitted_only_if_none_is_unfinished(engine: Engine) -> None:
     job = queue.submit_unless_unfinished(engine, SPEC, "observations")
     assert job is not None
     assert (job.id, job.state, job.trigger, job.request_id) == (1, "queued", "observations", None)
@@ -69,7 +69,7 @@ def test_an_automatic_job_waits_for_no_other(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded", "failed", "cancelled"])
-def test_a_job_has_finished_in_the_other_states(engine: Engine, state: str) -> None:
+def test_a_finished_job_cannot_be_cancelled(engine: Engine, state: str) -> None:
     queue.submit(engine, SPEC, None)
     with write_transaction(engine) as connection:
         connection.execute(update(jobs).values(state=state))
@@ -83,7 +83,7 @@ def test_a_job_has_finished_in_the_other_states(engine: Engine, state: str) -> N
         assert queue.get(engine, 1) == job
 
 
-def test_a_page_has_the_newest_jobs_first(engine: Engine) -> None:
+def test_a_page_lists_the_newest_jobs_first(engine: Engine) -> None:
     for _ in range(5):
         queue.submit(engine, SPEC, None)
 
@@ -108,7 +108,7 @@ def test_a_queued_job_is_cancelled_at_once(engine: Engine) -> None:
     assert queue.get(engine, 1).revision == 0
 
 
-def test_a_running_job_is_asked_to_end(engine: Engine) -> None:
+def test_cancelling_a_running_job_sets_cancel_requested(engine: Engine) -> None:
     for _ in range(2):
         queue.submit(engine, SPEC, None)
         acquire_lease(engine, "a", 60)
@@ -129,7 +129,7 @@ def test_an_unknown_job_is_not_found(engine: Engine) -> None:
         queue.cancel(engine, 2)
 
 
-def test_the_last_submission_is_that_of_the_newest_job(engine: Engine) -> None:
+def test_the_last_submission_time_is_that_of_the_newest_job(engine: Engine) -> None:
     assert queue.last_submission_time(engine) is None
     for number in (1, 2):
         queue.submit(engine, SPEC, None)

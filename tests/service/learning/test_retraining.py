@@ -1,4 +1,4 @@
-"""The learning loop: jobs, the gate, and what they leave behind; and once with real processes."""
+"""Tests of retraining through the API: jobs, the gate and their results."""
 
 import json
 import threading
@@ -21,8 +21,8 @@ def finished(app: App, job: int) -> Any:
     return app.get(f"/jobs/{job}")
 
 
-def retrain(app: App, **order: object) -> Any:
-    return finished(app, app.expect(202, "POST", "/retrain", order)["id"])
+def retrain(app: App, **body: object) -> Any:
+    return finished(app, app.expect(202, "POST", "/retrain", body)["id"])
 
 
 def observe(client: Client, lights: list[float], outcome: str) -> int:
@@ -31,15 +31,15 @@ def observe(client: Client, lights: list[float], outcome: str) -> int:
     return number
 
 
-def test_the_whole_loop(tmp_path: Path) -> None:
-    with ForkedServer(tmp_path, trainer=True) as learner:
-        assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "walk"
-        observe(learner, [0, 1, 0], "stop")
+def test_an_observation_is_learnt_by_the_next_version(tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, trainer=True) as server:
+        assert server.post("/predict", {"lights": [0, 1, 0]})["decision"] == "walk"
+        observe(server, [0, 1, 0], "stop")
 
-        response = learner.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
+        response = server.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
         assert (response.status, response.headers["Location"]) == (202, "/jobs/1")
-        learner.said("job 1: version 2")
-        job = learner.get("/jobs/1")
+        server.said("job 1: version 2")
+        job = server.get("/jobs/1")
 
         assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
         assert (job["request_id"], job["trigger"], job["attempt"]) == ("trace-me", "request", 1)
@@ -47,18 +47,18 @@ def test_the_whole_loop(tmp_path: Path) -> None:
         assert job["progress"]["iteration"] == 1000
         assert 2 <= len(job["progress"]["curve"]) <= 101
         assert job["submitted_at"] <= job["started_at"] <= job["finished_at"]
-        assert learner.post("/predict", {"lights": [0, 1, 0]})["decision"] == "stop"
-        manifest = learner.get("/versions/2")["manifest"]
+        assert server.post("/predict", {"lights": [0, 1, 0]})["decision"] == "stop"
+        manifest = server.get("/versions/2")["manifest"]
         assert (manifest["job"], manifest["parent"], manifest["observations"]) == (1, 1, [[1, 5]])
-        assert learner.post("/versions/2/verify")["identical"] is True
-        assert learner.get("/versions/2")["promotions"][0]["reason"] == "job 1"
-        told = [line for line in learner.said("job 1: version 2").splitlines() if "job 1:" in line]
-        assert {json.loads(line)["request_id"] for line in told} == {"trace-me"}
-        assert len(told) == 2
-        assert learner.get("/jobs")["jobs"][0]["progress"]["curve"] == []
+        assert server.post("/versions/2/verify")["identical"] is True
+        assert server.get("/versions/2")["promotions"][0]["reason"] == "job 1"
+        lines = [line for line in server.said("job 1: version 2").splitlines() if "job 1:" in line]
+        assert {json.loads(line)["request_id"] for line in lines} == {"trace-me"}
+        assert len(lines) == 2
+        assert server.get("/jobs")["jobs"][0]["progress"]["curve"] == []
 
 
-def test_a_recipe_may_be_given(app: App) -> None:
+def test_a_job_uses_the_recipe_of_the_request(app: App) -> None:
     job = retrain(app, hidden_sizes=[6, 4], iterations=400, batch_size=None, seed=7)
 
     assert job["state"] == "succeeded"
@@ -69,7 +69,7 @@ def test_a_recipe_may_be_given(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "message"),
+    ("body", "message"),
     [
         ({"iterations": 10**12}, "iterations: expected a whole number from 1 to 1000000, got 1000"),
         ({"alpha": 0}, "alpha: expected a number from 1e-09 to 1e+09, got 0"),
@@ -85,13 +85,13 @@ def test_a_recipe_may_be_given(app: App) -> None:
         ({"iteration": 5}, "iteration: unknown field; did you mean iterations?"),
     ],
 )
-def test_every_field_of_an_order_is_bounded(
-    shared_app: App, order: dict[str, object], message: str
+def test_an_invalid_field_of_a_job_is_refused(
+    shared_app: App, body: dict[str, object], message: str
 ) -> None:
-    assert shared_app.expect(400, "POST", "/retrain", order)["error"].startswith(message)
+    assert shared_app.expect(400, "POST", "/retrain", body)["error"].startswith(message)
 
 
-def test_a_version_that_misses_its_target_is_kept_but_does_not_go_live(app: App) -> None:
+def test_a_version_above_its_target_error_is_not_promoted(app: App) -> None:
     job = retrain(app, activation="linear", restarts=0)
 
     assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, False)
@@ -99,7 +99,7 @@ def test_a_version_that_misses_its_target_is_kept_but_does_not_go_live(app: App)
     assert app.get("/versions")["live"] == 1
 
 
-def test_a_version_that_is_less_accurate_does_not_go_live(app: App) -> None:
+def test_a_less_accurate_version_is_not_promoted(app: App) -> None:
     job = retrain(app, hidden_sizes=[], target_error=None)
 
     assert job["promoted"] is False
@@ -110,7 +110,7 @@ def test_a_version_that_is_less_accurate_does_not_go_live(app: App) -> None:
     )
 
 
-def test_must_hold_is_held_and_always_overrides_on_record(app: App) -> None:
+def test_must_hold_prevents_a_promotion_that_is_not_forced(app: App) -> None:
     must_hold = [{"lights": [0, 0, 1], "outcome": "walk"}, {"lights": [1], "outcome": "walk"}]
 
     job = retrain(app, must_hold=must_hold)
@@ -127,13 +127,13 @@ def test_must_hold_is_held_and_always_overrides_on_record(app: App) -> None:
     assert (never["promoted"], never["verdict"]["passed"]) == (False, True)
 
 
-def test_must_hold_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_must_hold_is_also_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREETLIGHT_MUST_HOLD", '[{"lights": [0, 0, 1], "outcome": "walk"}]')
     with App(tmp_path, must_hold=load_settings().must_hold) as app:
         assert "must_hold: expected walk" in retrain(app)["verdict"]["reasons"][0]
 
 
-def test_a_ledger_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_ledger_without_both_outcomes_fails_the_job(tmp_path: Path) -> None:
     with App(tmp_path, start_empty=True) as app:
         empty = retrain(app)
         observe(app, [0, 1, 0], "stop")
@@ -154,7 +154,7 @@ def test_a_training_that_diverges_fails_its_job(app: App) -> None:
     assert job["version"] is None
 
 
-def test_conflicts_train_on_their_mean(app: App) -> None:
+def test_a_conflict_is_trained_on_its_mean_outcome(app: App) -> None:
     for outcome in ("stop", "stop", "walk"):
         observe(app, [1, 1, 0], outcome)
     job = retrain(app)
@@ -165,28 +165,28 @@ def test_conflicts_train_on_their_mean(app: App) -> None:
     assert job["verdict"]["accuracy"] == pytest.approx(6 / 7)
 
 
-def test_withdrawing_gives_exactly_the_version_that_would_have_come_without(
+def test_a_withdrawn_observation_does_not_affect_the_version(
     tmp_path: Path,
 ) -> None:
     digests = []
-    for name, take_back in (("with", True), ("without", False)):
+    for name, withdraw in (("with", True), ("without", False)):
         with App(tmp_path / name) as app:
             observe(app, [0, 1, 0], "stop")
-            if take_back:
+            if withdraw:
                 number = observe(app, [1, 1, 0], "walk")
             observe(app, [1, 0, 0], "walk")
-            if take_back:
+            if withdraw:
                 app.expect(200, "DELETE", f"/observations/{number}")
             manifest = app.get(f"/versions/{retrain(app)['version']}")["manifest"]
             digests.append(manifest["sha256"])
-            ids = [[1, 5], [7, 7]] if take_back else [[1, 6]]
+            ids = [[1, 5], [7, 7]] if withdraw else [[1, 6]]
             assert manifest["observations"] == ids
 
     assert digests[0] == digests[1]
 
 
-def test_a_job_that_waits_can_be_cancelled_and_one_that_is_over_can_not(app: App) -> None:
-    """There is no trainer here, so the job waits for ever."""
+def test_a_queued_job_can_be_cancelled_and_a_finished_one_not(app: App) -> None:
+    """No trainer runs, so the job stays queued."""
     number = app.expect(202, "POST", "/retrain")["id"]
 
     assert app.get(f"/jobs/{number}")["state"] == "queued"
@@ -197,9 +197,9 @@ def test_a_job_that_waits_can_be_cancelled_and_one_that_is_over_can_not(app: App
     assert app.expect(404, "GET", "/jobs/9/events")["error"] == "no job 9"
 
 
-def test_a_job_that_runs_can_be_cancelled(app: App) -> None:
-    order = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
-    number = app.expect(202, "POST", "/retrain", order)["id"]
+def test_a_running_job_can_be_cancelled(app: App) -> None:
+    body = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
+    number = app.expect(202, "POST", "/retrain", body)["id"]
     trainer = threading.Thread(target=app.work)
     trainer.start()
     until(lambda: app.get(f"/jobs/{number}")["progress"])
@@ -212,7 +212,7 @@ def test_a_job_that_runs_can_be_cancelled(app: App) -> None:
     assert app.get("/versions")["live"] == 1
 
 
-def test_jobs_are_listed_newest_first_page_by_page(app: App) -> None:
+def test_jobs_are_listed_in_pages_newest_first(app: App) -> None:
     for _ in range(5):
         app.expect(202, "POST", "/retrain")
 
@@ -223,7 +223,7 @@ def test_jobs_are_listed_newest_first_page_by_page(app: App) -> None:
     assert rest["next"] is None
 
 
-def test_a_second_request_with_the_same_key_is_the_same_job(app: App) -> None:
+def test_a_repeated_idempotency_key_returns_the_same_job(app: App) -> None:
     key = {"Idempotency-Key": "once"}
 
     first = app.expect(202, "POST", "/retrain", {"seed": 3}, **key)
@@ -233,7 +233,7 @@ def test_a_second_request_with_the_same_key_is_the_same_job(app: App) -> None:
     assert "another body" in app.expect(409, "POST", "/retrain", {"seed": 4}, **key)["error"]
 
 
-def test_it_retrains_by_itself_after_so_many_observations(tmp_path: Path) -> None:
+def test_enough_observations_start_a_job(tmp_path: Path) -> None:
     with App(tmp_path, retrain_after=3) as app:
         for lights in ([0.0, 1, 0], [1.0, 1, 0], [0.5, 0, 1]):
             app.work()
@@ -247,7 +247,7 @@ def test_it_retrains_by_itself_after_so_many_observations(tmp_path: Path) -> Non
         assert (job["trigger"], app.get("/jobs")["jobs"][0]["id"]) == ("observations", 1)
 
 
-def test_it_retrains_by_itself_where_it_is_often_wrong(tmp_path: Path) -> None:
+def test_a_low_accuracy_starts_a_job(tmp_path: Path) -> None:
     with App(tmp_path, retrain_below=0.5, retrain_window=4) as app:
         for outcome in ("walk", "walk", "stop", "stop", "stop"):
             app.work()
@@ -260,7 +260,7 @@ def test_it_retrains_by_itself_where_it_is_often_wrong(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Iterator[Trainer]:
-    """A trainer without a server, when it has trained the first version."""
+    """A trainer process without a server, which has trained the first version."""
     trainer = Trainer(tmp_path / "work.log", data_dir=tmp_path)
     until(lambda: trainer.said("waits for jobs"))
     yield trainer
@@ -268,7 +268,7 @@ def trainer(tmp_path: Path) -> Iterator[Trainer]:
     assert trainer.process.wait(DEADLINE) == 0
 
 
-def test_the_command_line_follows_a_job(trainer: Trainer, tmp_path: Path) -> None:
+def test_the_retrain_command_follows_a_job(trainer: Trainer, tmp_path: Path) -> None:
     with App(tmp_path) as app:
         observe(app, [0, 1, 0], "stop")
 
