@@ -1,4 +1,4 @@
-"""Killed web workers, many that begin at once, a full disk: nothing acknowledged is lost."""
+"""Killed workers, concurrent initialization and full disks lose no acknowledged write."""
 
 import os
 import random
@@ -39,8 +39,8 @@ INITIALIZE = (
 )
 
 
-def acknowledged(site: Site, path: str, body: object, key: str) -> Any:
-    """Send a request again and again, with the same key, until it is answered."""
+def send_until_acknowledged(site: Site, path: str, body: object, key: str) -> Any:
+    """Repeat a request with the same key until it gets a response."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         try:
@@ -49,70 +49,70 @@ def acknowledged(site: Site, path: str, body: object, key: str) -> Any:
             continue
         assert response.status in (201, 202), response.data
         return response.json()
-    raise AssertionError(f"{key} is never acknowledged")
+    raise AssertionError(f"no response to the request with the key {key}")
 
 
 def post_until(
-    over: threading.Event, site: Site, name: int, rows: dict[str, int], jobs: list[int]
+    done: threading.Event, site: Site, name: int, rows: dict[str, int], jobs: list[int]
 ) -> None:
-    """Post observations and now and then a job; note the ids that are acknowledged."""
-    moments = random.Random(name)  # noqa: S311 - not for secrets
-    while not over.is_set():
+    """Post observations, and a job after every fifth; collect the acknowledged ids."""
+    generator = random.Random(name)  # noqa: S311 - not for secrets
+    while not done.is_set():
         client_id = f"{name}-{len(rows)}"
-        lights = [float(moments.randint(0, 1)) for _ in range(3)]
+        lights = [float(generator.randint(0, 1)) for _ in range(3)]
         body = {"lights": lights, "outcome": "walk", "id": client_id}
-        told = acknowledged(site, "/observations", body, f"row {client_id}")
-        assert told["recorded"] == 1, "taken for a duplicate, in spite of its key"
-        rows[client_id] = told["results"][0]["id"]
+        result = send_until_acknowledged(site, "/observations", body, f"row {client_id}")
+        assert result["recorded"] == 1, "a repeated request was recorded as a duplicate"
+        rows[client_id] = result["results"][0]["id"]
         if len(rows) % 5 == 0:
-            jobs.append(acknowledged(site, "/retrain", {}, f"job {client_id}")["id"])
+            jobs.append(send_until_acknowledged(site, "/retrain", {}, f"job {client_id}")["id"])
 
 
 @pytest.mark.timeout(600)
-def test_killing_workers_loses_nothing_acknowledged_and_doubles_nothing(
+def test_killing_workers_loses_and_duplicates_no_acknowledged_row(
     tmp_path: Path, database_url: str | None
 ) -> None:
-    """Each client is acknowledged between two deaths, so that slow ones are not kept from it."""
-    moments, over = random.Random(0), threading.Event()  # noqa: S311 - not for secrets
-    told: list[tuple[dict[str, int], list[int]]] = [({}, []) for _ in range(CLIENTS)]
+    """Between two kills, each client gets at least one response."""
+    generator, done = random.Random(0), threading.Event()  # noqa: S311 - not for secrets
+    results: list[tuple[dict[str, int], list[int]]] = [({}, []) for _ in range(CLIENTS)]
     with Site(tmp_path, database_url, workers=2) as site:
         with ThreadPoolExecutor(CLIENTS) as pool:
             clients = [
-                pool.submit(post_until, over, site, name, *told[name]) for name in range(CLIENTS)
+                pool.submit(post_until, done, site, name, *results[name]) for name in range(CLIENTS)
             ]
 
             def all_acknowledged(counts: list[int]) -> bool:
                 failed = [client.exception() for client in clients if client.done()]
                 assert not failed, failed
-                return all(len(rows) > n for (rows, _), n in zip(told, counts, strict=True))
+                return all(len(rows) > n for (rows, _), n in zip(results, counts, strict=True))
 
             try:
                 for _ in range(KILLS):
-                    until(partial(all_acknowledged, [len(rows) for rows, _ in told]))
-                    time.sleep(moments.uniform(0, 0.2))
-                    victim = moments.choice(until(site.workers))
+                    until(partial(all_acknowledged, [len(rows) for rows, _ in results]))
+                    time.sleep(generator.uniform(0, 0.2))
+                    victim = generator.choice(until(site.workers))
                     os.kill(victim, signal.SIGKILL)
                     until(lambda killed=victim: killed not in site.workers())  # type: ignore[misc]
             finally:
-                over.set()
+                done.set()
             for client in clients:
                 client.result()
         site.wait_until_ready()
         observations, jobs = site.observations(), site.jobs()
 
     rows: dict[str, int] = {}
-    for told_rows, _ in told:
-        rows |= told_rows
+    for acknowledged_rows, _ in results:
+        rows |= acknowledged_rows
     assert {row["client_id"]: row["id"] for row in observations} == rows
     assert len(observations) == len(rows)
-    numbers = [number for _, told_jobs in told for number in told_jobs]
+    numbers = [number for _, acknowledged_jobs in results for number in acknowledged_jobs]
     assert sorted(numbers) == [job["id"] for job in jobs]
 
 
-def test_many_that_prepare_the_database_at_once_do_it_once(
+def test_concurrent_processes_initialize_the_database_once(
     tmp_path: Path, database_url: str | None
 ) -> None:
-    """On PostgreSQL from folders of their own, as hosts of their own would."""
+    """On PostgreSQL each process has its own data directory, as on a host of its own."""
     read, write = os.pipe()
     processes = []
     for i in range(8):
@@ -144,13 +144,13 @@ def test_many_that_prepare_the_database_at_once_do_it_once(
     assert {row.source for row in rows} == {"lab"}
 
 
-def test_a_preparation_that_was_killed_is_done_by_the_next(tmp_path: Path) -> None:
-    """It dies between the tables and the lab's observations, if there is such a moment."""
-    dying = (
+def test_an_interrupted_initialization_is_completed_by_the_next(tmp_path: Path) -> None:
+    """The first process exits between creating the tables and adding the lab's observations."""
+    exiting = (
         "import os; from streetlight.service import wiring\n"
         "wiring.record_in_transaction = lambda *_, **__: os._exit(9)\n"
     )
-    for code, status in ((dying + INITIALIZE, 9), (INITIALIZE, 0)):
+    for code, status in ((exiting + INITIALIZE, 9), (INITIALIZE, 0)):
         run = subprocess.run(
             [sys.executable, "-c", code],
             env=environment(data_dir=tmp_path),
@@ -167,24 +167,24 @@ def test_a_preparation_that_was_killed_is_done_by_the_next(tmp_path: Path) -> No
     assert [row.id for row in rows] == [1, 2, 3, 4]
 
 
-def test_a_switch_that_can_not_be_recorded_is_told_and_does_not_happen(tmp_path: Path) -> None:
-    """No file of the worker may grow, which binds root too."""
+def test_a_promotion_that_cannot_be_logged_fails_and_is_undone(tmp_path: Path) -> None:
+    """A limit on the size of the worker's files applies to root as well."""
     with Site(tmp_path, None) as site:
         streetlight("train", "--no-promote", data_dir=tmp_path)
         (worker,) = site.workers()
-        _, most = resource.prlimit(worker, resource.RLIMIT_FSIZE)
-        resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, most))
+        _, limit = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, limit))
 
         message = site.expect(503, "POST", "/versions/2/promote")["error"]
         assert message == "the data directory can't be used: File too large"
         assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
-        resource.prlimit(worker, resource.RLIMIT_FSIZE, (most, most))
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (limit, limit))
         assert site.post("/versions/2/promote")["promotion"]["instead_of"] == 1
 
 
 class SmallSite(Site):
-    """A site whose data directory is a file system of its own, with little room."""
+    """A site whose data directory is a file system of 4 MiB."""
 
     command = (
         *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
@@ -193,18 +193,18 @@ class SmallSite(Site):
     )
 
     @property
-    def filling(self) -> Path:
-        """A file in it, as it is seen from outside."""
-        return Path(f"/proc/{self.process.pid}/root{self.data_dir}/filling")
+    def filler(self) -> Path:
+        """A file in that file system, by its path outside the mount namespace."""
+        return Path(f"/proc/{self.process.pid}/root{self.data_dir}/filler")
 
     def fill(self) -> None:
-        """Leave not a byte."""
-        with self.filling.open("wb", buffering=0) as file, suppress(OSError):
+        """Fill the file system."""
+        with self.filler.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(1024))
 
 
-def test_a_full_disk_is_told_and_predictions_go_on(
+def test_a_full_disk_fails_writes_but_not_predictions(
     tmp_path: Path, database_url: str | None
 ) -> None:
     row = {"lights": [1, 0, 0], "outcome": "walk"}
@@ -215,7 +215,7 @@ def test_a_full_disk_is_told_and_predictions_go_on(
         site.fill()
 
         if database_url:
-            # The database has room elsewhere: the job is taken, and can't keep what it trained.
+            # The database is on another disk: the job runs, but can't store its version.
             site.expect(201, "POST", "/observations", row)
             job = site.ended(site.retrain())
             assert job["state"] == "failed"
@@ -226,7 +226,7 @@ def test_a_full_disk_is_told_and_predictions_go_on(
                 assert message.startswith("the database can't be used: ")
         assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
-        site.filling.unlink()
+        site.filler.unlink()
         assert site.post("/versions/2/promote")["promotion"]["instead_of"] == 1
         site.expect(201, "POST", "/observations", row)
         assert len(site.observations()) == (3 if database_url else 2)
@@ -235,18 +235,18 @@ def test_a_full_disk_is_told_and_predictions_go_on(
         assert site.post("/versions/2/verify")["identical"]
 
 
-def test_a_withdrawn_observation_leaves_no_trace_in_what_is_learnt_next(
+def test_a_withdrawn_observation_does_not_affect_the_next_version(
     tmp_path: Path, database_kind: str, database_url: str | None
 ) -> None:
-    """Not even in the order of the rows: the one withdrawn is the first of its light state."""
+    """The withdrawn observation is the first of its light state, which determines the row order."""
     wrong, *others = (
         {"lights": [1, 1, 0], "outcome": "stop"},
         {"lights": [0, 0, 0], "outcome": "stop"},
         {"lights": [1, 1, 0], "outcome": "walk"},
     )
-    made: list[Manifest] = []
+    manifests: list[Manifest] = []
     with databases.fresh(database_kind) as other_url:
-        for name, url in (("withdrawn", database_url), ("never there", other_url)):
+        for name, url in (("withdrawn", database_url), ("never recorded", other_url)):
             with Site(tmp_path / name, url) as site:
                 if name == "withdrawn":
                     number = site.expect(201, "POST", "/observations", wrong)["results"][0]["id"]
@@ -256,8 +256,8 @@ def test_a_withdrawn_observation_leaves_no_trace_in_what_is_learnt_next(
                     assert site.expect(200, "DELETE", f"/observations/{number}")["withdrawn"]
                 site.trainer()
                 version = site.ended(site.retrain())["version"]
-                made.append(site.repository.load(version).manifest)
-    there, never = made
-    assert there.sha256 == never.sha256
-    assert [tuple(ids) for ids in there.observations or ()] == [(1, 4), (6, 7)]
-    assert [tuple(ids) for ids in never.observations or ()] == [(1, 6)]
+                manifests.append(site.repository.load(version).manifest)
+    withdrawn, never_recorded = manifests
+    assert withdrawn.sha256 == never_recorded.sha256
+    assert [tuple(ids) for ids in withdrawn.observations or ()] == [(1, 4), (6, 7)]
+    assert [tuple(ids) for ids in never_recorded.observations or ()] == [(1, 6)]

@@ -40,7 +40,7 @@ def test_a_response_is_stored_for_its_scope_and_key(engine: Engine) -> None:
     assert at == pytest.approx(now, abs=10)
 
 
-def test_a_key_belongs_to_one_body(engine: Engine) -> None:
+def test_a_key_with_another_body_is_refused(engine: Engine) -> None:
     store(engine, REQUEST, "response")
 
     with pytest.raises(KeyReusedError, match='"key"'):

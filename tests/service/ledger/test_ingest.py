@@ -47,7 +47,7 @@ def test_ids_continue_without_gaps(engine: Engine) -> None:
     assert [row.id for row in stored(engine)] == [1, 2, 3, 4]
 
 
-def test_an_observation_is_stored_as_it_was_given(engine: Engine) -> None:
+def test_an_observation_is_stored_with_all_fields(engine: Engine) -> None:
     add(engine, NewObservation((0.1, 1e-7), "walk", "mine"), OTHER, source="corner.csv")
 
     first, second = stored(engine)
@@ -60,7 +60,7 @@ def test_an_observation_is_stored_as_it_was_given(engine: Engine) -> None:
     assert first.at == second.at == pytest.approx(now, abs=10)
 
 
-def test_a_rejected_row_keeps_its_place_and_its_error(engine: Engine) -> None:
+def test_a_rejected_row_has_an_error_at_its_position(engine: Engine) -> None:
     results = add(engine, "first", WALK, "last")
 
     assert results == [
@@ -147,7 +147,7 @@ def test_all_observations_have_the_same_number_of_lights(engine: Engine) -> None
     assert add(engine, three)[0].verdict == "accepted"
 
 
-def test_an_observation_has_a_largest_number_of_lights(engine: Engine) -> None:
+def test_an_observation_with_too_many_lights_is_rejected(engine: Engine) -> None:
     largest = (0.0,) * MAX_LIGHTS_PER_OBSERVATION
     results = add(engine, NewObservation((*largest, 0.0), "walk"), NewObservation(largest, "walk"))
 

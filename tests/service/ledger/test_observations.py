@@ -1,4 +1,4 @@
-"""The ledger over HTTP: verdicts, pages, exports, taking back, and retries."""
+"""Tests of the ledger over HTTP: verdicts, pages, exports, withdrawals and retries."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from streetlight.model.dataset import LAB
 from tests.client import App, invoke
 
 
-def test_the_lab_s_rows_are_the_first(app: App) -> None:
+def test_a_new_ledger_has_the_lab_s_rows(app: App) -> None:
     page = app.get("/observations")
 
     assert [row["lights"] for row in page["observations"]] == LAB.lights.tolist()
@@ -20,12 +20,12 @@ def test_the_lab_s_rows_are_the_first(app: App) -> None:
     assert (page["total"], page["next"]) == (4, None)
 
 
-def test_a_ledger_may_start_empty(tmp_path: Path) -> None:
+def test_start_empty_creates_an_empty_ledger(tmp_path: Path) -> None:
     with App(tmp_path, start_empty=True) as app:
         assert app.get("/observations")["total"] == 0
 
 
-def test_each_row_gets_a_verdict(app: App) -> None:
+def test_each_row_has_a_verdict(app: App) -> None:
     rows = [
         {"lights": [0, 1, 0], "outcome": "stop"},
         {"lights": [1, 0, 1], "outcome": "stop", "id": "mine"},
@@ -37,9 +37,9 @@ def test_each_row_gets_a_verdict(app: App) -> None:
         "walk",
     ]
 
-    told = app.expect(207, "POST", "/observations", {"observations": rows})
+    result = app.expect(207, "POST", "/observations", {"observations": rows})
 
-    assert told["results"] == [
+    assert result["results"] == [
         {"verdict": "accepted", "id": 5},
         {"verdict": "contradicts", "id": 6, "contradicts": [1]},
         {"verdict": "duplicate", "id": 6},
@@ -58,7 +58,7 @@ def test_each_row_gets_a_verdict(app: App) -> None:
         {"verdict": "rejected", "error": 'expected a JSON object, got "walk"'},
     ]
     assert {
-        name: told[name] for name in ("recorded", "contradicting", "duplicates", "rejected")
+        name: result[name] for name in ("recorded", "contradicting", "duplicates", "rejected")
     } == {
         "recorded": 3,
         "contradicting": 2,
@@ -67,16 +67,16 @@ def test_each_row_gets_a_verdict(app: App) -> None:
     }
 
 
-def test_the_status_says_what_happened(app: App) -> None:
+def test_the_status_depends_on_the_verdict(app: App) -> None:
     good = {"lights": [0, 1, 0], "outcome": "stop", "id": "a"}
 
     assert app.request("POST", "/observations", good).status == 201
     assert app.request("POST", "/observations", good).status == 200
-    told = app.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
-    assert told["error"] == "outcome: required, but missing"
-    assert told["rejected"] == 1
-    told = app.expect(409, "POST", "/observations", good | {"outcome": "walk"})
-    assert told["error"] == "id: observation 5 has this id and other content; use a new id"
+    result = app.expect(400, "POST", "/observations", {"lights": [0, 1, 0]})
+    assert result["error"] == "outcome: required, but missing"
+    assert result["rejected"] == 1
+    result = app.expect(409, "POST", "/observations", good | {"outcome": "walk"})
+    assert result["error"] == "id: observation 5 has this id and other content; use a new id"
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,11 @@ def test_the_status_says_what_happened(app: App) -> None:
         ('{"lights": [1', "malformed JSON: EOF while parsing a list at line 1 column 13"),
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused_whole(
-    shared_app: App, body: object, message: str
-) -> None:
+def test_an_invalid_body_is_refused(shared_app: App, body: object, message: str) -> None:
     assert shared_app.expect(400, "POST", "/observations", body)["error"].startswith(message)
 
 
-def test_what_the_live_version_said_is_stored_before_it_can_learn(app: App) -> None:
+def test_the_live_version_s_prediction_is_stored_with_each_observation(app: App) -> None:
     for lights, outcome in (([1, 0, 1], "walk"), ([0, 0, 1], "walk"), ([1, 1, 1], "stop")):
         app.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
 
@@ -114,7 +112,7 @@ def test_what_the_live_version_said_is_stored_before_it_can_learn(app: App) -> N
     assert (version["asked"], version["right"]) == (2, 2)
 
 
-def test_filters_choose(app: App) -> None:
+def test_filters_select_observations(app: App) -> None:
     app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})
     newest = app.get("/observations?after=4")["observations"][0]
 
@@ -142,12 +140,12 @@ def test_filters_choose(app: App) -> None:
         ("format=xml", "format: expected 'json', 'jsonl' or 'csv'"),
     ],
 )
-def test_filters_are_checked(shared_app: App, query: str, message: str) -> None:
+def test_invalid_filters_are_refused(shared_app: App, query: str, message: str) -> None:
     error = shared_app.expect(400, "GET", f"/observations?{query}")["error"]
     assert error.startswith(message)
 
 
-def test_pages_miss_and_repeat_nothing_while_rows_arrive(app: App) -> None:
+def test_pages_miss_and_repeat_no_row_during_concurrent_inserts(app: App) -> None:
     def post(client: int) -> list[int]:
         ids = []
         for i in range(25):
@@ -168,7 +166,7 @@ def test_pages_miss_and_repeat_nothing_while_rows_arrive(app: App) -> None:
     assert set(acknowledged) == set(seen) - {1, 2, 3, 4}
 
 
-def test_a_row_can_be_taken_back_once_and_for_all(app: App) -> None:
+def test_an_observation_can_be_withdrawn(app: App) -> None:
     first = app.expect(200, "DELETE", "/observations/2")
     again = app.expect(200, "DELETE", "/observations/2")
 
@@ -180,7 +178,7 @@ def test_a_row_can_be_taken_back_once_and_for_all(app: App) -> None:
     assert app.expect(404, "DELETE", "/observations/99")["error"] == "no observation 99"
 
 
-def test_exports_hold_all_rows_and_can_be_read_again(app: App, tmp_path: Path) -> None:
+def test_exports_have_all_rows_and_can_be_imported(app: App, tmp_path: Path) -> None:
     app.expect(201, "POST", "/observations", {"lights": [0.1, 1e-7, 3], "outcome": "stop"})
     app.expect(200, "DELETE", "/observations/2")
 
@@ -198,7 +196,7 @@ def test_exports_hold_all_rows_and_can_be_read_again(app: App, tmp_path: Path) -
     assert app.get("/observations?after=8")["observations"][0]["source"] == "again.csv"
 
 
-def test_a_retry_with_the_same_key_gets_the_same_answer(app: App) -> None:
+def test_a_retry_with_the_same_key_gets_the_same_response(app: App) -> None:
     key = {"Idempotency-Key": "k1"}
     body = {"observations": [{"lights": [0, 1, 0], "outcome": "stop"}, {"lights": []}]}
 
@@ -214,16 +212,16 @@ def test_a_retry_with_the_same_key_gets_the_same_answer(app: App) -> None:
     assert error == "Idempotency-Key: expected at most 200 characters, got 201"
 
 
-def test_contradictions_are_listed_in_part(app: App) -> None:
+def test_at_most_ten_contradictions_are_listed(app: App) -> None:
     rows = [{"lights": [0, 1, 0], "outcome": "stop"}] * 20
     app.expect(201, "POST", "/observations", {"observations": rows})
 
-    told = app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "walk"})
+    result = app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "walk"})
 
-    assert told["results"][0]["contradicts"] == list(range(5, 15))
+    assert result["results"][0]["contradicts"] == list(range(5, 15))
 
 
-def test_a_file_that_is_no_csv_adds_nothing(app: App, tmp_path: Path) -> None:
+def test_importing_an_invalid_csv_adds_nothing(app: App, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b,c,outcome\n1,0,1,walk\n1,0,x,walk\n")
 
     run = invoke("import", str(tmp_path / "bad.csv"), data_dir=app.data_dir)
@@ -237,17 +235,17 @@ def test_a_file_that_is_no_csv_adds_nothing(app: App, tmp_path: Path) -> None:
     assert app.get("/observations")["total"] == 4
 
 
-def test_a_table_may_be_posted_as_it_is(app: App) -> None:
+def test_a_csv_can_be_posted(app: App) -> None:
     csv_type = {"Content-Type": "text/csv"}
     table = b'\xef\xbb\xbf"left, or so",middle,right,outcome\r\n0,1,0,stop\r\n\r\n1,0,1,Stop\r\n'
 
-    told = app.expect(201, "POST", "/observations", table, **csv_type)
+    result = app.expect(201, "POST", "/observations", table, **csv_type)
 
-    assert (told["recorded"], told["contradicting"]) == (2, 1)
-    assert told["results"][1] == {"verdict": "contradicts", "id": 6, "contradicts": [1]}
+    assert (result["recorded"], result["contradicting"]) == (2, 1)
+    assert result["results"][1] == {"verdict": "contradicts", "id": 6, "contradicts": [1]}
     assert app.get("/observations?after=4")["observations"][0]["lights"] == [0, 1, 0]
 
-    for bad, says in (
+    for bad, message in (
         (b"", "line 1: expected a header of light names and then outcome, got []"),
         (
             b"a,b,c,outcome\n1,0,1,walk\n1,x,1,stop\n",
@@ -261,6 +259,6 @@ def test_a_table_may_be_posted_as_it_is(app: App) -> None:
         (b"a,b,c,outcome\n" + b"1,0,1,walk\n" * 10_001, "expected at most 10000 rows; "),
     ):
         error = app.expect(400, "POST", "/observations", bad, **csv_type)["error"]
-        assert error.startswith(says)
+        assert error.startswith(message)
         assert len(error) < 300
     assert app.get("/observations")["total"] == 6

@@ -52,7 +52,7 @@ def test_an_observation_has_all_its_fields(engine: Engine) -> None:
     assert queries.page(engine, ANY, 2, 10)[0].said == "stop"
 
 
-def test_a_withdrawal_changes_one_row_and_once(engine: Engine) -> None:
+def test_a_withdrawal_changes_one_row_once(engine: Engine) -> None:
     observe(engine, "walk", "stop")
     first = select(clock(engine), table.c.withdrawn_at).where(table.c.id == 1)
 
@@ -83,7 +83,7 @@ def test_a_page_begins_after_an_id_and_has_a_limit(engine: Engine) -> None:
     assert ids(engine, ANY, after=5, limit=2) == []
 
 
-def test_each_filter_chooses(engine: Engine) -> None:
+def test_each_filter_selects_rows(engine: Engine) -> None:
     observe(engine, "walk", "stop", source="lab")
     observe(engine, "walk", live=WALKS)
     observe(engine, "stop", live=STOPS)
@@ -101,7 +101,7 @@ def test_each_filter_chooses(engine: Engine) -> None:
     assert ids(engine, Filter("walk", 200.0, None, "lab")) == []
 
 
-def test_a_stream_has_all_matching_rows_in_pages(
+def test_a_stream_yields_pages_of_all_matching_rows(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "STREAM_PAGE_SIZE", 2)
@@ -146,7 +146,7 @@ def test_the_accuracy_of_each_version_is_counted(engine: Engine) -> None:
     assert queries.accuracy_by_version(engine) == {1: Accuracy(2, 2), 2: Accuracy(4, 2)}
 
 
-def test_the_recent_accuracy_is_that_of_the_last_observations(engine: Engine) -> None:
+def test_the_recent_accuracy_covers_the_last_observations(engine: Engine) -> None:
     observe(engine, "stop", "stop", "walk", "walk", "stop", live=WALKS)
     observe(engine, "stop", "stop", live=STOPS)
     observe(engine, "stop")

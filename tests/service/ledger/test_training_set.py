@@ -1,4 +1,4 @@
-"""Tests of the training set: groups, means, counts and the ids it is made of."""
+"""Tests of the training set: groups, means, counts and observation ids."""
 
 import pytest
 from sqlalchemy import Engine
@@ -16,7 +16,7 @@ def observe(engine: Engine, *rows: tuple[tuple[float, ...], Outcome]) -> None:
 B, A, C = (0.0, 1.0), (0.0, 0.0), (1.0, 0.5)
 
 
-def test_equal_light_states_are_one_row_in_order_of_first_appearance(engine: Engine) -> None:
+def test_equal_light_states_become_one_row_in_order_of_appearance(engine: Engine) -> None:
     observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"), (B, "walk"))
 
     found = load_training_set(engine)
@@ -27,7 +27,7 @@ def test_equal_light_states_are_one_row_in_order_of_first_appearance(engine: Eng
     assert found.ids == [(1, 6)]
 
 
-def test_withdrawn_observations_are_left_out(engine: Engine) -> None:
+def test_withdrawn_observations_are_excluded(engine: Engine) -> None:
     observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"), (B, "walk"))
     for number in (1, 3, 4):
         withdraw(engine, number)
@@ -40,7 +40,7 @@ def test_withdrawn_observations_are_left_out(engine: Engine) -> None:
     assert found.ids == [(2, 2), (5, 6)]
 
 
-def test_an_empty_ledger_is_no_training_set(engine: Engine) -> None:
+def test_an_empty_ledger_is_refused(engine: Engine) -> None:
     with pytest.raises(LedgerError):
         load_training_set(engine)
     observe(engine, (A, "walk"))
@@ -50,7 +50,9 @@ def test_an_empty_ledger_is_no_training_set(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("present", "missing"), [("walk", "stop"), ("stop", "walk")])
-def test_both_outcomes_are_needed(engine: Engine, present: Outcome, missing: Outcome) -> None:
+def test_a_ledger_with_one_outcome_is_refused(
+    engine: Engine, present: Outcome, missing: Outcome
+) -> None:
     observe(engine, (A, present), (B, present), (C, missing))
     withdraw(engine, 3)
 

@@ -1,4 +1,4 @@
-"""Logs: a JSON line for each request, plain lines at a terminal, and nothing that forges one."""
+"""Tests of the logs: one JSON line for each request, plain text on a terminal, no injection."""
 
 import json
 import os
@@ -17,16 +17,18 @@ from tests.service.conftest import until
 
 
 def lines(log: Path) -> list[Any]:
-    """Every line from the first that gunicorn wrote on, but for the hint what to try."""
+    """Return the lines from gunicorn's first on, without the example of a request."""
     text = log.read_text()
-    begun = text[text.index('{"time"') :].splitlines()
+    gunicorn_lines = text[text.index('{"time"') :].splitlines()
     return [
-        json.loads(line) for line in begun if line and not line.startswith(("Street", "  curl"))
+        json.loads(line)
+        for line in gunicorn_lines
+        if line and not line.startswith(("Street", "  curl"))
     ]
 
 
 def line_of(server: Server, request_id: str) -> Any:
-    """The line of a request; it is written when the answer is sent, so it may come after that."""
+    """Wait for the line of a request, which may be written after the response, and return it."""
 
     def found() -> list[Any]:
         return [line for line in lines(server.log) if line.get("request_id") == request_id]
@@ -35,16 +37,16 @@ def line_of(server: Server, request_id: str) -> Any:
     return line
 
 
-def test_each_request_is_a_line(shared_server: Server) -> None:
+def test_each_request_is_logged_as_one_line(shared_server: Server) -> None:
     body = {"lights": [1, 0, 0.123456789]}
-    answered = shared_server.request("POST", "/predict", body, **{"X-Request-ID": "a-prediction"})
+    response = shared_server.request("POST", "/predict", body, **{"X-Request-ID": "a-prediction"})
     line = line_of(shared_server, "a-prediction")
 
     names = "time level message logger request_id method route path status duration_ms bytes"
     assert " ".join(sorted(line)) == " ".join(sorted([*names.split(), "version"]))
     assert (line["method"], line["route"], line["path"]) == ("POST", "/predict", "/predict")
     assert (line["level"], line["status"], line["version"]) == ("info", 200, 1)
-    assert line["bytes"] == len(answered.data)
+    assert line["bytes"] == len(response.data)
     assert 0 < line["duration_ms"] < 30_000
     assert line["time"].endswith("+00:00")
 
@@ -62,7 +64,7 @@ def test_each_request_is_a_line(shared_server: Server) -> None:
     assert "0.987654321" not in log
 
 
-def test_what_never_reached_the_application_is_counted_and_logged(server: Server) -> None:
+def test_a_request_refused_by_gunicorn_is_counted_and_logged(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         client.sendall(b"GET /predict HTTP/1.1\r\nNo colon\r\n\r\n")
         head = client.makefile("rb").read().decode()
@@ -72,19 +74,19 @@ def test_what_never_reached_the_application_is_counted_and_logged(server: Server
     line = line_of(server, request_id)
     assert (line["level"], line["status"]) == ("warning", 400)
     assert line["message"].startswith("refused: 400 ")
-    counted = server.request("GET", "/metrics").data.decode()
-    assert 'streetlight_requests_total{method="other",route="other",status="400"} 1.0' in counted
+    metrics = server.request("GET", "/metrics").data.decode()
+    assert 'streetlight_requests_total{method="other",route="other",status="400"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("path", ["/a%0a%7b%7d", "/\x1b[31m\x7f\x85", "/" + '\\"' * 1500])
-def test_no_path_forges_or_breaks_a_line(shared_server: Server, path: str) -> None:
+def test_a_path_cannot_forge_or_break_a_line(shared_server: Server, path: str) -> None:
     name = f"forger-{len(path)}"
     with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
         request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-ID: {name}\r\n"
         client.sendall(f"{request}\r\n".encode("latin-1"))
-        answer = client.makefile("rb").read()
-    if not answer.startswith(b"HTTP/1.1 404"):
-        assert answer.startswith(b"HTTP/1.1 400")  # gunicorn itself refused it, and logs no request
+        response = client.makefile("rb").read()
+    if not response.startswith(b"HTTP/1.1 404"):
+        assert response.startswith(b"HTTP/1.1 400")  # from gunicorn, which doesn't log the id
         assert name not in shared_server.log.read_text()
         return
 
@@ -95,26 +97,26 @@ def test_no_path_forges_or_breaks_a_line(shared_server: Server, path: str) -> No
     assert max(map(len, shared_server.log.read_bytes().splitlines())) < 4096
 
 
-def test_at_a_terminal_a_person_can_read_them(tmp_path: Path) -> None:
+def test_logs_on_a_terminal_are_plain_text(tmp_path: Path) -> None:
     port = free_port()
-    ours, theirs = os.openpty()
+    reader, terminal = os.openpty()
     settings = {"data_dir": tmp_path, "port": port, "workers": 1}
     server = subprocess.Popen(
         [STREETLIGHT, "serve"],
         env=environment(**settings),
-        stdout=theirs,
-        stderr=theirs,
+        stdout=terminal,
+        stderr=terminal,
         start_new_session=True,
     )
-    os.close(theirs)
-    said = b""
+    os.close(terminal)
+    output = b""
 
     def read_until(text: bytes) -> None:
-        nonlocal said
+        nonlocal output
         deadline = time.monotonic() + DEADLINE
-        while text not in said:
-            assert select.select([ours], [], [], deadline - time.monotonic())[0], said
-            said += os.read(ours, 4096)
+        while text not in output:
+            assert select.select([reader], [], [], deadline - time.monotonic())[0], output
+            output += os.read(reader, 4096)
 
     try:
         read_until(b"  curl http://")
@@ -126,8 +128,8 @@ def test_at_a_terminal_a_person_can_read_them(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(DEADLINE)
-        os.close(ours)
-    text = said.decode()
+        os.close(reader)
+    text = output.decode()
     assert '{"time"' not in text
     assert "warning: STREETLIGHT_API_KEY is not set" in text
     (line,) = [line for line in text.splitlines() if "request_id=me" in line]

@@ -1,4 +1,4 @@
-"""Metrics: they add up to what was asked, whichever worker answered and whichever has died."""
+"""Tests of the metrics: totals over all workers, including workers that were killed."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tests.service.conftest import Site, until
 WALK, STOP = [1, 0, 1], [0, 0, 1]
 CONNECTIONS = 8
 
-# What each connection sends: method, path, body, status, route, how many walk and stop.
+# The requests of each connection: method, path, body, status, route, numbers of walk and stop.
 TRAFFIC: list[tuple[str, str, Any, int, str, int, int]] = [
     ("POST", "/predict", {"lights": WALK}, 200, "/predict", 1, 0),
     ("POST", "/predict", {"lights": STOP}, 200, "/predict", 0, 1),
@@ -41,8 +41,8 @@ def send_all(server: Server) -> None:
     def send(_connection: int) -> None:
         with server.new_pool() as pool:
             for method, path, body, status, *_ in TRAFFIC:
-                how = {"body": body} if isinstance(body, str) else {"json": body}
-                response = pool.request(method, path, **(how if body else {}))
+                content = {"body": body} if isinstance(body, str) else {"json": body}
+                response = pool.request(method, path, **(content if body else {}))
                 assert response.status == status, response.data
 
     with ThreadPoolExecutor(CONNECTIONS) as threads:
@@ -50,7 +50,7 @@ def send_all(server: Server) -> None:
 
 
 def scrape(server: Server) -> dict[str, float]:
-    """What a new connection is told, but for what changes by asking."""
+    """Return the metrics, without the samples that a scrape changes."""
     with server.new_pool() as pool:
         response = pool.request("GET", "/metrics")
     assert response.status == 200, response.data
@@ -65,27 +65,27 @@ def scrape(server: Server) -> dict[str, float]:
     }
 
 
-def check_sums(told: dict[str, float], rounds: int) -> None:
-    each = rounds * CONNECTIONS
-    wanted: Counter[str] = Counter()
+def check_sums(scraped: dict[str, float], rounds: int) -> None:
+    repeats = rounds * CONNECTIONS
+    expected: Counter[str] = Counter()
     for method, _, _, status, route, walk, stop in TRAFFIC:
         known = method if method != "BREW" else "other"
-        wanted[f"streetlight_requests_total {known} {route} {status}"] += each
-        wanted[f"streetlight_request_duration_seconds_count {route}"] += each
-        wanted["streetlight_predictions_total walk 1"] += each * walk
-        wanted["streetlight_predictions_total stop 1"] += each * stop
-    wanted["streetlight_inference_requests_total success 1"] = each * GOOD
-    wanted["streetlight_inference_requests_total failure 1"] = each * 2
+        expected[f"streetlight_requests_total {known} {route} {status}"] += repeats
+        expected[f"streetlight_request_duration_seconds_count {route}"] += repeats
+        expected["streetlight_predictions_total walk 1"] += repeats * walk
+        expected["streetlight_predictions_total stop 1"] += repeats * stop
+    expected["streetlight_inference_requests_total success 1"] = repeats * GOOD
+    expected["streetlight_inference_requests_total failure 1"] = repeats * 2
     counts = ("_requests_total", "_duration_seconds_count", "_predictions_total")
-    assert wanted == {
+    assert expected == {
         name: value
-        for name, value in told.items()
+        for name, value in scraped.items()
         if name.partition(" ")[0].endswith(counts) and "_job_" not in name
     }
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_they_add_up_over_workers_and_their_deaths(
+def test_metrics_are_summed_over_workers_and_killed_workers(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -105,10 +105,10 @@ def test_they_add_up_over_workers_and_their_deaths(
             send_all(server)
             check_sums(scrape(server), rounds)
 
-        # Four connections of sixteen may meet at one worker, but not all of them.
-        told = [scrape(server) for _ in range(16)]
-        assert all(one == told[0] for one in told)
-        # One place a worker, and a file a kind; the dead left none but those.
+        # The kernel spreads 16 connections over the workers; each worker exports the same values.
+        scrapes = [scrape(server) for _ in range(16)]
+        assert all(scraped == scrapes[0] for scraped in scrapes)
+        # Three files for each worker slot; a new worker reuses the files of a killed one.
         assert len(list(folder.iterdir())) <= 3 * workers
 
         monkeypatch.setenv(metrics.MULTIPROC_DIR, str(folder))
@@ -116,26 +116,26 @@ def test_they_add_up_over_workers_and_their_deaths(
         assert server.stop() == 0
         assert not folder.exists()
 
-    check_statistics(statistics[1], told[0])
+    check_statistics(statistics[1], scrapes[0])
     assert list(statistics) == [1]
 
 
-def check_statistics(found: inference_statistics.Statistics, told: dict[str, float]) -> None:
-    """They are what /metrics shows, in other units."""
+def check_statistics(found: inference_statistics.Statistics, scraped: dict[str, float]) -> None:
+    """Assert that the statistics equal the metrics, in other units."""
     phases = (found.compute_input_ns, found.compute_infer_ns, found.compute_output_ns)
     assert found.success_count == found.execution_count == 3 * CONNECTIONS * GOOD
     assert found.inference_count == 3 * CONNECTIONS * ROWS
     assert found.fail_count == 3 * CONNECTIONS * 2
     assert found.success_ns == sum(phases)
     for phase, ns in zip(("input", "infer", "output"), phases, strict=True):
-        assert ns == round(told[f"streetlight_inference_seconds_total {phase} 1"] * 1e9) > 0
-    failed = told["streetlight_inference_failed_seconds_total 1"]
+        assert ns == round(scraped[f"streetlight_inference_seconds_total {phase} 1"] * 1e9) > 0
+    failed = scraped["streetlight_inference_failed_seconds_total 1"]
     assert found.fail_ns == round(failed * 1e9) > 0
-    last = told["streetlight_last_inference_timestamp_seconds 1"]
+    last = scraped["streetlight_last_inference_timestamp_seconds 1"]
     assert found.last_inference_ms == round(last * 1000)
 
 
-def test_they_say_how_things_stand(tmp_path: Path, database_url: str | None) -> None:
+def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str | None) -> None:
     with Site(tmp_path, database_url) as site:
         empty = scrape(site)
         assert empty["streetlight_live_version "] == 1
@@ -145,23 +145,23 @@ def test_they_say_how_things_stand(tmp_path: Path, database_url: str | None) -> 
 
         for lights, outcome in (([0, 1, 0], "stop"), ([1, 1, 0], "stop"), ([1, 0, 0], "walk")):
             site.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
-        said = [
+        decisions = [
             site.post("/predict", {"lights": [a, b, 0]})["decision"]
             for a, b in ((0, 1), (1, 1), (1, 0))
         ]
-        right = sum(map(str.__eq__, said, ("stop", "stop", "walk")))
+        correct = sum(map(str.__eq__, decisions, ("stop", "stop", "walk")))
         job = site.retrain(promote="never")
         queued = scrape(site)
-        assert queued["streetlight_live_accuracy_ratio "] == right / 3
+        assert queued["streetlight_live_accuracy_ratio "] == correct / 3
         assert queued["streetlight_jobs queued"] == 1
         age = "streetlight_oldest_job_age_seconds queued"
         assert 0 <= queued[age] < 60
         until(lambda: scrape(site)[age] > queued[age])
 
         site.trainer()
-        took = site.ended(job)
+        finished = site.ended(job)
         done = scrape(site)
-        assert took["state"] == "succeeded"
+        assert finished["state"] == "succeeded"
         assert (
             done["streetlight_jobs queued"]
             == done["streetlight_oldest_job_age_seconds queued"]
@@ -176,22 +176,22 @@ def test_they_say_how_things_stand(tmp_path: Path, database_url: str | None) -> 
         assert scrape(site)["streetlight_observations "] == 6
 
 
-def test_they_go_on_without_a_database(server: Server) -> None:
+def test_metrics_are_exported_without_a_database(server: Server) -> None:
     assert scrape(server)["streetlight_database_up "] == 1
     with sqlite3.connect(server.data_dir / "streetlight.db") as connection:
         connection.execute("DROP TABLE jobs")
     connection.close()
     server.post("/predict", {"lights": WALK})
 
-    told = scrape(server)
+    scraped = scrape(server)
 
-    assert told["streetlight_database_up "] == 0
-    assert told["streetlight_predictions_total walk 1"] == 1
-    assert told["streetlight_live_version "] == 1
-    assert "streetlight_observations " not in told
+    assert scraped["streetlight_database_up "] == 0
+    assert scraped["streetlight_predictions_total walk 1"] == 1
+    assert scraped["streetlight_live_version "] == 1
+    assert "streetlight_observations " not in scraped
 
 
-def test_a_prediction_is_answered_where_nothing_can_be_counted(
+def test_a_prediction_succeeds_if_it_cannot_be_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -210,7 +210,7 @@ def test_a_prediction_is_answered_where_nothing_can_be_counted(
         assert "could not count a request in the metrics" in server.log.read_text()
 
 
-def test_openmetrics_is_spoken_where_it_is_asked_for(shared_server: Server) -> None:
+def test_openmetrics_is_returned_on_request(shared_server: Server) -> None:
     response = shared_server.request("GET", "/metrics", Accept="application/openmetrics-text")
 
     assert response.headers["Content-Type"].startswith("application/openmetrics-text")
