@@ -1,4 +1,4 @@
-"""A server told to end under load, and followers of jobs, few and too many."""
+"""Tests of stopping a server under load, and of event streams up to their limit."""
 
 import json
 import os
@@ -30,17 +30,17 @@ ROW = b'{"lights": [1, 0, 0], "outcome": "walk"}'
 
 
 class Follower:
-    """One who reads a job's events, as they come."""
+    """A client that reads the event stream of a job."""
 
-    def __init__(self, site: Site, number: int, seen: str = "") -> None:
+    def __init__(self, site: Site, number: int, last_event_id: str = "") -> None:
         self.connection = HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE)
-        headers = {"Last-Event-ID": seen} if seen else {}
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
         self.connection.request("GET", f"/jobs/{number}/events", headers=headers)
         self.events = self._events()
 
     @cached_property
     def response(self) -> HTTPResponse:
-        """The answer, which comes with the first event."""
+        """The response, whose head arrives with the first event."""
         return self.connection.getresponse()
 
     def __enter__(self) -> Self:
@@ -63,11 +63,11 @@ class Follower:
                 fields = {}
 
 
-def followed(site: Site, number: int, seen: str = "") -> Follower:
-    """Follow a job; one who followed before has left its place a moment after the end."""
+def follow(site: Site, number: int, last_event_id: str = "") -> Follower:
+    """Follow a job; retry while the worker still counts a stream that has just ended."""
 
     def accepted() -> Follower | None:
-        follower = Follower(site, number, seen)
+        follower = Follower(site, number, last_event_id)
         if follower.response.status == 200:
             return follower
         follower.connection.close()
@@ -76,21 +76,21 @@ def followed(site: Site, number: int, seen: str = "") -> Follower:
     return until(accepted)
 
 
-def still_there(session: int) -> list[int]:
-    """The processes of a session that are not over."""
+def running_processes(session: int) -> list[int]:
+    """Return the running processes of a session."""
     found = []
     for path in Path("/proc").glob("[1-9]*/stat"):
         try:
-            state, _, _, of_session = path.read_text().rpartition(") ")[2].split()[:4]
+            state, _, _, session_of_process = path.read_text().rpartition(") ")[2].split()[:4]
         except OSError:
             continue
-        if int(of_session) == session and state != "Z":
+        if int(session_of_process) == session and state != "Z":
             found.append(int(path.parent.name))
     return found
 
 
 def post_until_refused(site: Site) -> list[int]:
-    """Post observations, each on a connection of its own; return the ids acknowledged."""
+    """Post observations on new connections until one is refused; return the acknowledged ids."""
     ids: list[int] = []
     while True:
         try:
@@ -101,32 +101,33 @@ def post_until_refused(site: Site) -> list[int]:
         ids.append(response.json()["results"][0]["id"])
 
 
-def test_a_server_told_to_end_answers_what_is_under_way_and_takes_its_trainer_along(
+def test_a_stopping_server_answers_open_requests_and_stops_its_trainer(
     tmp_path: Path, database_url: str | None
 ) -> None:
     with Site(tmp_path, database_url, trainer=True) as site:
         number = site.retrain(**ENDLESS)
         site.under_way(number)
         session = site.process.pid
-        assert len(still_there(session)) == 4  # gunicorn, its worker, the trainer, its keeper
+        # gunicorn, its worker, the supervisor and the trainer
+        assert len(running_processes(session)) == 4
         clients = [socket.create_connection(("127.0.0.1", site.port), DEADLINE) for _ in range(6)]
         head = f"POST /observations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(ROW)}\r\n\r\n"
         with ThreadPoolExecutor(4) as pool:
             load = [pool.submit(post_until_refused, site) for _ in range(4)]
             for client in clients:
                 client.sendall(head.encode() + ROW[:5])
-            # An answer on another connection shows that those before have been taken up.
+            # A response on another connection shows that the worker has read the earlier ones.
             site.get("/livez")
             site.process.send_signal(signal.SIGTERM)
             for client in clients:
                 client.sendall(ROW[5:])
-            answers = [client.recv(65536) for client in clients]
-            told = [id_ for client in load for id_ in client.result()]
+            responses = [client.recv(65536) for client in clients]
+            acknowledged = [id_ for client in load for id_ in client.result()]
         for client in clients:
             client.close()
         assert site.process.wait(DEADLINE) == 0
-        assert all(answer.startswith(b"HTTP/1.1 201 ") for answer in answers), answers
-        until(lambda: not still_there(session))
+        assert all(response.startswith(b"HTTP/1.1 201 ") for response in responses), responses
+        until(lambda: not running_processes(session))
 
     engine = open_engine(site.database)
     job = queue.get(engine, number)
@@ -134,21 +135,21 @@ def test_a_server_told_to_end_answers_what_is_under_way_and_takes_its_trainer_al
     ids = [row.id for rows in pages for row in rows]
     engine.dispose()
     assert (job.state, job.attempt) == ("queued", 0)
-    assert set(told) <= set(ids)
-    assert len(ids) >= len(told) + len(clients)
+    assert set(acknowledged) <= set(ids)
+    assert len(ids) >= len(acknowledged) + len(clients)
 
 
-def test_a_server_told_to_end_does_not_wait_for_the_end_of_a_job_that_is_followed(
+def test_a_stopping_server_ends_open_event_streams(
     tmp_path: Path,
 ) -> None:
     with Site(tmp_path, None) as site, Follower(site, site.retrain()) as follower:
         next(follower.events)
         site.process.terminate()
-        # Who doesn't end by itself is killed by gunicorn, after 30 s.
+        # gunicorn kills a worker that hasn't stopped after 30 s.
         assert site.process.wait(25) == 0
 
 
-def test_a_server_killed_as_it_starts_takes_its_trainer_along(tmp_path: Path) -> None:
+def test_a_server_killed_during_its_start_leaves_no_trainer(tmp_path: Path) -> None:
     with subprocess.Popen(
         [STREETLIGHT, "serve"],
         env=environment(data_dir=tmp_path, port=free_port()),
@@ -156,16 +157,16 @@ def test_a_server_killed_as_it_starts_takes_its_trainer_along(tmp_path: Path) ->
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
-        until(lambda: len(still_there(process.pid)) > 1)
+        until(lambda: len(running_processes(process.pid)) > 1)
         process.kill()
     try:
-        until(lambda: not still_there(process.pid))
+        until(lambda: not running_processes(process.pid))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_job_can_be_followed_to_its_end_and_again_from_any_worker(
+def test_a_job_can_be_followed_and_the_stream_resumed_from_any_worker(
     tmp_path: Path, database_url: str | None
 ) -> None:
     with Site(tmp_path, database_url, workers=4, job_lease=60) as site:
@@ -175,7 +176,7 @@ def test_a_job_can_be_followed_to_its_end_and_again_from_any_worker(
         assert {first[0] for first in firsts} == {"job"}
         assert {first[2]["state"] for first in firsts} == {"queued"}
 
-        # The job can't end before each follower has been told that it runs.
+        # The lock keeps the job from ending before each follower has received its state running.
         with site.repository.lock("promote"):
             trainer = site.trainer()
             running = [
@@ -186,25 +187,25 @@ def test_a_job_can_be_followed_to_its_end_and_again_from_any_worker(
         trainer.kill()
         for follower, first in zip(followers, running, strict=True):
             with follower:
-                *told, (last, _, at_end), end = follower.events
+                *updates, (last, _, at_end), end = follower.events
             assert (last, at_end) == ("job", done)
             assert end == ("end", "", {})
-            revisions = [int(id_) for _, id_, _ in (first, *told)]
+            revisions = [int(id_) for _, id_, _ in (first, *updates)]
             assert revisions == sorted(set(revisions))
 
-        waiting = site.retrain()
-        with followed(site, waiting) as follower:
-            _, seen, _ = next(follower.events)
-        with followed(site, waiting, seen) as again:
-            cancelled = site.expect(200, "DELETE", f"/jobs/{waiting}")
+        queued = site.retrain()
+        with follow(site, queued) as follower:
+            _, last_event_id, _ = next(follower.events)
+        with follow(site, queued, last_event_id) as again:
+            cancelled = site.expect(200, "DELETE", f"/jobs/{queued}")
             (event, newer, at_end), end = again.events
         assert (event, at_end, end[0]) == ("job", cancelled, "end")
-        assert int(newer) > int(seen)
-        with followed(site, waiting, newer) as late:
+        assert int(newer) > int(last_event_id)
+        with follow(site, queued, newer) as late:
             assert [event for event, _, _ in late.events] == ["end"]
 
 
-def test_too_many_followers_are_refused_and_predictions_go_on(tmp_path: Path) -> None:
+def test_event_streams_above_the_limit_are_refused(tmp_path: Path) -> None:
     with Site(tmp_path, None) as site:
         number = site.retrain()
         followers = [Follower(site, number) for _ in range(6)]
@@ -224,5 +225,5 @@ def test_too_many_followers_are_refused_and_predictions_go_on(tmp_path: Path) ->
         for follower in followers:
             with follower:
                 assert [event for event, _, _ in follower.events] == ["job", "end"]
-        with followed(site, number):
+        with follow(site, number):
             pass

@@ -1,4 +1,4 @@
-"""Clients that send slowly, nothing, too much or rubbish: refused, and nobody else notices."""
+"""Slow, silent, oversized and malformed requests are refused and don't delay other clients."""
 
 import contextlib
 import json
@@ -25,16 +25,15 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-# A loaded machine may take so long for what takes a millisecond; the server gives up after 30 s who
-# sends nothing.
+# The limit for a response on a loaded machine; the server closes a silent connection after 30 s.
 SOON = 15.0
-# It gives up after so long who stops in a large body.
+# The server closes a connection that stops in a large body after 5 s while others are queued.
 HURRY = 5.0
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker, whom all tests here attack in turn: it must stay the same process."""
+    """A server with one worker, which must stay the same process through all tests."""
     with ForkedServer(tmp_path_factory.mktemp("hostile")) as server:
         worker = worker_of(server)
         yield server
@@ -49,13 +48,13 @@ def worker_of(server: Server) -> int:
 
 
 def peak_mib(server: Server) -> float:
-    """The most memory that the worker has had."""
+    """Return the peak memory of the worker in MiB."""
     status = Path(f"/proc/{worker_of(server)}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def cpu_seconds(server: Server) -> float:
-    """What the worker has computed for so far, which the load of the machine doesn't change."""
+    """Return the CPU time of the worker, which doesn't depend on the load of the machine."""
     stat = Path(f"/proc/{worker_of(server)}/stat").read_text()
     return sum(map(int, stat.rpartition(") ")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
@@ -64,82 +63,82 @@ def connect(server: Server, timeout: float = DEADLINE) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout)
 
 
-def answer_on(client: socket.socket) -> tuple[int, Any]:
-    """Read the one answer that is to come, as `answer_from` does."""
+def receive_response(client: socket.socket) -> tuple[int, Any]:
+    """Read one response from a connection, as `read_response` does."""
     with client.makefile("rb") as file:
-        return answer_from(file)
+        return read_response(file)
 
 
-def answer_from(file: BinaryIO) -> tuple[int, Any]:
-    """Read one answer: its status, and its JSON; an error must say something."""
+def read_response(file: BinaryIO) -> tuple[int, Any]:
+    """Read one response, and return its status and JSON; assert that an error has a message."""
     version, status, _ = file.readline().split(b" ", 2)
     assert version == b"HTTP/1.1"
     headers = parse_headers(file)
-    told = json.loads(file.read(int(headers["Content-Length"])))
+    content = json.loads(file.read(int(headers["Content-Length"])))
     if int(status) >= 400:
-        assert isinstance(told["error"], str)
-        assert told["error"]
+        assert isinstance(content["error"], str)
+        assert content["error"]
     assert headers["X-Request-ID"]
-    assert int(status) < 500, told
-    return int(status), told
+    assert int(status) < 500, content
+    return int(status), content
 
 
-def ask(server: Server, request: bytes, timeout: float = DEADLINE) -> tuple[int, Any]:
-    """Send bytes on a connection of their own, and read the answer."""
+def send(server: Server, request: bytes, timeout: float = DEADLINE) -> tuple[int, Any]:
+    """Send bytes on a new connection, and read the response."""
     with connect(server, timeout) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(request)
-        return answer_on(client)
+        return receive_response(client)
 
 
-def others_are_served(server: Server, within: float = SOON) -> None:
-    """Ask as others do, on new connections and on one that is kept."""
+def check_other_clients(server: Server, within: float = SOON) -> None:
+    """Assert that other clients get responses, on new connections and on a kept-alive one."""
     start = time.monotonic()
     for _ in range(3):
-        assert ask(server, b"GET /predict?lights=1,0,1 HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        assert send(server, b"GET /predict?lights=1,0,1 HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
         assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
     assert time.monotonic() - start < within
 
 
-def slow_header(client: socket.socket) -> None:
+def send_a_byte(client: socket.socket) -> None:
     client.sendall(b"X")
 
 
-def nothing(_client: socket.socket) -> None:
+def send_nothing(_client: socket.socket) -> None:
     pass
 
 
-def a_chunk(client: socket.socket) -> None:
+def send_a_chunk(client: socket.socket) -> None:
     client.sendall(b"1\r\n \r\n")
 
 
 @pytest.mark.parametrize(
-    ("begin", "go_on"),
+    ("first_bytes", "send_more"),
     [
-        (b"", nothing),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", slow_header),
-        (HEAD + b"Content-Length: 1000\r\n\r\n", slow_header),
-        (HEAD + b"Content-Length: 10000000\r\n\r\n", slow_header),
-        (HEAD + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n", nothing),
-        (CHUNKED, a_chunk),
+        (b"", send_nothing),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", send_a_byte),
+        (HEAD + b"Content-Length: 1000\r\n\r\n", send_a_byte),
+        (HEAD + b"Content-Length: 10000000\r\n\r\n", send_a_byte),
+        (HEAD + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n", send_nothing),
+        (CHUNKED, send_a_chunk),
     ],
     ids=["nothing", "head", "body", "large body", "100-continue", "endless chunks"],
 )
-def test_forty_who_are_slow_keep_nobody_waiting(
-    target: Server, begin: bytes, go_on: Callable[[socket.socket], None]
+def test_slow_clients_do_not_delay_others(
+    target: Server, first_bytes: bytes, send_more: Callable[[socket.socket], None]
 ) -> None:
     with contextlib.ExitStack() as slow:
         clients = [slow.enter_context(connect(target)) for _ in range(40)]
         for client in clients:
-            client.sendall(begin)
+            client.sendall(first_bytes)
         for _ in range(3):
             for client in clients:
-                go_on(client)
-            others_are_served(target)
+                send_more(client)
+            check_other_clients(target)
 
 
-def test_two_thousand_who_say_nothing_keep_nobody_waiting(target: Server) -> None:
-    """More than may be connected at once: the one who waited longest has to go."""
+def test_two_thousand_idle_connections_do_not_delay_others(target: Server) -> None:
+    """There are more connections than the limit, so the server closes the oldest."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 3000:
         pytest.skip("this machine allows too few files")
@@ -148,53 +147,53 @@ def test_two_thousand_who_say_nothing_keep_nobody_waiting(target: Server) -> Non
         clients = [idle.enter_context(connect(target)) for _ in range(1000)]
         for client in clients[::2]:
             client.sendall(b"GET /")
-        others_are_served(target)
+        check_other_clients(target)
         clients += [idle.enter_context(connect(target)) for _ in range(1000)]
-        others_are_served(target)
-        # Not the very first: they may have had to go before they had said anything.
-        assert answer_on(clients[100])[0] == 408
-        # Those who came last are still there, and answered when they speak at last.
+        check_other_clients(target)
+        # Not the first connections, which may be closed before the server has read from them.
+        assert receive_response(clients[100])[0] == 408
+        # The newest connections are still open and get responses.
         clients[-1].sendall(WHOLE)
-        assert answer_on(clients[-1])[0] == 200
-    others_are_served(target)
+        assert receive_response(clients[-1])[0] == 200
+    check_other_clients(target)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_those_who_do_not_hang_up_keep_nobody_waiting(target: Server) -> None:
-    """Gunicorn lingers for who is told to close; that must not hold up the loop of a worker."""
+def test_clients_that_keep_closed_connections_do_not_delay_others(target: Server) -> None:
+    """The worker's main loop must not wait for a client to close its connection."""
     with contextlib.ExitStack() as lingering:
         for _ in range(40):
             client = lingering.enter_context(connect(target))
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert answer_on(client)[0] == 200
-        others_are_served(target)
+            assert receive_response(client)[0] == 200
+        check_other_clients(target)
 
 
 @pytest.mark.storm
-def test_who_is_too_slow_is_told_and_who_is_slow_is_waited_for(target: Server) -> None:
+def test_a_request_past_its_deadline_gets_a_408(target: Server) -> None:
     with contextlib.ExitStack() as slow:
-        late = [slow.enter_context(connect(target)) for _ in range(3)]
-        late[0].sendall(b"GET / HTTP/1.1\r\n")
-        late[1].sendall(HEAD + b"Content-Length: 10\r\n\r\n")
-        late[2].sendall(CHUNKED)
+        too_slow = [slow.enter_context(connect(target)) for _ in range(3)]
+        too_slow[0].sendall(b"GET / HTTP/1.1\r\n")
+        too_slow[1].sendall(HEAD + b"Content-Length: 10\r\n\r\n")
+        too_slow[2].sendall(CHUNKED)
         silent = slow.enter_context(connect(target))
-        patient = slow.enter_context(connect(target))
+        slow_client = slow.enter_context(connect(target))
         start = time.monotonic()
         for i in range(20):
-            patient.sendall(WHOLE[i : i + 1])
-            late[2].sendall(b"1\r\n \r\n")
+            slow_client.sendall(WHOLE[i : i + 1])
+            too_slow[2].sendall(b"1\r\n \r\n")
             time.sleep(1)
-        patient.sendall(WHOLE[20:])
-        assert answer_on(patient)[0] == 200
-        for client in late:
+        slow_client.sendall(WHOLE[20:])
+        assert receive_response(slow_client)[0] == 200
+        for client in too_slow:
             client.settimeout(DEADLINE + 10)
-            assert answer_on(client)[0] == 408
+            assert receive_response(client)[0] == 408
             assert client.recv(1) == b""
             assert 25 < time.monotonic() - start < 45
         assert silent.recv(1) == b""
 
 
-def test_a_request_may_come_byte_by_byte_and_several_at_once(target: Server) -> None:
+def test_requests_may_arrive_byte_by_byte_or_pipelined(target: Server) -> None:
     chunked = CHUNKED + b"a;x=y\r\n" + BODY[:10] + b"\r\n%x\r\n" % (len(BODY) - 10)
     chunked += BODY[10:] + b"\r\n0\r\nX-Trailer: x\r\n\r\n"
     for request in (WHOLE, chunked):
@@ -202,67 +201,69 @@ def test_a_request_may_come_byte_by_byte_and_several_at_once(target: Server) -> 
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for i in range(len(request)):
                 client.sendall(request[i : i + 1])
-            assert answer_on(client)[0] == 200
-            # Pipelined: three in a row, the last one cut.
+            assert receive_response(client)[0] == 200
+            # Three pipelined requests, the last one incomplete.
             client.sendall(request * 2 + request[:-5])
             with client.makefile("rb") as file:
-                assert answer_from(file)[1]["decision"] == "walk"
-                assert answer_from(file)[1]["decision"] == "walk"
+                assert read_response(file)[1]["decision"] == "walk"
+                assert read_response(file)[1]["decision"] == "walk"
                 client.sendall(request[-5:])
-                assert answer_from(file)[1]["decision"] == "walk"
+                assert read_response(file)[1]["decision"] == "walk"
 
 
-def test_a_large_body_may_come_in_pieces_with_the_next_request_behind_it(target: Server) -> None:
+def test_a_large_body_may_arrive_in_parts_and_be_pipelined(target: Server) -> None:
     rows = [[1, 0, 1]] * 59_999 + [[0, 0, 1]]
-    large = as_body("/predict/batch", json.dumps({"lights": rows}).encode())
+    large = post_request("/predict/batch", json.dumps({"lights": rows}).encode())
     with connect(target) as client, client.makefile("rb") as file:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for begin in (1, 60, len(large) - 10):
-            client.sendall(large[:begin])
-            # It has come when somebody else, who came later, is answered.
+        for end in (1, 60, len(large) - 10):
+            client.sendall(large[:end])
+            # A response to a later request shows that the worker has read the first part.
             target.get("/livez")
-            client.sendall(large[begin:] + WHOLE)
-            assert answer_from(file)[1]["decisions"] == ["walk"] * 59_999 + ["stop"]
-            assert answer_from(file)[1]["decision"] == "walk"
-        # Not read by who answers it, and still not taken for what comes next.
+            client.sendall(large[end:] + WHOLE)
+            assert read_response(file)[1]["decisions"] == ["walk"] * 59_999 + ["stop"]
+            assert read_response(file)[1]["decision"] == "walk"
+        # An unread body must not be parsed as the next request.
         client.sendall(large.replace(b"/predict/batch", b"/no-such-route") + WHOLE)
-        assert answer_from(file)[0] == 404
-        assert answer_from(file)[1]["decision"] == "walk"
+        assert read_response(file)[0] == 404
+        assert read_response(file)[1]["decision"] == "walk"
 
 
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(target: Server) -> None:
+def test_expect_100_continue_is_answered(target: Server) -> None:
     with connect(target) as client:
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
         assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(BODY)
-        assert answer_on(client)[0] == 200
-        # Who would send too much is not told to.
+        assert receive_response(client)[0] == 200
+        # A body above the limit is refused before it is sent.
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
-        assert answer_on(client)[0] == 413
+        assert receive_response(client)[0] == 413
 
 
-def test_curl_sends_large_bodies_both_ways(target: Server, tmp_path: Path) -> None:
+def test_curl_sends_large_bodies_with_a_length_and_in_chunks(
+    target: Server, tmp_path: Path
+) -> None:
     (tmp_path / "body").write_bytes(b'{"lights": [[1, 0, 1]]' + b" " * 2_000_000 + b"}")
     for more in ([], ["-H", "Transfer-Encoding: chunked"]):
         curl = ["curl", "-sS", "-m", "20", *more, "--data-binary", f"@{tmp_path / 'body'}"]
-        said = subprocess.run(
+        run = subprocess.run(
             [*curl, f"{target.url}/predict/batch"], capture_output=True, check=True
         )
-        assert json.loads(said.stdout)["decisions"] == ["walk"]
+        assert json.loads(run.stdout)["decisions"] == ["walk"]
 
 
-def test_many_large_bodies_are_taken_in_turn(target: Server) -> None:
+def test_concurrent_large_bodies_are_received_in_turn(target: Server) -> None:
     large = b'{"lights": [1, 0, 1]' + b" " * 1_000_000 + b"}"
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large
-    with contextlib.ExitStack() as all_of_them:
-        clients = [all_of_them.enter_context(connect(target)) for _ in range(12)]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(target)) for _ in range(12)]
         for client in clients[:4]:
             client.sendall(request[:300_000])
-        # These have their turn when others, who came later, are answered.
-        others_are_served(target, within=HURRY)
+        # Responses to later requests show that the worker has read these parts.
+        check_other_clients(target, within=HURRY)
         for client in clients[4:]:
             client.sendall(request[:300_000])
-        # Nobody is answered by the four who are first: they stop. The others have their turn.
+        # The first four clients stop sending. The others must be served nevertheless.
         for client in clients[4:]:
             client.setblocking(False)
         left = dict.fromkeys(clients[4:], 300000)
@@ -278,8 +279,8 @@ def test_many_large_bodies_are_taken_in_turn(target: Server) -> None:
         until(sent)
         for client in clients[4:]:
             client.settimeout(DEADLINE)
-            assert answer_on(client)[0] == 200
-        assert [answer_on(client)[0] for client in clients[:4]] == [408] * 4
+            assert receive_response(client)[0] == 200
+        assert [receive_response(client)[0] for client in clients[:4]] == [408] * 4
 
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
@@ -334,38 +335,38 @@ BAD_REQUESTS = {
     "bad trailer": (CHUNKED + b"0\r\nX\r\n\r\n", 400),
     "endless trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 100_000, 400),
     "length in trailer": (CHUNKED + b"0\r\nContent-Length: 2\r\n\r\n", 400),
-    "dust": (CHUNKED + b"1\r\n \r\n" * 500_000, 400),
+    "one-byte chunks": (CHUNKED + b"1\r\n \r\n" * 500_000, 400),
     "too many chunks": (CHUNKED + (b"10000\r\n" + b" " * 0x10000 + b"\r\n") * 600, 413),
 }
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_what_is_no_request_is_refused_in_a_sentence(target: Server, name: str) -> None:
+def test_a_malformed_request_is_refused(target: Server, name: str) -> None:
     request, expected = BAD_REQUESTS[name]
     start = time.monotonic()
     with connect(target) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(request)
-        status, _ = answer_on(client)
+        status, _ = receive_response(client)
         assert status == expected
         if status >= 400:
-            assert client.recv(65536) == b"", "the connection is of no use after that"
+            assert client.recv(65536) == b"", "the server must close the connection after an error"
     assert time.monotonic() - start < SOON
-    others_are_served(target)
+    check_other_clients(target)
 
 
 @pytest.mark.parametrize("request_", [WHOLE[:-5], CHUNKED + b"5\r\nab", WHOLE[:20]])
-def test_who_ends_before_the_request_does_is_told(target: Server, request_: bytes) -> None:
+def test_an_incomplete_request_gets_a_400(target: Server, request_: bytes) -> None:
     with connect(target) as client:
         client.sendall(request_)
         client.shutdown(socket.SHUT_WR)
-        status, told = answer_on(client)
+        status, content = receive_response(client)
     message = "the request is incomplete: the connection ended before all of it arrived"
-    assert (status, told["error"]) == (400, message)
+    assert (status, content["error"]) == (400, message)
 
 
-def as_body(path: str, body: bytes) -> bytes:
-    """A whole request."""
+def post_request(path: str, body: bytes) -> bytes:
+    """Return a complete POST request with this body."""
     return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (
         path.encode(),
         len(body),
@@ -408,22 +409,24 @@ BAD_BODIES: dict[str, bytes] = {
 }
 
 
-def of(count: int, item: bytes, begin: bytes, end: bytes) -> Callable[[float], bytes]:
-    """Return what makes a body of so many items, or of a share of them."""
-    return lambda share: begin + item * int(count * share) + end
+def repeated(count: int, item: bytes, prefix: bytes, suffix: bytes) -> Callable[[float], bytes]:
+    """Return a function that builds a body of `count` items, or of a share of them."""
+    return lambda share: prefix + item * int(count * share) + suffix
 
 
-# As large as bodies may be; the limits of what JSON may hold are just beyond some of them.
+# Bodies close to the limits on the size of a body and on the content of JSON.
 LARGE_BODIES: dict[str, Callable[[float], bytes]] = {
-    "16 MiB of [": of(16 * MIB, b"[", b"", b""),
-    "16 MiB of numbers": of(8 * MIB - 20, b"1,", b'{"lights": [', b"1]}"),
-    "a row of numbers": of(3_900_000, b"1,", b'{"lights": [[', b"1]]}"),
-    "16 MiB of rows": of(4 * MIB - 20, b"[1],", b'{"lights": [', b"[1]]}"),
-    "a million rows": of(999_990, b"[1,0,2],", b'{"lights": [', b"[1]]}"),
-    "16 MiB of objects": of(5 * MIB, b"{},", b'{"observations": [', b"{}]}"),
-    "a million objects": of(999_990, b"{},", b'{"observations": [', b"{}]}"),
-    "16 MiB of text": of(16 * MIB - 20, b"x", b'{"lights": "', b'"}'),
-    "a recipe of lists": of(300_000, b"{},", b'{"must_hold": [', b'{}], "hidden_sizes": [[]]}'),
+    "16 MiB of [": repeated(16 * MIB, b"[", b"", b""),
+    "16 MiB of numbers": repeated(8 * MIB - 20, b"1,", b'{"lights": [', b"1]}"),
+    "a row of numbers": repeated(3_900_000, b"1,", b'{"lights": [[', b"1]]}"),
+    "16 MiB of rows": repeated(4 * MIB - 20, b"[1],", b'{"lights": [', b"[1]]}"),
+    "a million rows": repeated(999_990, b"[1,0,2],", b'{"lights": [', b"[1]]}"),
+    "16 MiB of objects": repeated(5 * MIB, b"{},", b'{"observations": [', b"{}]}"),
+    "a million objects": repeated(999_990, b"{},", b'{"observations": [', b"{}]}"),
+    "16 MiB of text": repeated(16 * MIB - 20, b"x", b'{"lights": "', b'"}'),
+    "a recipe of lists": repeated(
+        300_000, b"{},", b'{"must_hold": [', b'{}], "hidden_sizes": [[]]}'
+    ),
     "1,300,000 fields": lambda share: (
         b"{" + b",".join(b'"%d":1' % i for i in range(int(1_300_000 * share))) + b"}"
     ),
@@ -431,68 +434,68 @@ LARGE_BODIES: dict[str, Callable[[float], bytes]] = {
 
 
 def check_refusals(target: Server, body: bytes) -> float:
-    """Every route refuses the body in a sentence and in time; return the most memory it took."""
-    took = {}
-    # From here on, what was the most before counts no more.
+    """Send the body to each route, which must refuse it; return the peak memory in MiB."""
+    seconds = {}
+    # Reset the peak memory.
     Path(f"/proc/{worker_of(target)}/clear_refs").write_text("5")
     for path in ROUTES:
         before = cpu_seconds(target)
-        status, told = ask(target, as_body(path, body))
-        took[path] = round(cpu_seconds(target) - before, 2)
-        assert status in {400, 413}, (path, told)
-        assert len(told["error"]) < 3000
-    assert max(took.values()) < 15, took
-    others_are_served(target)
-    print(f"{took} s, peak {peak_mib(target):.0f} MiB")
+        status, content = send(target, post_request(path, body))
+        seconds[path] = round(cpu_seconds(target) - before, 2)
+        assert status in {400, 413}, (path, content)
+        assert len(content["error"]) < 3000
+    assert max(seconds.values()) < 15, seconds
+    check_other_clients(target)
+    print(f"{seconds} s, peak {peak_mib(target):.0f} MiB")
     return peak_mib(target)
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_body_that_is_no_good_is_refused_in_a_sentence(target: Server, name: str) -> None:
+def test_an_invalid_body_is_refused(target: Server, name: str) -> None:
     check_refusals(target, BAD_BODIES[name])
 
 
 @pytest.mark.parametrize("share", [0.1, pytest.param(1, marks=pytest.mark.storm)])
 @pytest.mark.parametrize("name", LARGE_BODIES)
-def test_a_large_body_takes_memory_in_proportion(target: Server, name: str, share: float) -> None:
+def test_the_memory_for_a_large_body_is_bounded(target: Server, name: str, share: float) -> None:
     Path(f"/proc/{worker_of(target)}/clear_refs").write_text("5")
     before = peak_mib(target)
-    most = 1200 if share == 1 else before + 250
-    assert check_refusals(target, LARGE_BODIES[name](share)) < most
+    limit = 1200 if share == 1 else before + 250
+    assert check_refusals(target, LARGE_BODIES[name](share)) < limit
 
 
 @pytest.mark.storm
-def test_large_bodies_at_once_take_no_more_than_four_times_the_memory(target: Server) -> None:
-    """And others have their turn meanwhile."""
-    request = as_body("/predict/batch", LARGE_BODIES["a million rows"](1))
+def test_the_memory_for_concurrent_large_bodies_is_bounded(target: Server) -> None:
+    """Other clients get responses meanwhile."""
+    request = post_request("/predict/batch", LARGE_BODIES["a million rows"](1))
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, target, request, 4 * DEADLINE) for _ in range(8)]
-        others_are_served(target, within=DEADLINE)
-        assert {client.result()[0] for client in asked} == {400}
+        pending = [pool.submit(send, target, request, 4 * DEADLINE) for _ in range(8)]
+        check_other_clients(target, within=DEADLINE)
+        assert {client.result()[0] for client in pending} == {400}
     print(f"peak {peak_mib(target):.0f} MiB")
     assert peak_mib(target) < 2500
 
 
-def test_of_a_field_that_comes_twice_the_last_one_counts(target: Server) -> None:
-    twice = b'{"lights": [0, 0, 1], "lights": [1, 0, 1]}'
-    assert ask(target, as_body("/predict", twice))[1]["decision"] == "walk"
+def test_the_last_of_duplicate_fields_is_used(target: Server) -> None:
+    duplicate = b'{"lights": [0, 0, 1], "lights": [1, 0, 1]}'
+    assert send(target, post_request("/predict", duplicate))[1]["decision"] == "walk"
     batch = b'{"lights": [[0, 0, 1]], "lights": [[1, 0, 1]]}'
-    assert ask(target, as_body("/predict/batch", batch))[1]["decisions"] == ["walk"]
+    assert send(target, post_request("/predict/batch", batch))[1]["decisions"] == ["walk"]
     number = target.expect(202, "POST", "/retrain", b'{"seed": 1, "seed": 2}')["id"]
     assert target.get(f"/jobs/{number}")["recipe"]["seed"] == 2
-    seen = b'{"lights": [9, 9, 9], "outcome": "walk", "outcome": "stop"}'
-    number = target.expect(201, "POST", "/observations", seen)["results"][0]["id"]
+    observation = b'{"lights": [9, 9, 9], "outcome": "walk", "outcome": "stop"}'
+    number = target.expect(201, "POST", "/observations", observation)["results"][0]["id"]
     assert target.get(f"/observations?after={number - 1}")["observations"][0]["outcome"] == "stop"
 
 
-def test_numbers_may_have_many_digits_and_texts_any_script(target: Server) -> None:
+def test_long_numbers_and_non_ascii_texts_are_accepted(target: Server) -> None:
     precise = b'{"lights": [1, 0, 0.%s]}' % (b"9" * 100_000)
-    assert ask(target, as_body("/predict", precise))[1]["decision"] == "walk"
-    seen = {"lights": [1, 0, 1], "outcome": "walk", "id": "Ampel \U0001f6a6 am Straßeneck"}
-    assert target.expect(201, "POST", "/observations", seen)["recorded"] == 1
-    # No body is the empty object: every field of a recipe has a default.
-    assert ask(target, as_body("/retrain", b""))[0] == 202
-    assert ask(target, as_body("/predict", b""))[0] == 400
+    assert send(target, post_request("/predict", precise))[1]["decision"] == "walk"
+    observation = {"lights": [1, 0, 1], "outcome": "walk", "id": "Ampel \U0001f6a6 am Straßeneck"}
+    assert target.expect(201, "POST", "/observations", observation)["recorded"] == 1
+    # An empty body means an empty object: every field of a recipe has a default.
+    assert send(target, post_request("/retrain", b""))[0] == 202
+    assert send(target, post_request("/predict", b""))[0] == 400
 
 
 JUNK = b"9" * 3900
@@ -526,12 +529,12 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("path", TARGETS, ids=lambda path: path[:40].decode("latin-1"))
-def test_an_absurd_address_is_refused_in_a_sentence(target: Server, path: bytes) -> None:
-    assert ask(target, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)[0] == TARGETS[path]
+def test_an_invalid_url_is_refused(target: Server, path: bytes) -> None:
+    assert send(target, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)[0] == TARGETS[path]
 
 
-def test_an_absurd_header_changes_nothing_else(target: Server) -> None:
-    seen = as_body("/observations", b'{"lights": [1, 0, 0], "outcome": "walk"}')
+def test_an_invalid_header_does_not_affect_other_headers(target: Server) -> None:
+    observation = post_request("/observations", b'{"lights": [1, 0, 0], "outcome": "walk"}')
     for header, expected in (
         (b"Origin: http://[", 403),
         (b"Sec-Fetch-Site: \xff", 403),
@@ -543,15 +546,15 @@ def test_an_absurd_header_changes_nothing_else(target: Server) -> None:
         (b"Authorization: Bearer \xff", 201),
         (b"X-Request-ID: a\r\nSet-Cookie: b", 201),
     ):
-        status, _ = ask(target, seen.replace(b"\r\n", b"\r\n%s\r\n" % header, 1))
+        status, _ = send(target, observation.replace(b"\r\n", b"\r\n%s\r\n" % header, 1))
         assert status == expected, header
-    # A request id that would end its header is none: the line is a header of its own, or refused.
+    # A carriage return must not end the header that echoes the request ID.
     with connect(target) as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\rSet-Cookie: b\r\n\r\n")
         assert b"Set-Cookie: b\r\n" not in client.recv(65536)
 
 
-# Pieces of requests, good and bad, to be put together by chance.
+# Valid and invalid parts of requests, from which Hypothesis builds requests.
 METHODS = [b"GET", b"POST", b"DELETE", b"PUT", b"HEAD", b"OPTIONS", b"get", b"", b"CONNECT", b"X\0"]
 PATHS = [b"/predict", b"/predict/batch", b"/explain", b"/observations", b"/retrain", b"/livez"]
 PATHS += [b"/versions/1", b"/versions/1/diff/1", b"/jobs/7", b"/rollback", b"/predict?lights=1,0,1"]
@@ -603,12 +606,12 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-as_sent = st.one_of(
+json_bodies = st.one_of(
     values.map(lambda value: json.dumps(value).encode()),
     st.dictionaries(st.sampled_from(NAMES), values, max_size=4).map(
         lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
     ),
-    # One byte of it wrong.
+    # JSON that is cut and followed by up to three random bytes.
     st.builds(
         lambda value, at, byte: (text := json.dumps(value).encode())[: at % len(text)] + byte,
         values,
@@ -618,8 +621,10 @@ as_sent = st.one_of(
 )
 
 
-def answers_to(server: Server, request: bytes, *, paused_at: int = 0) -> list[tuple[int, bytes]]:
-    """Send bytes, and nothing after them; return every answer, which must be well formed."""
+def read_all_responses(
+    server: Server, request: bytes, *, paused_at: int = 0
+) -> list[tuple[int, bytes]]:
+    """Send bytes, shut down writing, and return all responses; assert that each is well-formed."""
     with connect(server) as client, client.makefile("rb") as file:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(request[:paused_at])
@@ -627,9 +632,9 @@ def answers_to(server: Server, request: bytes, *, paused_at: int = 0) -> list[tu
             client.shutdown(socket.SHUT_WR)
         found = []
         while line := file.readline():
-            told = re.fullmatch(rb"HTTP/1\.[01] ([1-5]\d\d) [^\r]+\r\n", line)
-            assert told, (request, line)
-            headers, status = parse_headers(file), int(told[1])
+            status_line = re.fullmatch(rb"HTTP/1\.[01] ([1-5]\d\d) [^\r]+\r\n", line)
+            assert status_line, (request, line)
+            headers, status = parse_headers(file), int(status_line[1])
             assert status < 500, (request, headers)
             if status == 100:
                 continue
@@ -643,31 +648,31 @@ def answers_to(server: Server, request: bytes, *, paused_at: int = 0) -> list[tu
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_any_bytes_are_answered(target: Server, rounds: int) -> None:
-    tried = 0
+def test_any_bytes_get_a_well_formed_response(target: Server, rounds: int) -> None:
+    count = 0
 
     @hypothesis.given(request_=raw_requests, paused_at=st.integers(0, 300))
     def any_bytes(request_: bytes, paused_at: int) -> None:
-        nonlocal tried
-        tried += 1
-        assert answers_to(target, request_, paused_at=paused_at), request_
+        nonlocal count
+        count += 1
+        assert read_all_responses(target, request_, paused_at=paused_at), request_
 
     try_out(any_bytes, 150 * rounds)
-    others_are_served(target)
-    print(f"{tried} requests of any bytes, {peak_mib(target):.0f} MiB")
+    check_other_clients(target)
+    print(f"{count} requests of any bytes, {peak_mib(target):.0f} MiB")
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_any_body_is_answered(target: Server, rounds: int) -> None:
-    tried = 0
+def test_any_body_gets_a_well_formed_response(target: Server, rounds: int) -> None:
+    count = 0
 
-    @hypothesis.given(path=st.sampled_from(ROUTES), body=as_sent)
+    @hypothesis.given(path=st.sampled_from(ROUTES), body=json_bodies)
     def any_body(path: str, body: bytes) -> None:
-        nonlocal tried
-        tried += 1
-        ((status, _),) = answers_to(target, as_body(path, body))
+        nonlocal count
+        count += 1
+        ((status, _),) = read_all_responses(target, post_request(path, body))
         assert status in {200, 201, 202, 207, 400}
 
     try_out(any_body, 150 * rounds)
     assert target.get("/readyz")["status"] == "ok"
-    print(f"{tried} bodies, {peak_mib(target):.0f} MiB")
+    print(f"{count} bodies, {peak_mib(target):.0f} MiB")

@@ -1,4 +1,4 @@
-"""Switching versions under load: every worker's next request, no dropped and no mixed answer."""
+"""Promotions under load: each worker's next response is by the new version, and none fails."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ STATES: list[list[float]] = [[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0.5, 0
 
 
 @pytest.mark.storm
-def test_hundreds_of_swaps_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
+def test_promotions_under_load_fail_no_request_and_mix_no_versions(tmp_path: Path) -> None:
     with Server(tmp_path, workers=4) as server:
         for seed in ("5", "11"):
             run = streetlight("train", "--no-promote", "--seed", seed, data_dir=tmp_path)
@@ -29,25 +29,25 @@ def test_hundreds_of_swaps_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
         assert len({networks[n].score([0, 1, 1]) for n in networks}) == 3
         done = threading.Event()
 
-        answers: list[list[tuple[list[float], Any]]] = [[] for _ in range(CLIENTS)]
+        responses: list[list[tuple[list[float], Any]]] = [[] for _ in range(CLIENTS)]
 
-        def load(client: int) -> None:
+        def send_requests(client: int) -> None:
             with urllib3.PoolManager(maxsize=1, retries=False) as pool:
                 while not done.is_set():
-                    lights = STATES[(client + len(answers[client])) % len(STATES)]
+                    lights = STATES[(client + len(responses[client])) % len(STATES)]
                     response = pool.request(
                         "POST", f"{server.url}/predict", json={"lights": lights}
                     )
                     assert response.status == 200, response.data
-                    answers[client].append((lights, response.json()))
+                    responses[client].append((lights, response.json()))
 
-        def all_answered_twice(counts: list[int]) -> bool:
+        def two_more_responses_each(counts: list[int]) -> bool:
             failed = [client.exception() for client in clients if client.done()]
             assert not failed, failed
-            return all(len(told) > n + 1 for told, n in zip(answers, counts, strict=True))
+            return all(len(received) > n + 1 for received, n in zip(responses, counts, strict=True))
 
         def swap() -> None:
-            # Connections of their own, which the kernel spreads over the workers.
+            # Separate connections, which the kernel spreads over the workers.
             pools = [urllib3.PoolManager(maxsize=1, retries=False) for _ in range(16)]
             for i in range(SWAPS):
                 if i % 3 == 2:
@@ -55,19 +55,19 @@ def test_hundreds_of_swaps_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
                 else:
                     live = i % 3 + 1 if server.get("/versions")["live"] != i % 3 + 1 else 3
                     server.post(f"/versions/{live}/promote")
-                counts = [len(told) for told in answers]
+                counts = [len(received) for received in responses]
                 for pool in pools[i % 4 :: 4]:
                     response = pool.request("GET", f"{server.url}/predict?lights=0,1,1")
                     assert response.json()["version"] == live
-                # The second answer is to a request that began after the switch.
-                until(partial(all_answered_twice, counts))
-                seconds = [told[n + 1][1] for told, n in zip(answers, counts, strict=True)]
-                assert {answer["version"] for answer in seconds} == {live}
+                # The second response is to a request that began after the promotion.
+                until(partial(two_more_responses_each, counts))
+                newest = [received[n + 1][1] for received, n in zip(responses, counts, strict=True)]
+                assert {response["version"] for response in newest} == {live}
             for pool in pools:
                 pool.clear()
 
         with ThreadPoolExecutor(CLIENTS) as threads:
-            clients = [threads.submit(load, client) for client in range(CLIENTS)]
+            clients = [threads.submit(send_requests, client) for client in range(CLIENTS)]
             try:
                 swap()
             finally:
@@ -75,9 +75,9 @@ def test_hundreds_of_swaps_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
             for finished in clients:
                 finished.result(60)
 
-        exact = [answer for told in answers for answer in told]
-        for lights, answer in exact:
-            expected = networks[answer["version"]].score(lights)
-            assert answer["score"].hex() == expected.hex()
-        print(f"{SWAPS} swaps, {len(exact)} answers from 4 workers, all of them 200 and exact")
+        all_responses = [response for received in responses for response in received]
+        for lights, response in all_responses:
+            expected = networks[response["version"]].score(lights)
+            assert response["score"].hex() == expected.hex()
+        print(f"{SWAPS} swaps, {len(all_responses)} responses from 4 workers, all 200 and exact")
         assert len(repository.history()) == SWAPS + 1
