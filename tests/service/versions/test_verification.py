@@ -1,4 +1,4 @@
-"""Verification in a process of its own: bounded in time, and one at a time."""
+"""Tests of verification in a separate process: its time limit, and one verification at a time."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Version:
-    """A version that claims to have been trained for very long."""
+    """A version whose recipe takes very long to train again."""
     repository = ModelRepository(tmp_path)
     path = repository.publish(fit(LAB, Recipe()), LAB, Provenance("lab")).path
     with np.load(path) as file:
@@ -32,12 +32,12 @@ def slow(tmp_path: Path) -> Version:
     return repository.load(1)
 
 
-def test_it_does_not_take_for_ever(slow: Version) -> None:
+def test_a_verification_has_a_time_limit(slow: Version) -> None:
     with pytest.raises(VerificationBusyError, match=r"longer than 0\.1 s; `streetlight verify 1`"):
         verify(slow, seconds=0.1)
 
 
-def test_there_is_one_at_a_time(slow: Version) -> None:
+def test_a_second_verification_is_refused(slow: Version) -> None:
     def hold() -> None:
         with pytest.raises(VerificationBusyError):
             verify(slow, seconds=1)

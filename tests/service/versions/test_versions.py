@@ -1,4 +1,4 @@
-"""Versions over HTTP: the list, one in full, its file, pressure, differences, and switching."""
+"""Tests of versions over HTTP: lists, details, files, pressure, comparisons and promotions."""
 
 import io
 import json
@@ -16,7 +16,7 @@ def train(app: App, *options: str) -> None:
     app.train("--no-promote", *options)
 
 
-def test_the_list_says_which_version_is_live(app: App) -> None:
+def test_the_list_names_the_live_version(app: App) -> None:
     train(app, "--seed", "5")
 
     listed = app.get("/versions")
@@ -27,7 +27,7 @@ def test_the_list_says_which_version_is_live(app: App) -> None:
     assert listed["versions"][0]["parent"] == 1
 
 
-def test_a_damaged_version_does_not_spoil_the_list(app: App) -> None:
+def test_a_damaged_version_is_marked_in_the_list(app: App) -> None:
     train(app)
     path = app.data_dir / "models" / "2.npz"
     path.unlink()
@@ -41,13 +41,13 @@ def test_a_damaged_version_does_not_spoil_the_list(app: App) -> None:
     assert app.get("/readyz") == {"status": "ok", "version": 1}
 
 
-def test_a_version_is_told_in_full(shared_app: App) -> None:
-    told = shared_app.get("/versions/1")
+def test_a_version_has_all_details(shared_app: App) -> None:
+    response = shared_app.get("/versions/1")
 
-    assert (told["version"], told["live"]) == (1, True)
-    assert told["manifest"]["dataset"] == "lab"
-    assert np.array(told["weights"]["weights_1_2"]).shape == (4, 1)
-    assert [f"{error:.12g}" for iteration, error in told["errors"] if iteration % 10 == 0] == [
+    assert (response["version"], response["live"]) == (1, True)
+    assert response["manifest"]["dataset"] == "lab"
+    assert np.array(response["weights"]["weights_1_2"]).shape == (4, 1)
+    assert [f"{error:.12g}" for iteration, error in response["errors"] if iteration % 10 == 0] == [
         "0.634231159844",
         "0.358384076763",
         "0.0830183113303",
@@ -55,10 +55,10 @@ def test_a_version_is_told_in_full(shared_app: App) -> None:
         "0.000329266900075",
         "1.50556226651e-05",
     ]
-    assert [line["reason"] for line in told["promotions"]] == ["first training"]
+    assert [line["reason"] for line in response["promotions"]] == ["first training"]
 
 
-def test_the_file_itself_can_be_had(shared_app: App) -> None:
+def test_a_version_file_can_be_downloaded(shared_app: App) -> None:
     response = shared_app.request("GET", "/versions/1/weights")
 
     assert response.headers["Content-Disposition"] == "attachment; filename=streetlight-1.npz"
@@ -67,17 +67,17 @@ def test_the_file_itself_can_be_had(shared_app: App) -> None:
         np.testing.assert_array_equal(file["lights"], LAB.lights)
 
 
-def test_weight_pressure_lists_rows_and_sums_over_all(shared_app: App) -> None:
-    whole = shared_app.get("/versions/1/pressure")
-    part = shared_app.get("/versions/1/pressure?offset=1&limit=2")
+def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
+    all_rows = shared_app.get("/versions/1/pressure")
+    page = shared_app.get("/versions/1/pressure?offset=1&limit=2")
 
-    assert (whole["version"], whole["total_rows"], len(whole["rows"])) == (1, 4, 4)
-    assert part["rows"] == whole["rows"][1:3]
-    assert part["sum"] == whole["sum"]
-    pulls = np.array([row["pressure"]["weights_0_1"] for row in whole["rows"]])
-    np.testing.assert_allclose(pulls.sum(axis=0), whole["sum"]["weights_0_1"], atol=1e-15)
-    np.testing.assert_allclose(pulls.clip(min=0).sum(axis=0), whole["up"]["weights_0_1"])
-    assert whole["rows"][2]["outcome"] == 0
+    assert (all_rows["version"], all_rows["total_rows"], len(all_rows["rows"])) == (1, 4, 4)
+    assert page["rows"] == all_rows["rows"][1:3]
+    assert page["sum"] == all_rows["sum"]
+    pressures = np.array([row["pressure"]["weights_0_1"] for row in all_rows["rows"]])
+    np.testing.assert_allclose(pressures.sum(axis=0), all_rows["sum"]["weights_0_1"], atol=1e-15)
+    np.testing.assert_allclose(pressures.clip(min=0).sum(axis=0), all_rows["up"]["weights_0_1"])
+    assert all_rows["rows"][2]["outcome"] == 0
     assert shared_app.get("/versions/1/pressure?offset=99")["rows"] == []
 
 
@@ -90,33 +90,35 @@ def test_weight_pressure_lists_rows_and_sums_over_all(shared_app: App) -> None:
         ("page=1", "page: unknown field"),
     ],
 )
-def test_pages_of_pressure_are_bounded(shared_app: App, query: str, message: str) -> None:
+def test_invalid_pages_of_pressure_are_refused(shared_app: App, query: str, message: str) -> None:
     assert message in shared_app.expect(400, "GET", f"/versions/1/pressure?{query}")["error"]
 
 
-def test_a_difference_names_every_pattern_that_changes(app: App) -> None:
+def test_a_comparison_lists_every_changed_pattern(app: App) -> None:
     train(app, "--dataset", "lab-direct", "--iterations", "300")
 
-    told = app.get("/versions/1/diff/2")
+    response = app.get("/versions/1/diff/2")
 
-    assert (told["compared"], told["all_patterns"]) == (8, True)
+    assert (response["compared"], response["all_patterns"]) == (8, True)
     repository = ModelRepository(app.data_dir / "models")
     one, two = repository.load(1).network, repository.load(2).network
-    for change in told["changes"]:
+    for change in response["changes"]:
         was, now = one.score(change["lights"]), two.score(change["lights"])
         assert (change["was"], change["now"]) == (
             "walk" if was >= 0.5 else "stop",
             "walk" if now >= 0.5 else "stop",
         )
         assert change["difference"] == now - was
-    changed = [change["lights"] for change in told["changes"]]
+    changed = [change["lights"] for change in response["changes"]]
     assert [1, 0, 1] in changed  # the lab's two datasets contradict each other here
     assert [1, 1, 1] in changed
     assert [0, 1, 1] not in changed
-    assert app.get("/versions/2/diff/1")["largest_difference"] == told["largest_difference"]
+    assert app.get("/versions/2/diff/1")["largest_difference"] == response["largest_difference"]
 
 
-def test_versions_for_other_lights_can_not_be_compared(app: App, tmp_path: Path) -> None:
+def test_versions_with_different_numbers_of_lights_cannot_be_compared(
+    app: App, tmp_path: Path
+) -> None:
     (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n0,1,stop\n")
     train(app, "--dataset", str(tmp_path / "two.csv"))
 
@@ -127,7 +129,9 @@ def test_versions_for_other_lights_can_not_be_compared(app: App, tmp_path: Path)
     )
 
 
-def test_many_lights_are_compared_on_what_was_trained(app: App, tmp_path: Path) -> None:
+def test_versions_with_many_lights_are_compared_on_their_training_data(
+    app: App, tmp_path: Path
+) -> None:
     header = ",".join(f"light_{i}" for i in range(12))
     rows = [",".join("1" if i in (j, 11) else "0" for i in range(12)) for j in range(4)]
     lines = [f"{row},{'walk' if i % 2 else 'stop'}" for i, row in enumerate(rows)]
@@ -135,12 +139,12 @@ def test_many_lights_are_compared_on_what_was_trained(app: App, tmp_path: Path) 
     for seed in ("1", "50"):
         train(app, "--dataset", str(tmp_path / "many.csv"), "--iterations", "500", "--seed", seed)
 
-    told = app.get("/versions/2/diff/3")
+    response = app.get("/versions/2/diff/3")
 
-    assert (told["compared"], told["all_patterns"], told["changes"]) == (4, False, [])
+    assert (response["compared"], response["all_patterns"], response["changes"]) == (4, False, [])
 
 
-def test_promote_and_rollback_switch_and_say_what_was(app: App) -> None:
+def test_promote_and_rollback_change_the_live_version(app: App) -> None:
     train(app, "--seed", "5")
 
     promoted = app.post("/versions/2/promote", {"reason": "seed 5"})
@@ -150,13 +154,13 @@ def test_promote_and_rollback_switch_and_say_what_was(app: App) -> None:
     assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 2
     assert app.post("/versions/2/promote") == {"live": 2, "promotion": None}
 
-    back = app.post("/rollback")
-    assert (back["live"], back["promotion"]["action"]) == (1, "rollback")
-    assert back["promotion"]["reason"] == "by request"
+    rolled_back = app.post("/rollback")
+    assert (rolled_back["live"], rolled_back["promotion"]["action"]) == (1, "rollback")
+    assert rolled_back["promotion"]["reason"] == "by request"
     assert "nothing to roll back to" in app.expect(409, "POST", "/rollback")["error"]
 
 
-def test_switching_says_what_is_wrong_with_its_body(app: App) -> None:
+def test_an_invalid_body_of_promote_or_rollback_is_refused(app: App) -> None:
     message = app.expect(400, "POST", "/versions/1/promote", {"reason": "x" * 201})["error"]
     assert message.startswith("reason: expected at most 200 characters")
     message = app.expect(400, "POST", "/rollback", {"why": "x"})["error"]
@@ -174,22 +178,22 @@ def test_switching_says_what_is_wrong_with_its_body(app: App) -> None:
         ("POST", "/versions/9/verify"),
     ],
 )
-def test_a_version_that_is_not_there_is_a_404_that_says_which_are(
+def test_an_unknown_version_is_a_404_with_the_existing_versions(
     shared_app: App, method: str, path: str
 ) -> None:
     assert shared_app.expect(404, method, path)["error"] == ("no version 9; existing versions: 1")
 
 
 @pytest.mark.process
-def test_a_version_can_be_verified(app: App) -> None:
-    told = app.post("/versions/1/verify")
+def test_a_version_is_verified(app: App) -> None:
+    response = app.post("/versions/1/verify")
 
-    assert told["identical"] is True
-    assert told["numpy"] == [np.__version__, np.__version__]
+    assert response["identical"] is True
+    assert response["numpy"] == [np.__version__, np.__version__]
 
 
 @pytest.mark.process
-def test_a_version_whose_data_are_gone_can_not_be_verified(app: App) -> None:
+def test_a_version_without_training_data_cannot_be_verified(app: App) -> None:
     path = app.data_dir / "models" / "1.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if name != "lights"}

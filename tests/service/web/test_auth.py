@@ -1,4 +1,4 @@
-"""Who may change state: the key, and pages of other origins."""
+"""Tests of authentication: the API key, and requests from pages of other origins."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,23 +28,25 @@ CHANGES_NOTHING = {
 
 
 def routes(app: App) -> Iterator[tuple[str, str]]:
-    """Every route and method that isn't safe by itself."""
+    """Yield each route with each of its methods that isn't safe."""
     for rule in app.application.url_map.iter_rules():
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
             yield method, rule.rule
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with App(tmp_path_factory.mktemp("guarded"), api_key=KEY) as app:
         yield app
 
 
-def test_every_route_that_changes_state_wants_the_key(guarded: App) -> None:
-    """A new route is guarded unless it is added to the list above, by hand."""
+def test_routes_that_change_state_require_the_key(app_with_key: App) -> None:
+    """A new route requires the key unless it is added to `CHANGES_NOTHING`."""
     seen = set()
-    for method, rule in routes(guarded):
-        response = guarded.request(method, rule.replace("<int:number>", "1"), {"lights": [1, 0, 1]})
+    for method, rule in routes(app_with_key):
+        response = app_with_key.request(
+            method, rule.replace("<int:number>", "1"), {"lights": [1, 0, 1]}
+        )
         if rule in CHANGES_NOTHING:
             assert response.status != 401, rule
             continue
@@ -65,30 +67,30 @@ def test_every_route_that_changes_state_wants_the_key(guarded: App) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi", KEY])
-def test_anything_but_the_key_is_refused(guarded: App, header: str) -> None:
-    given = header.encode().decode("latin-1")
+def test_other_authorizations_are_refused(app_with_key: App, header: str) -> None:
+    authorization = header.encode().decode("latin-1")
 
-    assert guarded.request("POST", "/rollback", Authorization=given).status == 401
+    assert app_with_key.request("POST", "/rollback", Authorization=authorization).status == 401
 
 
-def check_the_key(client: Client) -> None:
+def check_key(client: Client) -> None:
     assert client.request("POST", "/rollback").status == 401
-    given = f"Bearer {KEY}".encode().decode("latin-1")
+    authorization = f"Bearer {KEY}".encode().decode("latin-1")
 
-    answer = client.post("/versions/1/promote", Authorization=given)
+    response = client.post("/versions/1/promote", Authorization=authorization)
 
-    assert answer == {"live": 1, "promotion": None}
+    assert response == {"live": 1, "promotion": None}
     assert client.get("/versions")["live"] == 1
     assert client.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
 
 
-def test_with_the_key_state_may_change(guarded: App) -> None:
-    check_the_key(guarded)
+def test_the_key_permits_changes(app_with_key: App) -> None:
+    check_key(app_with_key)
 
 
-def test_with_the_key_state_may_change_over_http(tmp_path: Path) -> None:
+def test_the_key_permits_changes_over_http(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, api_key=KEY) as server:
-        check_the_key(server)
+        check_key(server)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_with_the_key_state_may_change_over_http(tmp_path: Path) -> None:
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"},
     ],
 )
-def test_a_page_of_another_origin_may_not_change_state(
+def test_a_page_of_another_origin_cannot_change_state(
     shared_app: App, headers: dict[str, str]
 ) -> None:
     message = shared_app.expect(403, "POST", "/versions/1/promote", **headers)["error"]
@@ -110,7 +112,7 @@ def test_a_page_of_another_origin_may_not_change_state(
     assert shared_app.post("/predict", {"lights": [1, 0, 1]}, **headers)["version"] == 1
 
 
-def test_the_page_of_this_very_host_may(shared_app: App) -> None:
+def test_a_page_of_the_same_origin_can_change_state(shared_app: App) -> None:
     for headers in (
         {"Origin": shared_app.url},
         {"Sec-Fetch-Site": "same-origin", "Origin": "http://behind.a.proxy"},

@@ -1,4 +1,4 @@
-"""Every error is JSON with a sentence, and every answer bears a request id."""
+"""Tests of errors, which are JSON with a message, and of request IDs."""
 
 import json
 import socket
@@ -10,21 +10,21 @@ from tests.client import App
 from tests.server import ForkedServer, Server
 
 
-def test_an_unknown_route_is_told(shared_app: App) -> None:
+def test_an_unknown_route_is_a_404(shared_app: App) -> None:
     message = shared_app.expect(404, "GET", "/nope")["error"]
     assert message == "there is no route /nope; try GET /predict?lights=1,0,1"
     assert "error" in shared_app.expect(404, "GET", "/versions/one")
     assert "error" in shared_app.expect(404, "GET", "/versions/-1")
 
 
-def test_a_slash_too_many_is_led_to_the_right_route(shared_app: App) -> None:
+def test_a_double_slash_is_redirected(shared_app: App) -> None:
     response = shared_app.request("GET", "/versions//1")
 
     assert response.status == 308
     assert response.headers["Location"] == f"{shared_app.url}/versions/1"
 
 
-def test_a_wrong_method_is_told_which_there_are(shared_app: App) -> None:
+def test_a_405_lists_the_allowed_methods(shared_app: App) -> None:
     response = shared_app.request("DELETE", "/rollback")
 
     assert response.status == 405
@@ -42,7 +42,7 @@ def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert message == "the body is larger than 2000 bytes, the limit of this server"
 
 
-def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -> None:
+def test_a_chunked_body_over_the_limit_is_refused(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, max_body_bytes=2000) as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as client:
             client.sendall(
@@ -57,7 +57,7 @@ def test_a_body_over_the_limit_is_refused_without_a_length_too(tmp_path: Path) -
         assert response.json()["decision"] == "walk"
 
 
-def test_without_a_live_version_the_answer_says_what_to_do(app: App) -> None:
+def test_a_prediction_without_a_live_version_is_a_503(app: App) -> None:
     (app.data_dir / "models" / "live").unlink()
 
     response = app.request("POST", "/predict", {"lights": [1, 0, 1]})
@@ -73,7 +73,7 @@ def test_without_a_live_version_the_answer_says_what_to_do(app: App) -> None:
     assert app.get("/readyz")["version"] == 1
 
 
-def test_a_link_to_a_damaged_version_is_told(app: App) -> None:
+def test_a_damaged_live_version_is_a_503(app: App) -> None:
     app.train("--seed", "5")
     path = app.data_dir / "models" / "2.npz"
     path.unlink()
@@ -86,8 +86,8 @@ def test_a_link_to_a_damaged_version_is_told(app: App) -> None:
     assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
-def test_a_folder_that_can_not_be_written_is_told(app: App) -> None:
-    """Root may write anything, so the folder isn't read-only here but a lock is a folder."""
+def test_a_folder_that_cannot_be_written_is_a_503(app: App) -> None:
+    """A folder replaces the lock file, since root can write to a read-only folder."""
     app.train("--no-promote")
     lock = app.data_dir / "models" / ".promote.lock"
     lock.unlink()
@@ -99,18 +99,18 @@ def test_a_folder_that_can_not_be_written_is_told(app: App) -> None:
     assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
-def test_an_error_of_our_own_is_logged_and_says_nothing_more(server: Server) -> None:
+def test_an_internal_error_is_logged_and_not_described(server: Server) -> None:
     (server.data_dir / "models" / "promotions.jsonl").write_text("[]\n")
 
     message = server.expect(500, "GET", "/versions/1", **{"X-Request-ID": "the-bad-one"})["error"]
 
     assert message == "internal server error; the server's log has the details"
     (line,) = [line for line in server.log.read_text().splitlines() if "Traceback" in line]
-    logged = json.loads(line)
-    assert (logged["level"], logged["request_id"]) == ("error", "the-bad-one")
+    record = json.loads(line)
+    assert (record["level"], record["request_id"]) == ("error", "the-bad-one")
 
 
-def test_what_gunicorn_refuses_is_told_alike(shared_server: Server) -> None:
+def test_errors_of_gunicorn_have_the_same_form(shared_server: Server) -> None:
     response = shared_server.request("GET", "/predict?lights=" + "1," * 3000)
 
     assert response.status == 414
@@ -120,20 +120,20 @@ def test_what_gunicorn_refuses_is_told_alike(shared_server: Server) -> None:
     assert shared_server.request("GET", "/livez", **{"X-Y": "1" * 9000}).json()["error"]
 
 
-@pytest.mark.parametrize("given", ["abc-123", "~" * 128])
-def test_a_request_id_comes_back(shared_app: App, given: str) -> None:
-    response = shared_app.request("GET", "/livez", **{"X-Request-ID": given})
+@pytest.mark.parametrize("request_id", ["abc-123", "~" * 128])
+def test_a_valid_request_id_is_returned(shared_app: App, request_id: str) -> None:
+    response = shared_app.request("GET", "/livez", **{"X-Request-ID": request_id})
 
-    assert response.headers["X-Request-ID"] == given
+    assert response.headers["X-Request-ID"] == request_id
 
 
-@pytest.mark.parametrize("given", [None, "", "two words", "~" * 129])
-def test_a_request_id_is_made_where_none_is_fit(shared_server: Server, given: str | None) -> None:
-    headers = {} if given is None else {"X-Request-ID": given}
-    made = {
+@pytest.mark.parametrize("request_id", [None, "", "two words", "~" * 129])
+def test_an_invalid_request_id_is_replaced(shared_server: Server, request_id: str | None) -> None:
+    headers = {} if request_id is None else {"X-Request-ID": request_id}
+    generated = {
         shared_server.request("GET", path, **headers).headers["X-Request-ID"]
         for path in ("/livez", "/nope", "/predict")
     }
 
-    assert len(made) == 3
-    assert all(len(request_id) == 32 for request_id in made)
+    assert len(generated) == 3
+    assert all(len(request_id) == 32 for request_id in generated)

@@ -1,4 +1,4 @@
-"""The quick door: what goes through it, and that nobody can tell by the answer."""
+"""Tests of the fast path: its requests, and responses equal to those of the normal path."""
 
 import contextlib
 import json
@@ -23,20 +23,20 @@ from tests.service.conftest import ROUNDS, try_out
 
 BODY = b'{"lights": [1, 0, 1]}'
 BATCH, INFER = "/predict/batch", "/v2/models/streetlight/infer"
-ASKED = {
+VALID_BODIES = {
     "/predict": BODY,
     "/predict/batch": b'{"lights": [[1, 0, 1], [0, 0, 1], [0, 1, 1]]}',
     INFER: b'{"inputs": [{"name": "lights", "shape": [2, 3], "datatype": "FP64",'
     b' "data": [1, 0, 1, 0, 0, 1]}]}',
 }
-# It changes nothing, but is no field of a plain request.
-THE_USUAL_WAY = "TE: trailers\r\n"
+# This header doesn't change the response, but the fast path refuses it.
+FORCE_NORMAL_PATH = "TE: trailers\r\n"
 
 
 def request(
     body: bytes = BODY, more: str = "", length: int | None = None, path: str = "/predict"
 ) -> bytes:
-    """The bytes of a request, as curl sends it."""
+    """Return the bytes of a request as curl sends it."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/8.5.0\r\n"
         f"{more}Content-Length: {len(body) if length is None else length}\r\n"
@@ -45,8 +45,8 @@ def request(
     return head.encode("latin-1") + body
 
 
-def packed(datatype: str = "FP64") -> tuple[bytes, str]:
-    """The body that asks for two rows in binary, and the header that says where they begin."""
+def binary_request(datatype: str = "FP64") -> tuple[bytes, str]:
+    """Return a body with two rows in binary, and the header with the length of its JSON."""
     numbers = np.array([1, 0, 1, 0, 0, 1]).astype(DTYPES[datatype]).tobytes()
     tensor: dict[str, Any] = {"name": "lights", "shape": [2, 3], "datatype": datatype}
     tensor["parameters"] = {"binary_data_size": len(numbers)}
@@ -56,22 +56,23 @@ def packed(datatype: str = "FP64") -> tuple[bytes, str]:
 
 
 @pytest.fixture
-def quick(shared_app: App) -> FastPath:
-    """The door of a service with the lab's version live."""
+def fast_path(shared_app: App) -> FastPath:
+    """The fast path of a service with the lab's version live."""
     return shared_app.application.fast_path
 
 
-def test_a_plain_request_is_answered(quick: Any) -> None:
-    told = quick(request(more="X-Request-ID: mine\r\nConnection: Keep-Alive\r\n"))
-    assert json.loads(told.body) == {"decision": "walk", "score": 1.0, "version": 1}
+def test_a_plain_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
+    response = fast_path(request(more="X-Request-ID: mine\r\nConnection: Keep-Alive\r\n"))
+    assert json.loads(response.body) == {"decision": "walk", "score": 1.0, "version": 1}
     assert (
-        f"Content-Length: {len(told.body)}\r\nX-Request-ID: mine\r\n\r\n".encode() in told.headers
+        f"Content-Length: {len(response.body)}\r\nX-Request-ID: mine\r\n\r\n".encode()
+        in response.headers
     )
-    assert told.log_fields == {"request_id": "mine", "route": "/predict", "version": 1}
+    assert response.log_fields == {"request_id": "mine", "route": "/predict", "version": 1}
     proxied = (
         "X-Empty:\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nCookie: a=b; c\r\n"
     )
-    assert re.search(rb"X-Request-ID: [0-9a-f]{32}\r\n", quick(request(more=proxied)).headers)
+    assert re.search(rb"X-Request-ID: [0-9a-f]{32}\r\n", fast_path(request(more=proxied)).headers)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,13 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
         request(b'{"lights": [[1, 0]]}', path="/predict/batch"),
         request(b'{"lights": [[1, 0, "1"]]}', path="/predict/batch"),
         request(path="/predict/"),
-        request(ASKED[INFER], path="/v2/models/other/infer"),
-        request(ASKED[INFER], path="/v2/models/streetlight/versions/1/infer"),
-        request(ASKED[INFER], "Accept-Encoding: gzip\r\n", path=INFER),
-        request(ASKED[INFER] + b" " * 16384, path=INFER),
-        request(packed()[0], path=INFER),
-        request(packed()[0], "Inference-Header-Content-Length: 9\r\n", path=INFER),
-        request(*packed(), path="/predict"),
+        request(VALID_BODIES[INFER], path="/v2/models/other/infer"),
+        request(VALID_BODIES[INFER], path="/v2/models/streetlight/versions/1/infer"),
+        request(VALID_BODIES[INFER], "Accept-Encoding: gzip\r\n", path=INFER),
+        request(VALID_BODIES[INFER] + b" " * 16384, path=INFER),
+        request(binary_request()[0], path=INFER),
+        request(binary_request()[0], "Inference-Header-Content-Length: 9\r\n", path=INFER),
+        request(*binary_request(), path="/predict"),
         request(b'{"lights": [1, 0, 1], "light": 1}'),
         request(b'{"lights": [1e999, 0, 1]}'),
         request(length=0),
@@ -121,23 +122,23 @@ def test_a_plain_request_is_answered(quick: Any) -> None:
                 "Connection: close \r\n",
                 "Connection:\r\n",
                 "X-Request-ID: one\r\nX-Request-ID: two\r\n",
-                THE_USUAL_WAY,
+                FORCE_NORMAL_PATH,
             )
         ),
     ],
 )
-def test_all_else_goes_the_usual_way(quick: Any, data: bytes) -> None:
-    assert quick(data) is None
+def test_other_requests_take_the_normal_path(fast_path: Any, data: bytes) -> None:
+    assert fast_path(data) is None
 
 
-def test_what_takes_long_goes_to_a_thread(app: App) -> None:
+def test_a_long_prediction_takes_the_normal_path(app: App) -> None:
     wide = ("--hidden-sizes", "1000", "--alpha", "0.001", "--iterations", "1")
-    aims = ("--target-error", "none", "--batch-size", "all")
-    app.train(*wide, *aims)
+    options = ("--target-error", "none", "--batch-size", "all")
+    app.train(*wide, *options)
     for rows, at_once in ((5, True), (100, False)):
         many = json.dumps({"lights": [[1, 0, 1]] * rows}).encode()
-        told = app.application.fast_path(request(many, path="/predict/batch"))
-        assert (told is not None) == at_once
+        response = app.application.fast_path(request(many, path="/predict/batch"))
+        assert (response is not None) == at_once
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +147,8 @@ def connected(shared_server: Server) -> Iterator[socket.socket]:
         yield client
 
 
-def answers(client: socket.socket, count: int) -> list[bytes]:
-    """Read so many answers."""
+def read_responses(client: socket.socket, count: int) -> list[bytes]:
+    """Read `count` responses."""
     with client.makefile("rb") as file:
         found = []
         for _ in range(count):
@@ -164,65 +165,64 @@ bodies = st.one_of(
     ).map(lambda lights: json.dumps({"lights": lights}).encode()),
     st.binary(max_size=60),
     st.sampled_from(
-        [*ASKED.values(), b'{"lights":[0.5,-0.0,1]}', b'{"lights":[1e308,1e308,1e308]}']
+        [*VALID_BODIES.values(), b'{"lights":[0.5,-0.0,1]}', b'{"lights":[1e308,1e308,1e308]}']
     ),
 )
 
 
-def test_who_wants_the_connection_closed_gets_the_same_too(shared_server: Server) -> None:
-    said = []
-    for more in ("", THE_USUAL_WAY):
+def test_both_paths_close_a_connection_with_the_same_response(shared_server: Server) -> None:
+    responses = []
+    for more in ("", FORCE_NORMAL_PATH):
         with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
             client.sendall(request(more=f"Connection: close\r\nX-Request-ID: the-same\r\n{more}"))
             with client.makefile("rb") as file:
-                said.append(re.sub(rb"Date: .*", b"Date", file.read()))
-    assert said[0] == said[1]
-    assert b"\nConnection: close\r\n" in said[0]
+                responses.append(re.sub(rb"Date: .*", b"Date", file.read()))
+    assert responses[0] == responses[1]
+    assert b"\nConnection: close\r\n" in responses[0]
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT8", "BOOL", "BF16"])
-def test_both_doors_say_the_same_of_packed_numbers(
-    connected: socket.socket, quick: Any, datatype: str
+def test_both_paths_return_the_same_bytes_for_binary_tensors(
+    connected: socket.socket, fast_path: Any, datatype: str
 ) -> None:
-    body, length = packed(datatype)
+    body, length = binary_request(datatype)
     assert (
-        quick(request(body, length, path=INFER)).log_fields["route"] == "/v2/models/<model>/infer"
+        fast_path(request(body, length, path=INFER)).log_fields["route"]
+        == "/v2/models/<model>/infer"
     )
-    said = []
-    for more in ("", THE_USUAL_WAY):
+    responses = []
+    for more in ("", FORCE_NORMAL_PATH):
         connected.sendall(request(body, f"X-Request-ID: the-same\r\n{length}{more}", path=INFER))
-        said += answers(connected, 1)
-    assert said[0] == said[1]
-    assert b"octet-stream" in said[0]
+        responses += read_responses(connected, 1)
+    assert responses[0] == responses[1]
+    assert b"octet-stream" in responses[0]
 
 
-def test_a_head_and_its_body_may_come_apart(
-    connected: socket.socket, shared_server: Server
-) -> None:
+def test_a_request_may_arrive_in_two_parts(connected: socket.socket, shared_server: Server) -> None:
     whole = request(more="X-Request-ID: the-same\r\n")
     connected.sendall(whole)
-    [at_once] = answers(connected, 1)
+    [at_once] = read_responses(connected, 1)
     for cut in (whole.index(b"\r\n\r\n") + 4, 10, len(whole) - 1):
         connected.sendall(whole[:cut])
-        # It has come when somebody else, who came later, is answered.
+        # A response to a later request shows that the worker has read the first part.
         shared_server.get("/livez")
         connected.sendall(whole[cut:])
-        assert answers(connected, 1) == [at_once]
+        assert read_responses(connected, 1) == [at_once]
 
 
-@given(body=bodies, path=st.sampled_from(list(ASKED)))
-def test_both_doors_say_the_same_byte_for_byte(
+@given(body=bodies, path=st.sampled_from(list(VALID_BODIES)))
+def test_both_paths_return_the_same_bytes_for_any_body(
     connected: socket.socket, body: bytes, path: str
 ) -> None:
-    said = []
-    for more in ("", THE_USUAL_WAY):
+    responses = []
+    for more in ("", FORCE_NORMAL_PATH):
         connected.sendall(request(body, f"X-Request-ID: the-same\r\n{more}", path=path))
-        said += answers(connected, 1)
-    assert said[0] == said[1]
+        responses += read_responses(connected, 1)
+    assert responses[0] == responses[1]
 
 
-# Fields that a request may have many of, and still be a plain one.
-USUAL = [
+# Fields with which a request usually takes the fast path.
+ORDINARY_FIELDS = [
     *("User-Agent: curl/8.5.0", "Accept: */*", "Accept-Encoding: gzip, deflate", "Cookie: a=b; c"),
     *("Content-Type: application/json", "Content-Type: text/csv", "Content-Type:", "X-Empty:"),
     *("X-Request-ID: mine", "X-Request-ID:unspaced", "Connection: keep-alive", "Connection: close"),
@@ -230,8 +230,8 @@ USUAL = [
     *("Sec-Fetch-Site: cross-site", "Authorization: Bearer x", "Idempotency-Key: k", "Range: x"),
     *("If-None-Match: *", "X-HTTP-Method-Override: DELETE", "Content-Language: en", "Date: now"),
 ]
-# Fields that decide how a request is framed, decoded or refused, and lines that are no field.
-UNUSUAL = [
+# Fields that affect the framing, decoding or refusal of a request, and malformed fields.
+SPECIAL_FIELDS = [
     *("Expect: 100-continue", "Expect: tea", "Host: other", "Host:", "Host: a b", "Host: ü"),
     *("Content-Length:", "Content-Length: 0", "Content-Length: 21", "Content-Length: +21"),
     *("Transfer-Encoding: chunked", "Transfer-Encoding: gzip", "TE: gzip", "Trailer: X-Y"),
@@ -251,97 +251,101 @@ SPELLINGS: list[Callable[[str], str]] = [str, str, str.lower, str.upper, str.tit
 
 @st.composite
 def any_requests(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """A request, odd in some way or in none; and the same, but it surely goes the usual way."""
-    odd = draw(st.sets(st.sampled_from(["body", "line", "usual", "unusual", "length"]), max_size=1))
-    path = draw(st.sampled_from(list(ASKED)))
-    body = draw(bodies) if "body" in odd else ASKED[path]
-    line = draw(st.sampled_from(LINES)) if "line" in odd else "POST {} HTTP/1.1"
-    once = None if "usual" in odd else lambda field: field.partition(":")[0]
-    fields = draw(st.lists(st.sampled_from(USUAL), max_size=6, unique_by=once))
-    if "unusual" in odd:
-        fields += draw(st.lists(st.sampled_from(UNUSUAL), min_size=1, max_size=2))
-    length = draw(st.integers(-1, 1)) if "length" in odd else 0
+    """Draw a request with at most one unusual part, and the same request for the normal path."""
+    unusual_part = draw(
+        st.sets(st.sampled_from(["body", "line", "repeated", "special", "length"]), max_size=1)
+    )
+    path = draw(st.sampled_from(list(VALID_BODIES)))
+    body = draw(bodies) if "body" in unusual_part else VALID_BODIES[path]
+    line = draw(st.sampled_from(LINES)) if "line" in unusual_part else "POST {} HTTP/1.1"
+    once = None if "repeated" in unusual_part else lambda field: field.partition(":")[0]
+    fields = draw(st.lists(st.sampled_from(ORDINARY_FIELDS), max_size=6, unique_by=once))
+    if "special" in unusual_part:
+        fields += draw(st.lists(st.sampled_from(SPECIAL_FIELDS), min_size=1, max_size=2))
+    length = draw(st.integers(-1, 1)) if "length" in unusual_part else 0
     fields += ["Host: 127.0.0.1:8000", f"Content-Length: {len(body) + length}"]
-    spelt = []
+    lines = []
     for field in draw(st.permutations(fields)):
         name, colon, value = field.partition(":")
-        spelt.append(draw(st.sampled_from(SPELLINGS))(name) + colon + value)
+        lines.append(draw(st.sampled_from(SPELLINGS))(name) + colon + value)
 
-    def written(*more: str) -> bytes:
-        head = "\r\n".join([line.format(path), *spelt, *more, "", ""])
+    def as_bytes(*more: str) -> bytes:
+        head = "\r\n".join([line.format(path), *lines, *more, "", ""])
         return head.encode("latin-1") + body
 
-    return written(), written("TE: trailers")
+    return as_bytes(), as_bytes("TE: trailers")
 
 
-def all_that_is_said(server: Server, data: bytes) -> bytes:
-    """Send bytes, and nothing after them; return every answer but for what is new each time."""
+def all_responses(server: Server, data: bytes) -> bytes:
+    """Send bytes, shut down writing, and return all responses without dates and generated IDs."""
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(data)
             client.shutdown(socket.SHUT_WR)
-        said = b""
+        responses = b""
         with contextlib.suppress(ConnectionResetError), client.makefile("rb") as file:
-            said = file.read()
-    return re.sub(rb"(Date: |X-Request-ID: (?=[0-9a-f]{32}\r))[^\r]*", rb"\1", said)
+            responses = file.read()
+    return re.sub(rb"(Date: |X-Request-ID: (?=[0-9a-f]{32}\r))[^\r]*", rb"\1", responses)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_both_doors_say_the_same_whatever_the_head(
-    shared_server: Server, quick: FastPath, rounds: int
+def test_both_paths_return_the_same_bytes_for_any_head(
+    shared_server: Server, fast_path: FastPath, rounds: int
 ) -> None:
-    """Or the quick door leaves it to the other one; enough of each are tried."""
-    answered: Counter[bool] = Counter()
+    """Both requests that the fast path answers and requests that it refuses are drawn."""
+    by_path: Counter[bool] = Counter()
 
-    @given(ways=any_requests())
-    def any_head(ways: tuple[bytes, bytes]) -> None:
-        assert quick(ways[1]) is None
-        answered[quick(ways[0]) is not None] += 1
-        first, second = (all_that_is_said(shared_server, way) for way in ways)
+    @given(requests=any_requests())
+    def any_head(requests: tuple[bytes, bytes]) -> None:
+        assert fast_path(requests[1]) is None
+        by_path[fast_path(requests[0]) is not None] += 1
+        first, second = (all_responses(shared_server, request_bytes) for request_bytes in requests)
         assert first == second
         assert first.startswith(b"HTTP/1.")
 
     try_out(any_head, 200 * rounds)
-    assert min(answered[True], answered[False]) > 20 * rounds, answered
+    assert min(by_path[True], by_path[False]) > 20 * rounds, by_path
 
 
-@pytest.mark.parametrize("path", ASKED)
-def test_both_doors_count_and_log_the_same(shared_server: Server, path: str) -> None:
-    def counted() -> dict[str, str]:
+@pytest.mark.parametrize("path", VALID_BODIES)
+def test_both_paths_count_and_log_the_same(shared_server: Server, path: str) -> None:
+    def counters() -> dict[str, str]:
         lines = shared_server.request("GET", "/metrics").data.decode().splitlines()
-        told = dict(line.rsplit(" ", 1) for line in lines if line.startswith("streetlight_"))
+        values = dict(line.rsplit(" ", 1) for line in lines if line.startswith("streetlight_"))
         times = ("_sum", "_bucket", "_seconds_total", "timestamp", "/metrics", "created")
-        return {name: n for name, n in told.items() if not any(part in name for part in times)}
+        return {name: n for name, n in values.items() if not any(part in name for part in times)}
 
-    seen = [counted()]
+    samples = [counters()]
     logged = []
     with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
-        for more in ("", THE_USUAL_WAY):
-            name = f"door{len(seen)}-of{path}"
-            client.sendall(request(ASKED[path], f"{more}X-Request-ID: {name}\r\n", path=path))
-            answers(client, 1)
+        for more in ("", FORCE_NORMAL_PATH):
+            name = f"path{len(samples)}-of{path}"
+            client.sendall(
+                request(VALID_BODIES[path], f"{more}X-Request-ID: {name}\r\n", path=path)
+            )
+            read_responses(client, 1)
             text = shared_server.said(f'"{name}"')
             line = json.loads(next(li for li in text.splitlines() if f'"{name}"' in li))
             logged.append({k: v for k, v in line.items() if k not in ("time", "duration_ms")})
             assert 0 < line["duration_ms"] < 10_000
-            seen.append(counted())
-    assert logged[0] | {"request_id": f"door2-of{path}"} == logged[1]
+            samples.append(counters())
+    assert logged[0] | {"request_id": f"path2-of{path}"} == logged[1]
     first, second = (
         {name: float(after[name]) - float(before.get(name, 0)) for name in after}
-        for before, after in pairwise(seen)
+        for before, after in pairwise(samples)
     )
     assert first == second
-    walking = first['streetlight_predictions_total{decision="walk",version="1"}']
-    assert walking == {"/predict": 1, "/predict/batch": 2, INFER: 1}[path]
+    walks = first['streetlight_predictions_total{decision="walk",version="1"}']
+    assert walks == {"/predict": 1, "/predict/batch": 2, INFER: 1}[path]
 
 
-def test_who_asks_often_and_reads_nothing_gets_every_answer_in_the_end(
-    shared_server: Server, quick: FastPath
+def test_a_client_that_reads_late_gets_every_response(
+    shared_server: Server, fast_path: FastPath
 ) -> None:
-    """Answers that are longer than their requests, so that the server soon can send no more."""
-    one = request(b'{"lights":[[1,0,1]' + b",[0,0,1]" * 2000 + b"]}", path=BATCH)
-    asked, rest = 0, b""
-    assert quick(one)
+    """The responses are longer than the requests, so that the send buffer of the server fills."""
+    large_request = request(b'{"lights":[[1,0,1]' + b",[0,0,1]" * 2000 + b"]}", path=BATCH)
+    sent, rest = 0, b""
+    assert fast_path(large_request)
     with socket.socket() as client:
         for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             client.setsockopt(socket.SOL_SOCKET, buffer, 4096)
@@ -349,29 +353,29 @@ def test_who_asks_often_and_reads_nothing_gets_every_answer_in_the_end(
         client.setblocking(False)
 
         def server_reads() -> bool:
-            """The worker, which answers others meanwhile, still takes what this client sends."""
+            """Return whether the worker reads from this client while it answers others."""
             for _ in range(20):
                 if select.select([], [client], [], 0.05)[1]:
                     return True
                 assert shared_server.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
             return False
 
-        # Until the server can send no more.
-        while asked < 2_000 and server_reads():
-            rest = (rest or one)[client.send(rest or one) :]
-            asked += not rest
-        assert 20 < asked < 2_000
+        # Send requests until the server stops reading.
+        while sent < 2_000 and server_reads():
+            rest = (rest or large_request)[client.send(rest or large_request) :]
+            sent += not rest
+        assert 20 < sent < 2_000
         client.settimeout(DEADLINE)
-        assert all(answer.count(b"stop") == 2000 for answer in answers(client, asked))
+        assert all(response.count(b"stop") == 2000 for response in read_responses(client, sent))
 
 
-def test_a_version_that_goes_live_answers_the_next_request(server: Server) -> None:
+def test_the_next_request_uses_a_promoted_version(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         client.sendall(request())
-        assert b'"version":1' in answers(client, 1)[0]
+        assert b'"version":1' in read_responses(client, 1)[0]
         server.train("--seed", "5")
         client.sendall(request())
-        assert b'"version":2' in answers(client, 1)[0]
+        assert b'"version":2' in read_responses(client, 1)[0]
         (server.data_dir / "models" / "live").unlink()
         client.sendall(request())
-        assert b"503 SERVICE UNAVAILABLE" in answers(client, 1)[0]
+        assert b"503 SERVICE UNAVAILABLE" in read_responses(client, 1)[0]

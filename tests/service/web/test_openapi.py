@@ -1,4 +1,4 @@
-"""The description of the API: it is valid, whole and true, and there is a page that shows it."""
+"""Tests of the OpenAPI document, which must be valid, complete and correct, and of its page."""
 
 import json
 import re
@@ -14,31 +14,31 @@ from tests.client import App, Client
 from tests.server import DEADLINE, ForkedServer, environment
 
 KEY = "key"
-# The blueprints whose routes are described elsewhere, or nowhere.
-LEFT_OUT = {"docs", "home", "invocations", "metrics", "openapi", "v1", "v2", "v2_repository"}
+# The blueprints whose routes are not in the document.
+UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "openapi", "v1", "v2", "v2_repository"}
 
 
-def with_two_versions(client: Client) -> None:
-    """Add a version, and let the lab's be live again."""
+def add_version(client: Client) -> None:
+    """Add a version, and promote the lab's version again."""
     client.train("--dataset", "lab-direct", "--iterations", "300")
     client.post("/versions/1/promote", Authorization=f"Bearer {KEY}")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """An application with a key and two versions, of which the lab's is live."""
+    """An application with a key and two versions; the lab's is live."""
     with App(tmp_path_factory.mktemp("described"), api_key=KEY) as app:
-        with_two_versions(app)
+        add_version(app)
         yield app
 
 
-def described(client: Client) -> Iterator[tuple[str, str, Any]]:
+def operations(client: Client) -> Iterator[tuple[str, str, Any]]:
     for path, methods in client.get("/openapi.json")["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
 
 
-def test_it_is_valid(site: App) -> None:
+def test_the_document_is_valid(site: App) -> None:
     document = site.get("/openapi.json")
 
     validate(document)
@@ -46,21 +46,21 @@ def test_it_is_valid(site: App) -> None:
     assert site.get("/openapi.json") == document
 
 
-def test_every_native_route_is_in_it_and_nothing_else(site: App) -> None:
+def test_the_document_has_exactly_the_native_routes(site: App) -> None:
     native = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in site.application.url_map.iter_rules()
-        if rule.endpoint.partition(".")[0] not in LEFT_OUT
+        if rule.endpoint.partition(".")[0] not in UNDOCUMENTED
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
-    assert {(method, path) for method, path, _ in described(site)} == native
+    assert {(method, path) for method, path, _ in operations(site)} == native
 
 
-def test_every_operation_says_what_it_does_and_what_it_answers(site: App) -> None:
-    names = [operation["operationId"] for *_, operation in described(site)]
+def test_every_operation_has_a_summary_and_responses(site: App) -> None:
+    names = [operation["operationId"] for *_, operation in operations(site)]
     assert len(names) == len(set(names))
-    for _, path, operation in described(site):
+    for _, path, operation in operations(site):
         assert operation["summary"].endswith("."), path
         assert operation["tags"], path
         if "requestBody" in operation:
@@ -73,7 +73,7 @@ def test_every_operation_says_what_it_does_and_what_it_answers(site: App) -> Non
                 assert link["operationId"] in names, path
 
 
-def test_bounds_come_from_where_they_are_checked(site: App) -> None:
+def test_bounds_are_in_the_schemas(site: App) -> None:
     schemas = site.get("/openapi.json")["components"]["schemas"]
     recipe = schemas["RetrainBody"]["properties"]
 
@@ -82,21 +82,21 @@ def test_bounds_come_from_where_they_are_checked(site: App) -> None:
     assert schemas["PredictBody"]["required"] == ["lights"]
 
 
-def test_the_key_is_asked_for_where_it_is_said_to_be(site: App) -> None:
-    for method, path, operation in described(site):
+def test_operations_with_security_require_the_key(site: App) -> None:
+    for method, path, operation in operations(site):
         if method == "GET":
             assert "security" not in operation, path
             continue
-        # 999 is nothing's number: nothing is changed where the key isn't asked for.
+        # No object has the number 999, so that nothing changes where the key isn't required.
         refused = site.request(method, re.sub("{.*?}", "999", path), {}).status == 401
         assert refused == ("security" in operation) == ("401" in operation["responses"]), path
 
 
-def test_every_curl_line_answers_as_is_said(tmp_path: Path) -> None:
-    """In their order: what is made by one is looked at and cancelled by those after it."""
+def test_every_curl_example_returns_its_documented_response(tmp_path: Path) -> None:
+    """The examples run in order, since later ones use the objects that earlier ones create."""
     with ForkedServer(tmp_path / "data", api_key=KEY) as server:
-        with_two_versions(server)
-        for _, path, operation in described(server):
+        add_version(server)
+        for _, path, operation in operations(server):
             line = operation["x-codeSamples"][0]["source"]
             assert line.startswith("curl "), path
             run = subprocess.run(
@@ -116,7 +116,7 @@ def test_every_curl_line_answers_as_is_said(tmp_path: Path) -> None:
     assert (tmp_path / "streetlight-1.npz").stat().st_size > 1000
 
 
-def test_the_page_needs_no_other_host(shared_app: App) -> None:
+def test_the_page_loads_no_other_host(shared_app: App) -> None:
     page = shared_app.request("GET", "/docs")
     assert page.status == 200
     assert page.headers["Content-Type"].startswith("text/html")
@@ -128,7 +128,7 @@ def test_the_page_needs_no_other_host(shared_app: App) -> None:
     files = re.findall(r'(?:src|href)="(.*?)"', html)
     assert len(files) == 5
     for name in files:
-        # Relative, so that they are found behind a path prefix too.
+        # The URLs are relative, so that they work behind a path prefix.
         assert not re.match("/|[a-z]+:", name)
         assert shared_app.request("GET", f"/{name}").status == 200, name
     start = shared_app.request("GET", "/docs/start.js")
@@ -137,14 +137,14 @@ def test_the_page_needs_no_other_host(shared_app: App) -> None:
 
 
 @pytest.mark.parametrize("name", ["oauth2-redirect.html", "docs.html", "%2e%2e%2fdocs.py", "x"])
-def test_the_page_has_no_other_files(shared_app: App, name: str) -> None:
+def test_other_files_of_the_page_are_a_404(shared_app: App, name: str) -> None:
     assert shared_app.expect(404, "GET", f"/docs/{name}")["error"].startswith("there is no ")
 
 
-def test_no_number_is_too_large_to_be_answered(site: App) -> None:
+def test_large_numbers_in_paths_are_a_404(site: App) -> None:
     bearer = {"Authorization": f"Bearer {KEY}"}
     for digits in ("9" * 18, "9" * 19, "9" * 2000, "%D9%A1"):
-        for method, path, _ in described(site):
+        for method, path, _ in operations(site):
             if "{" in path:
                 url = re.sub("{.*?}", digits, path)
                 assert site.request(method, url, {}, **bearer).status == 404, (method, url)
@@ -153,5 +153,5 @@ def test_no_number_is_too_large_to_be_answered(site: App) -> None:
     events = site.request("GET", f"/jobs/{job}/events", **{"Last-Event-ID": "9" * 5000})
     assert events.data.endswith(b"event: end\ndata: {}\n\n")
     row = {"lights": [0, 1, 0], "outcome": "stop", "id": "\0"}
-    told = site.expect(400, "POST", "/observations", row, **bearer)
-    assert told["error"] == 'id: expected text without NUL characters, got "\\u0000"'
+    response = site.expect(400, "POST", "/observations", row, **bearer)
+    assert response["error"] == 'id: expected text without NUL characters, got "\\u0000"'

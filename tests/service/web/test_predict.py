@@ -1,4 +1,4 @@
-"""Predictions over HTTP: decisions, scores to the bit, and errors that can be read."""
+"""Tests of predictions over HTTP: decisions, scores bit for bit, and error messages."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ NETWORK = fit(LAB, Recipe()).network
 numbers = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
 
 
-def test_a_light_state_is_decided(shared_app: App) -> None:
+def test_a_prediction_has_a_decision_a_score_and_a_version(shared_app: App) -> None:
     assert shared_app.post("/predict", {"lights": [1, 0, 1]}) == {
         "decision": "walk",
         "score": NETWORK.score([1, 0, 1]),
@@ -27,7 +27,7 @@ def test_a_light_state_is_decided(shared_app: App) -> None:
 
 
 @given(rows=st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=5))
-def test_every_way_gives_the_same_bits(shared_app: App, rows: list[list[float]]) -> None:
+def test_all_routes_return_the_same_bits(shared_app: App, rows: list[list[float]]) -> None:
     batch = shared_app.post("/predict/batch", {"lights": rows})
 
     assert np.array(batch["scores"]).tobytes() == NETWORK.scores(np.array(rows, float)).tobytes()
@@ -36,18 +36,18 @@ def test_every_way_gives_the_same_bits(shared_app: App, rows: list[list[float]])
         assert shared_app.post("/predict", {"lights": row}) == alone
         query = ",".join(map(repr, row))
         assert shared_app.get(f"/predict?lights={query}") == alone
-        told = shared_app.post("/explain", {"lights": row})
-        assert {name: told[name] for name in alone} == alone
+        response = shared_app.post("/explain", {"lights": row})
+        assert {name: response[name] for name in alone} == alone
 
 
-def test_a_hundred_thousand_rows_fit_into_one_request(shared_app: App) -> None:
+def test_a_batch_may_have_100_000_rows(shared_app: App) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (100_000, 3))
 
-    answer = shared_app.post("/predict/batch", {"lights": rows.tolist()})
+    response = shared_app.post("/predict/batch", {"lights": rows.tolist()})
 
     expected = NETWORK.scores(rows.astype(float))
-    assert np.array(answer["scores"]).tobytes() == expected.tobytes()
-    assert answer["decisions"] == np.where(expected >= 0.5, "walk", "stop").tolist()
+    assert np.array(response["scores"]).tobytes() == expected.tobytes()
+    assert response["decisions"] == np.where(expected >= 0.5, "walk", "stop").tolist()
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
@@ -59,8 +59,8 @@ def test_the_content_type_does_not_matter(shared_app: App, content_type: str) ->
 
 
 def error(client: Client, body: object, path: str = "/predict") -> dict[str, Any]:
-    answer: dict[str, Any] = client.expect(400, "POST", path, body)
-    return answer
+    response: dict[str, Any] = client.expect(400, "POST", path, body)
+    return response
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def error(client: Client, body: object, path: str = "/predict") -> dict[str, Any
         (b'{"lights": "\xff"}', "malformed JSON: invalid unicode code point at line 1 column 13"),
     ],
 )
-def test_errors_say_where_what_was_expected_and_what_came(
+def test_errors_name_the_field_the_expected_and_the_given_value(
     shared_app: App, body: str | bytes, message: str
 ) -> None:
     assert error(shared_app, body)["error"] == message
 
 
-def test_details_name_each_field_at_fault(shared_app: App) -> None:
+def test_details_list_each_invalid_field(shared_app: App) -> None:
     assert error(shared_app, '{"ligths": [1], "x": 2}')["details"] == [
         {"field": "lights", "message": "required, but missing", "got": None},
         {"field": "ligths", "message": "unknown field; did you mean lights?", "got": "[1]"},
@@ -115,7 +115,7 @@ def test_details_name_each_field_at_fault(shared_app: App) -> None:
         ("lights=1,0,1&lights=0,0,1", "lights: expected once, got more"),
     ],
 )
-def test_errors_of_a_query_are_as_clear(shared_app: App, query: str, message: str) -> None:
+def test_errors_of_a_query_name_the_field(shared_app: App, query: str, message: str) -> None:
     assert message in shared_app.expect(400, "GET", f"/predict?{query}")["error"]
 
 
@@ -132,7 +132,7 @@ def test_errors_of_a_batch_name_the_row(shared_app: App, body: str, message: str
     assert error(shared_app, body, "/predict/batch")["error"] == message
 
 
-def test_many_wrong_lights_are_answered_with_one(shared_app: App) -> None:
+def test_only_the_first_of_many_errors_is_returned(shared_app: App) -> None:
     body = {"lights": ["x"] * 200_000}
 
     assert error(shared_app, body)["error"] == 'lights[0]: expected a number, got "x"'
@@ -154,8 +154,8 @@ def test_deep_json_is_refused(shared_app: App) -> None:
     assert "recursion limit" in error(shared_app, body)["error"]
 
 
-def test_a_light_that_would_overflow_is_refused_by_name(app: App) -> None:
-    """On dimmers down to a tenth, a network's weights are scaled up: 1e308 is too much for it."""
+def test_a_light_whose_score_overflows_is_refused(app: App) -> None:
+    """The network divides its input by the scale of its data, 1e-3, so that 1e308 overflows."""
     app.data_dir.joinpath("faint.csv").write_text(
         "a,b,c,outcome\n1e-3,0,1e-3,walk\n0,0,1e-3,stop\n"
     )
@@ -171,15 +171,15 @@ def test_a_light_that_would_overflow_is_refused_by_name(app: App) -> None:
     assert message.startswith("lights[1][2]: too large for version 2")
 
 
-def test_an_explanation_has_every_layer(shared_app: App) -> None:
-    told = shared_app.post("/explain", {"lights": [1, 0, 1]})
+def test_an_explanation_has_all_layers(shared_app: App) -> None:
+    response = shared_app.post("/explain", {"lights": [1, 0, 1]})
 
-    assert list(told["layers"]) == ["layer_0", "layer_1", "layer_2"]
-    assert told["layers"]["layer_2"] == [told["score"]]
-    assert told["relu"] == {"layer_1": [False, True, False, False]}
-    assert np.array(told["weights"]["weights_0_1"]).shape == (3, 4)
-    assert sum(told["contributions"]) == pytest.approx(told["score"])
-    assert told["flip"] == {
+    assert list(response["layers"]) == ["layer_0", "layer_1", "layer_2"]
+    assert response["layers"]["layer_2"] == [response["score"]]
+    assert response["relu"] == {"layer_1": [False, True, False, False]}
+    assert np.array(response["weights"]["weights_0_1"]).shape == (3, 4)
+    assert sum(response["contributions"]) == pytest.approx(response["score"])
+    assert response["flip"] == {
         "light": 0,
         "was": 1.0,
         "now": 0.0,
@@ -188,7 +188,7 @@ def test_an_explanation_has_every_layer(shared_app: App) -> None:
     }
 
 
-def test_scores_are_written_without_loss(shared_app: App) -> None:
+def test_scores_are_serialized_without_loss(shared_app: App) -> None:
     text = shared_app.request("POST", "/predict", {"lights": [0, 1, 1]}).data
 
     assert text.endswith(b"}\n")

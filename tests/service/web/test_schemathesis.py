@@ -1,7 +1,7 @@
-"""schemathesis asks every operation whatever the description allows, and what it doesn't.
+"""Run schemathesis: valid and invalid requests to each operation of the OpenAPI document.
 
-All its checks are on, and its stateful phase goes from answer to question by the links. What it is
-told besides the description is in `schemathesis.toml` and `schemathesis_hooks`.
+All checks are enabled, and the stateful phase follows the links of the responses. Exceptions are in
+`schemathesis.toml` and `schemathesis_hooks.py`.
 """
 
 import json
@@ -18,8 +18,8 @@ SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
-def ask(folder: Path, examples: int, seed: int) -> None:
-    """Run it against a server with two versions, so that there is one to go back to."""
+def run_schemathesis(folder: Path, examples: int, seed: int) -> None:
+    """Run schemathesis on a server with two versions, so that a rollback succeeds."""
     report, key = folder / "report.json", "key"
     with Server(folder / "data", api_key=key) as server:
         streetlight("train", "--seed", "5", data_dir=server.data_dir)
@@ -37,23 +37,23 @@ def ask(folder: Path, examples: int, seed: int) -> None:
             text=True,
             check=False,
         )
-        asked = sum(len(methods) for methods in server.get("/openapi.json")["paths"].values())
+        operations = sum(len(methods) for methods in server.get("/openapi.json")["paths"].values())
         log = server.log.read_text()
     print(run.stdout)
     assert run.returncode == 0, run.stdout[-10_000:]
     assert "Traceback" not in log
-    told = json.loads(report.read_text())
-    assert told["complete"]
-    assert (told["failures"], told["errors"]) == ([], [])
-    assert told["operations"]["tested"] == asked
-    assert {phase["status"] for phase in told["phases"].values()} == {"success"}
-    assert told["test_cases"]["generated"] > 30 * asked
-    # Each was also asked what it accepts, and did; what needs a number gets there by the links.
-    for name, phases in told["valid_rates"].items():
+    result = json.loads(report.read_text())
+    assert result["complete"]
+    assert (result["failures"], result["errors"]) == ([], [])
+    assert result["operations"]["tested"] == operations
+    assert {phase["status"] for phase in result["phases"].values()} == {"success"}
+    assert result["test_cases"]["generated"] > 30 * operations
+    # Each operation accepted a request; those with a number in the path are reached by links.
+    for name, phases in result["valid_rates"].items():
         assert "{" in name or sum(rates["accepted"] for rates in phases.values()), name
 
 
 @pytest.mark.storm
-def test_it_finds_nothing(tmp_path: Path) -> None:
-    # With fewer, it doesn't get to accept what each operation asks for.
-    ask(tmp_path, max(8, int(os.environ.get("STORM_ROUNDS", "8"))), seed=1)
+def test_schemathesis_finds_no_failure(tmp_path: Path) -> None:
+    # With fewer examples, some operations don't get a request that they accept.
+    run_schemathesis(tmp_path, max(8, int(os.environ.get("STORM_ROUNDS", "8"))), seed=1)

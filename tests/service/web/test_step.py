@@ -1,4 +1,4 @@
-"""POST /step: the lab's run, an example at a time, and what is no step."""
+"""Tests of POST /step: the lab's run step by step, and invalid requests."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ EXAMPLES = [
 ]
 
 
-def test_stepping_through_the_labs_run_ends_at_the_live_version(shared_app: App) -> None:
+def test_the_steps_of_the_labs_run_end_at_the_live_version(shared_app: App) -> None:
     network, errors = None, []
     for _ in range(60):
         errors.append(0.0)
         for example in EXAMPLES:
             start = {"network": network} if network else {"seed": 1}
-            told = shared_app.post("/step", example | start)
-            network = told["network"]
-            errors[-1] += told["error"]
+            response = shared_app.post("/step", example | start)
+            network = response["network"]
+            errors[-1] += response["error"]
 
     version = shared_app.get("/versions/1")
     assert network is not None
@@ -33,66 +33,72 @@ def test_stepping_through_the_labs_run_ends_at_the_live_version(shared_app: App)
 def test_a_step_without_a_network_takes_a_copy_of_the_live_version(shared_app: App) -> None:
     lights = [0, 1, 0]
     before = shared_app.post("/explain", {"lights": lights})
-    told = shared_app.post("/step", {"lights": lights, "outcome": "stop", "alpha": 0.05})
+    response = shared_app.post("/step", {"lights": lights, "outcome": "stop", "alpha": 0.05})
 
     for name in ("decision", "score", "layers", "relu", "weights"):
-        assert told[name] == before[name]
-    assert told["error"] == before["score"] ** 2
-    assert 0 < told["score_after"] < before["score"]
-    assert told["deltas"]["layer_2"] == [-before["score"]]
-    for name, matrix in told["weights"].items():
+        assert response[name] == before[name]
+    assert response["error"] == before["score"] ** 2
+    assert 0 < response["score_after"] < before["score"]
+    assert response["deltas"]["layer_2"] == [-before["score"]]
+    for name, matrix in response["weights"].items():
         for i, row in enumerate(matrix):
             for j, weight in enumerate(row):
-                delta = told["weight_deltas"][name][i][j]
-                moved = told["network"]["weights"][name][i][j] - weight
+                delta = response["weight_deltas"][name][i][j]
+                moved = response["network"]["weights"][name][i][j] - weight
                 assert moved == pytest.approx(0.05 * delta, abs=1e-15)
     assert shared_app.post("/explain", {"lights": lights}) == before
 
 
-ONE = {"lights": [1, 0, 1], "outcome": "walk"}
+EXAMPLE = {"lights": [1, 0, 1], "outcome": "walk"}
 TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ({"lights": [1, 0, 1]}, "outcome: required, but missing"),
-        (ONE | {"lights": [1, 0]}, "lights: the network expects 3 lights, got 2"),
-        (ONE | {"alpha": 0}, "alpha: expected a number of at least 1e-09, got 0"),
-        (ONE | {"seed": -1}, "seed: expected a number of at least 0, got -1"),
-        (ONE | {"seed": 1, "hidden_sizes": [0]}, "hidden_sizes[0]: expected a number of at least"),
-        (ONE | {"seed": 2, "network": TWO_LAYERS}, "seed: expected a network or a seed, got both"),
+        (EXAMPLE | {"lights": [1, 0]}, "lights: the network expects 3 lights, got 2"),
+        (EXAMPLE | {"alpha": 0}, "alpha: expected a number of at least 1e-09, got 0"),
+        (EXAMPLE | {"seed": -1}, "seed: expected a number of at least 0, got -1"),
         (
-            ONE | {"network": {"weights": {"weights_1_2": [[1]]}}},
+            EXAMPLE | {"seed": 1, "hidden_sizes": [0]},
+            "hidden_sizes[0]: expected a number of at least",
+        ),
+        (
+            EXAMPLE | {"seed": 2, "network": TWO_LAYERS},
+            "seed: expected a network or a seed, got both",
+        ),
+        (
+            EXAMPLE | {"network": {"weights": {"weights_1_2": [[1]]}}},
             "network.weights: expected weights_0_1, got weights_1_2",
         ),
         (
-            ONE | {"network": {"weights": {"weights_0_1": [[1], [2, 3]]}}},
+            EXAMPLE | {"network": {"weights": {"weights_0_1": [[1], [2, 3]]}}},
             "network.weights.weights_0_1: expected rows of the same length",
         ),
         (
-            ONE | {"network": {"weights": {"weights_0_1": [[1, 2]]}}},
+            EXAMPLE | {"network": {"weights": {"weights_0_1": [[1, 2]]}}},
             "network: expected shapes that chain and end in one output, got [(1, 2)]",
         ),
         (
-            ONE | {"seed": 1, "hidden_sizes": [1024, 1024]},
+            EXAMPLE | {"seed": 1, "hidden_sizes": [1024, 1024]},
             "network.weights: expected at most 100000 weights for a step, got 1052672",
         ),
         (
-            ONE | {"lights": [1e308, 0, 1e308], "alpha": 1e9},
+            EXAMPLE | {"lights": [1e308, 0, 1e308], "alpha": 1e9},
             "alpha: expected a step after which all weights are finite; use a smaller alpha",
         ),
     ],
 )
-def test_what_is_no_step_is_told(shared_app: App, body: Any, says: str) -> None:
-    assert shared_app.expect(400, "POST", "/step", body)["error"].startswith(says)
+def test_an_invalid_step_is_refused(shared_app: App, body: Any, message: str) -> None:
+    assert shared_app.expect(400, "POST", "/step", body)["error"].startswith(message)
 
 
-def test_a_network_of_the_callers_own_may_have_any_shape(shared_app: App) -> None:
-    told = shared_app.post("/step", ONE | {"network": TWO_LAYERS, "alpha": 0.5})
-    assert told["score"] == 1.0
-    assert told["relu"] == {}
+def test_a_scratch_network_may_have_any_shape(shared_app: App) -> None:
+    response = shared_app.post("/step", EXAMPLE | {"network": TWO_LAYERS, "alpha": 0.5})
+    assert response["score"] == 1.0
+    assert response["relu"] == {}
     linear = {"weights": {"weights_0_1": [[-1], [1]], "weights_1_2": [[2]]}, "activation": "linear"}
-    told = shared_app.post("/step", {"lights": [3, 0], "outcome": "stop", "network": linear})
-    assert told["layers"] == {"layer_0": [3.0, 0.0], "layer_1": [-3.0], "layer_2": [-6.0]}
-    assert told["network"]["activation"] == "linear"
+    response = shared_app.post("/step", {"lights": [3, 0], "outcome": "stop", "network": linear})
+    assert response["layers"] == {"layer_0": [3.0, 0.0], "layer_1": [-3.0], "layer_2": [-6.0]}
+    assert response["network"]["activation"] == "linear"

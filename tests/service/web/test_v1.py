@@ -1,4 +1,4 @@
-"""Version 1 of the REST protocol, and what the platforms that run containers ask."""
+"""Tests of the V1 protocol, and of the routes of SageMaker and Vertex AI."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ ROWS = [[1, 0, 1], [0, 0, 1]]
 
 
 def scores(app: App, version: int = 1) -> list[float]:
-    """What a version says to ROWS."""
-    told: list[float] = app.post(f"{MODEL}/versions/{version}:regress", {"examples": ROWS})[
+    """Return the scores of ROWS by a version."""
+    response: list[float] = app.post(f"{MODEL}/versions/{version}:regress", {"examples": ROWS})[
         "results"
     ]
-    return told
+    return response
 
 
-def test_rows_and_columns_are_scored(two_versions: App) -> None:
+def test_predict_scores_rows_and_columns(two_versions: App) -> None:
     column = [[score] for score in scores(two_versions)]
     path = f"{MODEL}:predict"
 
@@ -35,19 +35,19 @@ def test_rows_and_columns_are_scored(two_versions: App) -> None:
         assert two_versions.post(path, {"inputs": inputs}) == {"outputs": column}
 
 
-def test_versions_and_labels(two_versions: App) -> None:
+def test_paths_select_versions_and_labels(two_versions: App) -> None:
     first, second = scores(two_versions), scores(two_versions, 2)
     assert first != second
 
-    for part, wanted in (
+    for part, expected in (
         ("", first),
         ("/versions/1", first),
         ("/labels/live", first),
         ("/versions/2", second),
         ("/labels/previous", second),
     ):
-        told = two_versions.post(f"{MODEL}{part}:predict", {"instances": ROWS})
-        assert [score for (score,) in told["predictions"]] == wanted, part
+        response = two_versions.post(f"{MODEL}{part}:predict", {"instances": ROWS})
+        assert [score for (score,) in response["predictions"]] == expected, part
 
 
 def test_status_and_metadata(two_versions: App) -> None:
@@ -66,11 +66,11 @@ def test_status_and_metadata(two_versions: App) -> None:
 
 def test_explain_and_classify(two_versions: App) -> None:
     first, second = scores(two_versions)
-    told = two_versions.post(f"{MODEL}:explain", {"instances": ROWS})
+    response = two_versions.post(f"{MODEL}:explain", {"instances": ROWS})
     native = two_versions.post("/explain", {"lights": ROWS[0]})
 
-    assert told["predictions"] == [[first], [second]]
-    assert told["explanations"][0] == native
+    assert response["predictions"] == [[first], [second]]
+    assert response["explanations"][0] == native
     results = two_versions.post(f"{MODEL}:classify", {"examples": [{"lights": r} for r in ROWS]})
     assert results["results"] == [
         [["walk", first], ["stop", 1 - first]],
@@ -79,7 +79,7 @@ def test_explain_and_classify(two_versions: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "expected either instances or inputs"),
         (b"[]", "expected a JSON object, got []"),
@@ -96,13 +96,13 @@ def test_explain_and_classify(two_versions: App) -> None:
         ({"instances": ROWS, "signature_name": "x"}, "signature_name: expected serving_default"),
     ],
 )
-def test_what_is_wrong_is_said(two_versions: App, body: Any, said: str) -> None:
+def test_an_invalid_body_is_refused(two_versions: App, body: Any, message: str) -> None:
     error = two_versions.expect(400, "POST", f"{MODEL}:predict", body)["error"]
 
-    assert said in error
+    assert message in error
 
 
-def test_what_there_is_not_is_said(two_versions: App) -> None:
+def test_an_unknown_path_is_refused(two_versions: App) -> None:
     for path in (
         "/v1/models/another:predict",
         f"{MODEL}/versions/3:predict",
@@ -127,26 +127,26 @@ def test_what_there_is_not_is_said(two_versions: App) -> None:
         {"dataframe_records": [{"lights": row} for row in ROWS]},
     ],
 )
-def test_json_is_invoked_in_every_form(two_versions: App, body: Any) -> None:
-    told = two_versions.post("/invocations", body)
+def test_invocations_accepts_each_form_of_json(two_versions: App, body: Any) -> None:
+    response = two_versions.post("/invocations", body)
 
-    assert told == {"predictions": [[score] for score in scores(two_versions)]}
+    assert response == {"predictions": [[score] for score in scores(two_versions)]}
 
 
 @pytest.mark.parametrize(
     "text", ["1,0,1\n0,0,1\n", "left,middle,right\n1,0,1\r\n0,0,1", "1,0,1\n\n0,0,1"]
 )
-def test_csv_is_invoked(two_versions: App, text: str) -> None:
+def test_invocations_accepts_csv(two_versions: App, text: str) -> None:
     headers = {"Content-Type": "text/csv; charset=utf-8"}
 
-    told = two_versions.post("/invocations", text, **headers)
-    assert told == {"predictions": [[score] for score in scores(two_versions)]}
+    response = two_versions.post("/invocations", text, **headers)
+    assert response == {"predictions": [[score] for score in scores(two_versions)]}
     response = two_versions.request("POST", "/invocations", text, **headers, Accept="text/csv")
     assert [float(line) for line in response.data.split()] == scores(two_versions)
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "status", "said"),
+    ("body", "kind", "status", "message"),
     [
         ("a,b,c\n", "text/csv", 400, "body: expected at least 1 items"),
         ("", "text/csv", 400, "body: expected at least 1 items"),
@@ -162,15 +162,15 @@ def test_csv_is_invoked(two_versions: App, text: str) -> None:
         ("<x/>", "application/xml", 415, "expected application/json or text/csv"),
     ],
 )
-def test_what_can_not_be_invoked_is_said(
-    two_versions: App, body: Any, kind: str, status: int, said: str
+def test_invocations_refuses_invalid_bodies(
+    two_versions: App, body: Any, kind: str, status: int, message: str
 ) -> None:
     headers = {"Content-Type": kind} if kind else {}
 
-    assert said in two_versions.expect(status, "POST", "/invocations", body, **headers)["error"]
+    assert message in two_versions.expect(status, "POST", "/invocations", body, **headers)["error"]
 
 
-def test_vertex_ai_says_where_to_listen_and_what_to_answer(
+def test_vertex_ai_sets_the_port_and_the_routes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIP_HTTP_PORT", "8123")
@@ -180,7 +180,7 @@ def test_vertex_ai_says_where_to_listen_and_what_to_answer(
     assert settings.port == 8123
     routes = {"health_route": settings.health_route, "predict_route": settings.predict_route}
     with App(tmp_path, **routes) as app:
-        told = app.post("/v1/endpoints/7/deployedModels/9:predict", {"instances": ROWS})
-        assert len(told["predictions"]) == 2
+        response = app.post("/v1/endpoints/7/deployedModels/9:predict", {"instances": ROWS})
+        assert len(response["predictions"]) == 2
         assert app.get("/v1/endpoints/7/deployedModels/9")["version"] == 1
         assert app.get("/ping")["status"] == "ok"

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over the wire: the standard client, and requests made by hand."""
+"""Tests of the Open Inference Protocol with its standard client and with plain requests."""
 
 import gzip
 import json
@@ -36,13 +36,13 @@ def tensor(lights: Any, datatype: str = "FP64", *, binary: bool = True) -> Infer
 
 
 def scores_of(client: Client, version: int = 1) -> list[float]:
-    """What a version says to LIGHTS."""
-    answer = client.post(f"{MODEL}/versions/{version}/infer", json_body(LIGHTS.tolist()))
-    scores: list[float] = answer["outputs"][0]["data"]
+    """Return the scores of LIGHTS by a version."""
+    result = client.post(f"{MODEL}/versions/{version}/infer", json_body(LIGHTS.tolist()))
+    scores: list[float] = result["outputs"][0]["data"]
     return scores
 
 
-def test_the_client_asks_for_health_and_metadata(client: InferenceServerClient) -> None:
+def test_the_client_reads_health_and_metadata(client: InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("streetlight")
@@ -71,16 +71,16 @@ def test_the_client_infers(
     binary_out: bool | None,
     compression: str | None,
 ) -> None:
-    wanted = None
+    requested = None
     if binary_out is not None:
-        wanted = [
+        requested = [
             InferRequestedOutput(name, binary_data=binary_out) for name in ("decision", "score")
         ]
 
     result = client.infer(
         "streetlight",
         [tensor(LIGHTS, binary=binary_in)],
-        outputs=wanted,
+        outputs=requested,
         request_id="42",
         request_compression_algorithm=compression,
         response_compression_algorithm=compression,
@@ -96,18 +96,19 @@ def test_the_client_infers(
         for word in result.as_numpy("decision").ravel().tolist()
     ]
     assert words == DECISIONS
-    told = result.get_response()
-    assert (told["id"], told["model_name"], told["model_version"]) == ("42", "streetlight", "1")
-    if wanted:
-        assert [output["name"] for output in told["outputs"]] == ["decision", "score"]
+    content = result.get_response()
+    assert content["id"] == "42"
+    assert (content["model_name"], content["model_version"]) == ("streetlight", "1")
+    if requested:
+        assert [output["name"] for output in content["outputs"]] == ["decision", "score"]
 
 
-def test_outputs_may_be_mixed_and_versions_pinned(
+def test_outputs_can_be_mixed_and_versions_pinned(
     two_versions_server: Server, client: InferenceServerClient
 ) -> None:
-    wanted = [InferRequestedOutput("score"), InferRequestedOutput("decision", binary_data=False)]
+    requested = [InferRequestedOutput("score"), InferRequestedOutput("decision", binary_data=False)]
 
-    result = client.infer("streetlight", [tensor(LIGHTS)], model_version="2", outputs=wanted)
+    result = client.infer("streetlight", [tensor(LIGHTS)], model_version="2", outputs=requested)
 
     assert result.get_response()["model_version"] == "2"
     assert (
@@ -127,7 +128,7 @@ def test_outputs_may_be_mixed_and_versions_pinned(
         *((f"FP{8 * size}", f"f{size}") for size in (2, 4, 8)),
     ],
 )
-def test_every_datatype_is_taken(
+def test_each_datatype_is_accepted(
     two_versions_server: Server, client: InferenceServerClient, datatype: str, dtype: Any
 ) -> None:
     for binary in (True, False) if datatype != "FP16" else (True,):
@@ -139,18 +140,18 @@ def test_every_datatype_is_taken(
 
 def test_bf16_is_the_upper_half_of_an_fp32(two_versions: App) -> None:
     upper = (LIGHTS.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
-    status, told, _ = infer(two_versions, binary_body(upper, datatype="BF16"))
+    status, content, _ = infer(two_versions, binary_body(upper, datatype="BF16"))
 
-    assert (status, told["outputs"][0]["data"]) == (200, scores_of(two_versions))
+    assert (status, content["outputs"][0]["data"]) == (200, scores_of(two_versions))
 
 
-def test_a_classification_has_the_likelier_class_first(
+def test_a_classification_lists_the_likelier_class_first(
     two_versions_server: Server, client: InferenceServerClient
 ) -> None:
     scores = scores_of(two_versions_server)
     for count, binary in ((1, False), (2, True), (9, False)):
-        wanted = [InferRequestedOutput("score", binary_data=binary, class_count=count)]
-        result = client.infer("streetlight", [tensor(LIGHTS)], outputs=wanted)
+        requested = [InferRequestedOutput("score", binary_data=binary, class_count=count)]
+        result = client.infer("streetlight", [tensor(LIGHTS)], outputs=requested)
         rows = [
             [str(word, "utf-8") if isinstance(word, bytes) else word for word in row]
             for row in result.as_numpy("score").tolist()
@@ -160,7 +161,7 @@ def test_a_classification_has_the_likelier_class_first(
         assert {len(row) for row in rows} == {min(count, 2)}
 
 
-def test_the_client_lists_loads_and_unloads(tmp_path: Path) -> None:
+def test_the_client_lists_loads_and_unloads_models(tmp_path: Path) -> None:
     with ForkedServer(tmp_path) as server:
         server.train("--seed", "5")
         with InferenceServerClient(server.url.removeprefix("http://")) as client:
@@ -197,7 +198,7 @@ def test_the_client_lists_loads_and_unloads(tmp_path: Path) -> None:
 def infer(
     client: Client, body: bytes | dict[str, Any], path: str = f"{MODEL}/infer", **headers: str
 ) -> tuple[int, Any, Any]:
-    """Send a body, with the length of its JSON where there is more; return what is told."""
+    """Send a JSON or binary body, and return the status, the JSON and the response."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     if isinstance(body, bytes) and "length" not in headers:
         headers["length"] = str(raw.index(b"}]}") + 3)
@@ -206,12 +207,12 @@ def infer(
     response = client.request("POST", path, raw, **headers)
     return (
         response.status,
-        response.json() if response.status != 200 else told_in(response),
+        response.json() if response.status != 200 else json_of(response),
         (response),
     )
 
 
-def told_in(response: Any) -> Any:
+def json_of(response: Any) -> Any:
     length = response.headers.get("Inference-Header-Content-Length")
     return json.loads(response.data[: int(length)] if length else response.data)
 
@@ -219,26 +220,31 @@ def told_in(response: Any) -> Any:
 def json_body(
     data: Any, datatype: str = "FP64", shape: Any = (2, 3), **more: Any
 ) -> dict[str, Any]:
-    given = {"name": "lights", "shape": list(shape), "datatype": datatype, "data": data}
-    return {"inputs": [given]} | more
+    lights = {"name": "lights", "shape": list(shape), "datatype": datatype, "data": data}
+    return {"inputs": [lights]} | more
 
 
 def binary_body(
     packed: bytes, datatype: str = "FP64", shape: Any = (2, 3), size: int | None = None
 ) -> bytes:
     parameters = {"binary_data_size": len(packed) if size is None else size}
-    given = {"name": "lights", "shape": list(shape), "datatype": datatype, "parameters": parameters}
-    return json.dumps({"inputs": [given]}).encode() + packed
+    lights = {
+        "name": "lights",
+        "shape": list(shape),
+        "datatype": datatype,
+        "parameters": parameters,
+    }
+    return json.dumps({"inputs": [lights]}).encode() + packed
 
 
-def test_a_request_by_hand(two_versions: App) -> None:
+def test_a_plain_json_request_gets_both_outputs(two_versions: App) -> None:
     body = json_body([[1, 0, 1], [0, 0, 1]], model_name="ignored", unknown=[None])
     scores = scores_of(two_versions)
     for path in (f"{MODEL}/infer", f"{MODEL}/versions/1/infer"):
-        status, told, response = infer(two_versions, body, path)
+        status, content, response = infer(two_versions, body, path)
         assert status == 200
         assert response.headers["Content-Type"] == "application/json"
-        assert told == {
+        assert content == {
             "model_name": "streetlight",
             "model_version": "1",
             "outputs": [
@@ -251,38 +257,38 @@ def test_a_request_by_hand(two_versions: App) -> None:
                 {"name": "decision", "datatype": "BYTES", "shape": [2, 1], "data": DECISIONS},
             ],
         }
-    assert infer(two_versions, json_body([1, 0, 1, 0, 0, 1]))[1] == told
-    assert infer(two_versions, body, **{"Content-Type": "text/plain"})[1] == told
+    assert infer(two_versions, json_body([1, 0, 1, 0, 0, 1]))[1] == content
+    assert infer(two_versions, body, **{"Content-Type": "text/plain"})[1] == content
     assert two_versions.get("/v2/") == two_versions.get("/v2")
 
 
-def test_binary_may_be_the_default_and_an_output_may_differ(two_versions: App) -> None:
+def test_an_output_overrides_the_binary_default(two_versions: App) -> None:
     body = json_body(
         LIGHTS.tolist(),
         parameters={"binary_data_output": True},
         outputs=[{"name": "score", "parameters": {"binary_data": False}}, {"name": "decision"}],
     )
-    status, told, response = infer(two_versions, body)
+    status, content, response = infer(two_versions, body)
 
     assert status == 200
-    assert told["outputs"][0]["data"] == scores_of(two_versions)
-    assert told["outputs"][1]["parameters"] == {"binary_data_size": 16}
+    assert content["outputs"][0]["data"] == scores_of(two_versions)
+    assert content["outputs"][1]["parameters"] == {"binary_data_size": 16}
     assert response.data.endswith(b"\4\0\0\0walk\4\0\0\0stop")
 
 
-def test_a_raw_request_is_all_tensor(two_versions: App) -> None:
-    status, told, response = infer(two_versions, LIGHTS.tobytes(), length="0")
+def test_a_raw_binary_request_is_accepted(two_versions: App) -> None:
+    status, content, response = infer(two_versions, LIGHTS.tobytes(), length="0")
 
     assert status == 200
-    assert [output["parameters"]["binary_data_size"] for output in told["outputs"]] == [16, 16]
+    assert [output["parameters"]["binary_data_size"] for output in content["outputs"]] == [16, 16]
     tail = response.data[int(response.headers["Inference-Header-Content-Length"]) :]
     assert list(struct.unpack("<2d", tail[:16])) == scores_of(two_versions)
 
 
-def test_no_rows_are_rows_too(two_versions: App) -> None:
+def test_a_tensor_without_rows_is_accepted(two_versions: App) -> None:
     for body in (json_body([], shape=(0, 3)), binary_body(b"", shape=(0, 3))):
-        status, told, _ = infer(two_versions, body)
-        assert (status, told["outputs"][0]["shape"], told["outputs"][0]["data"]) == (
+        status, content, _ = infer(two_versions, body)
+        assert (status, content["outputs"][0]["shape"], content["outputs"][0]["data"]) == (
             200,
             [0, 1],
             [],
@@ -295,7 +301,7 @@ GZIP = {"length": "0", "Content-Encoding": "gzip"}
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "said"),
+    ("body", "headers", "message"),
     [
         (b"", {"length": "1"}, "expected the length of the JSON, 0 to 0, got '1'"),
         (b"{}", {"length": "-1"}, "expected the length of the JSON, 0 to 2, got '-1'"),
@@ -372,12 +378,12 @@ GZIP = {"length": "0", "Content-Encoding": "gzip"}
         (ZIPPED, GZIP | {"Content-Encoding": "deflate"}, "not valid deflate"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(
-    two_versions: App, body: Any, headers: dict[str, str], said: str
+def test_an_invalid_request_is_refused(
+    two_versions: App, body: Any, headers: dict[str, str], message: str
 ) -> None:
-    status, told, response = infer(two_versions, body, **headers)
+    status, content, response = infer(two_versions, body, **headers)
 
-    assert (status, said in told["error"]) == (400, True), told
+    assert (status, message in content["error"]) == (400, True), content
     assert response.headers["Content-Type"] == "application/json"
 
 
@@ -387,9 +393,9 @@ def test_binary_without_its_header_is_refused(two_versions: App) -> None:
     assert "Inference-Header-Content-Length: required" in infer(two_versions, body)[1]["error"]
 
 
-def test_other_statuses(two_versions: App) -> None:
+def test_other_errors_have_their_statuses(two_versions: App) -> None:
     body = json_body(LIGHTS.tolist())
-    for path, wanted in (
+    for path, expected in (
         ("/v2/models/another/infer", 404),
         (f"{MODEL}/versions/3/infer", 404),
         (f"{MODEL}/versions/01/infer", 404),
@@ -397,10 +403,10 @@ def test_other_statuses(two_versions: App) -> None:
         ("/v2/nothing", 404),
         ("/v2/health/live", 405),
     ):
-        status, told, _ = infer(two_versions, body, path)
-        assert (status, bool(told["error"])) == (wanted, True), path
+        status, content, _ = infer(two_versions, body, path)
+        assert (status, bool(content["error"])) == (expected, True), path
     assert infer(two_versions, body, "/v2/models/street%6Cight/infer")[0] == 200
-    status, told, response = infer(two_versions, body, **{"Content-Encoding": "br"})
+    status, content, response = infer(two_versions, body, **{"Content-Encoding": "br"})
     assert (status, response.headers["Accept-Encoding"]) == (415, "gzip, deflate")
     shared: dict[str, Any] = {"name": "lights", "shape": [1, 3], "datatype": "FP64"}
     shared |= {"parameters": {"shared_memory_region": "x"}}
@@ -408,7 +414,7 @@ def test_other_statuses(two_versions: App) -> None:
     assert two_versions.expect(400, "POST", "/v2/repository/index", {"ready": "yes"})["error"]
 
 
-def test_answers_are_compressed_as_the_client_accepts(two_versions: App) -> None:
+def test_responses_are_compressed_as_accepted(two_versions: App) -> None:
     plain = scores_of(two_versions)
     for accepted, encoding in (
         ("gzip;q=0.5, deflate", "deflate"),
@@ -429,7 +435,7 @@ def test_answers_are_compressed_as_the_client_accepts(two_versions: App) -> None
     assert (error.status, error.headers.get("Content-Encoding")) == (400, None)
 
 
-def test_a_bomb_is_refused_before_it_goes_off(two_versions: App) -> None:
+def test_a_gzip_bomb_is_refused(two_versions: App) -> None:
     stream = zlib.compressobj(1, zlib.DEFLATED, 31)
     bomb = b"".join(stream.compress(bytes(2**20)) for _ in range(128)) + stream.flush()
     assert len(bomb) < 2**20
@@ -451,7 +457,7 @@ def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
     ]
     with ForkedServer(tmp_path, workers=workers) as server:
         for path, content in paths * 4:
-            # A connection each, so that every worker has its share.
+            # Separate connections, so that each worker gets requests.
             with server.new_pool() as pool:
                 assert pool.request("POST", path, json=content).status == 200
                 assert pool.request("POST", f"{MODEL}/infer", body=b"{").status == 400
@@ -462,10 +468,10 @@ def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
 
     assert (stats["name"], stats["version"]) == ("streetlight", "1")
     assert (stats["inference_count"], stats["execution_count"]) == (36, 20)
-    told = stats["inference_stats"]
-    assert (told["success"]["count"], told["fail"]["count"]) == (20, 20)
+    counts = stats["inference_stats"]
+    assert (counts["success"]["count"], counts["fail"]["count"]) == (20, 20)
     parts = ("compute_input", "compute_infer", "compute_output")
-    assert told["success"]["ns"] == sum(told[part]["ns"] for part in parts)
+    assert counts["success"]["ns"] == sum(counts[part]["ns"] for part in parts)
     counted = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -474,4 +480,4 @@ def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
     name = "streetlight_predictions_total"
     assert sum(value for key, value in counted.items() if key[0] == name) == 36
     seconds = [value for key, value in counted.items() if "inference_seconds_total" in key[0]]
-    assert round(sum(seconds) * 1e9) == pytest.approx(told["success"]["ns"], abs=3)
+    assert round(sum(seconds) * 1e9) == pytest.approx(counts["success"]["ns"], abs=3)
