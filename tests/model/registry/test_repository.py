@@ -230,7 +230,7 @@ def test_an_incomplete_line_of_the_log_is_ignored_and_removed(repository: ModelR
     assert [entry.version for entry in repository.history()] == [1, 2]
 
 
-def test_a_promotion_that_can_not_be_logged_is_undone(
+def test_a_promotion_that_cannot_be_logged_is_undone(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):

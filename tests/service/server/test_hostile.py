@@ -23,12 +23,12 @@ from tests.service.conftest import ROUNDS, try_out, until
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
-WHOLE = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+COMPLETE_REQUEST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 # The limit for a response on a loaded machine; the server closes a silent connection after 30 s.
-SOON = 15.0
+RESPONSE_LIMIT = 15.0
 # The server closes a connection that stops in a large body after 5 s while others are queued.
-HURRY = 5.0
+QUEUED_TIMEOUT = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def send(server: Server, request: bytes, timeout: float = DEADLINE) -> tuple[int
         return receive_response(client)
 
 
-def check_other_clients(server: Server, within: float = SOON) -> None:
+def check_other_clients(server: Server, within: float = RESPONSE_LIMIT) -> None:
     """Assert that other clients get responses, on new connections and on a kept-alive one."""
     start = time.monotonic()
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_two_thousand_idle_connections_do_not_delay_others(target: Server) -> No
         # Not the first connections, which may be closed before the server has read from them.
         assert receive_response(clients[100])[0] == 408
         # The newest connections are still open and get responses.
-        clients[-1].sendall(WHOLE)
+        clients[-1].sendall(COMPLETE_REQUEST)
         assert receive_response(clients[-1])[0] == 200
     check_other_clients(target)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -180,10 +180,10 @@ def test_a_request_past_its_deadline_gets_a_408(target: Server) -> None:
         slow_client = slow.enter_context(connect(target))
         start = time.monotonic()
         for i in range(20):
-            slow_client.sendall(WHOLE[i : i + 1])
+            slow_client.sendall(COMPLETE_REQUEST[i : i + 1])
             too_slow[2].sendall(b"1\r\n \r\n")
             time.sleep(1)
-        slow_client.sendall(WHOLE[20:])
+        slow_client.sendall(COMPLETE_REQUEST[20:])
         assert receive_response(slow_client)[0] == 200
         for client in too_slow:
             client.settimeout(DEADLINE + 10)
@@ -196,7 +196,7 @@ def test_a_request_past_its_deadline_gets_a_408(target: Server) -> None:
 def test_requests_may_arrive_byte_by_byte_or_pipelined(target: Server) -> None:
     chunked = CHUNKED + b"a;x=y\r\n" + BODY[:10] + b"\r\n%x\r\n" % (len(BODY) - 10)
     chunked += BODY[10:] + b"\r\n0\r\nX-Trailer: x\r\n\r\n"
-    for request in (WHOLE, chunked):
+    for request in (COMPLETE_REQUEST, chunked):
         with connect(target) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for i in range(len(request)):
@@ -220,11 +220,11 @@ def test_a_large_body_may_arrive_in_parts_and_be_pipelined(target: Server) -> No
             client.sendall(large[:end])
             # A response to a later request shows that the worker has read the first part.
             target.get("/livez")
-            client.sendall(large[end:] + WHOLE)
+            client.sendall(large[end:] + COMPLETE_REQUEST)
             assert read_response(file)[1]["decisions"] == ["walk"] * 59_999 + ["stop"]
             assert read_response(file)[1]["decision"] == "walk"
         # An unread body must not be parsed as the next request.
-        client.sendall(large.replace(b"/predict/batch", b"/no-such-route") + WHOLE)
+        client.sendall(large.replace(b"/predict/batch", b"/no-such-route") + COMPLETE_REQUEST)
         assert read_response(file)[0] == 404
         assert read_response(file)[1]["decision"] == "walk"
 
@@ -260,7 +260,7 @@ def test_concurrent_large_bodies_are_received_in_turn(target: Server) -> None:
         for client in clients[:4]:
             client.sendall(request[:300_000])
         # Responses to later requests show that the worker has read these parts.
-        check_other_clients(target, within=HURRY)
+        check_other_clients(target, within=QUEUED_TIMEOUT)
         for client in clients[4:]:
             client.sendall(request[:300_000])
         # The first four clients stop sending. The others must be served nevertheless.
@@ -351,11 +351,13 @@ def test_a_malformed_request_is_refused(target: Server, name: str) -> None:
         assert status == expected
         if status >= 400:
             assert client.recv(65536) == b"", "the server must close the connection after an error"
-    assert time.monotonic() - start < SOON
+    assert time.monotonic() - start < RESPONSE_LIMIT
     check_other_clients(target)
 
 
-@pytest.mark.parametrize("request_", [WHOLE[:-5], CHUNKED + b"5\r\nab", WHOLE[:20]])
+@pytest.mark.parametrize(
+    "request_", [COMPLETE_REQUEST[:-5], CHUNKED + b"5\r\nab", COMPLETE_REQUEST[:20]]
+)
 def test_an_incomplete_request_gets_a_400(target: Server, request_: bytes) -> None:
     with connect(target) as client:
         client.sendall(request_)
