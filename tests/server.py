@@ -147,8 +147,8 @@ class Server(Client):
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
 
-    def said(self, text: str) -> str:
-        """Wait until `text` stands in the log, and return all of it."""
+    def wait_for_log(self, text: str) -> str:
+        """Wait until the log contains `text`, and return the log."""
         deadline = time.monotonic() + DEADLINE
         while text not in (log := self.log.read_text()):
             assert time.monotonic() < deadline, f"{text!r} is not in:\n{log}"

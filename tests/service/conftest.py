@@ -50,8 +50,8 @@ def until(holds: Callable[[], T | None], seconds: float = DEADLINE) -> T:
     return found
 
 
-def try_out(test: Callable[..., None], examples: int) -> None:
-    """Run a test of hypothesis: on the same inputs each time, but in a storm on new ones."""
+def run_hypothesis(test: Callable[..., None], examples: int) -> None:
+    """Run a Hypothesis test, with the same inputs each time, but with new ones in a storm."""
     hypothesis.settings(
         max_examples=examples,
         derandomize=not STORM,
@@ -76,8 +76,8 @@ class Trainer:
                 stderr=subprocess.STDOUT,
             )
 
-    def said(self, text: str) -> bool:
-        """Tell whether it logged `text`."""
+    def has_logged(self, text: str) -> bool:
+        """Return whether the log contains `text`."""
         return text in self.log.read_text()
 
     @property
@@ -142,24 +142,24 @@ class Site(ForkedServer):
             found += page["jobs"]
         return found[::-1]
 
-    def under_way(self, number: int) -> Any:
-        """Wait until a job tells once more how far it is, and return it."""
+    def wait_for_progress(self, number: int) -> Any:
+        """Wait until a job stores new progress, and return the job."""
         before = self.job(number)["revision"]
 
-        def told() -> Any:
+        def with_progress() -> Any:
             job = self.job(number)
             return job["progress"] and job["revision"] > before and job
 
-        job = until(told)
+        job = until(with_progress)
         assert job["state"] == "running"
         return job
 
-    def begun(self, number: int) -> None:
-        """Wait until a job waits no more."""
+    def wait_until_started(self, number: int) -> None:
+        """Wait until a job is no longer queued."""
         until(lambda: self.job(number)["state"] != "queued")
 
-    def ended(self, number: int) -> Any:
-        """Wait until a job is over, and return it."""
+    def wait_until_finished(self, number: int) -> Any:
+        """Wait until a job has finished, and return it."""
         until(lambda: self.job(number)["state"] not in ("queued", "running"), 90)
         return self.job(number)
 

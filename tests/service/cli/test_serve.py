@@ -23,7 +23,7 @@ from tests.service.conftest import until
 def test_serve_trains_the_first_version_and_prints_an_example(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
-        log = server.said(curl)
+        log = server.wait_for_log(curl)
 
         assert "published version 1" in log
         assert f"Streetlight listens on {server.url} with 1 worker. Try:" in log
@@ -37,7 +37,7 @@ def test_serve_keeps_an_existing_version(tmp_path: Path) -> None:
     with Server(tmp_path, api_key="secret", host="0.0.0.0") as server:  # noqa: S104
         assert server.get("/versions")["live"] == 1
         assert len(server.get("/versions")["versions"]) == 1
-        log = server.said(f"listens on {server.url} with")
+        log = server.wait_for_log(f"listens on {server.url} with")
         assert "version 1 is live: nothing to train" in log
         assert "API_KEY" not in log
 
@@ -51,7 +51,7 @@ def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
     server = ForkedServer(tmp_path, host="::1")
     server.url = f"http://[::1]:{server.port}"
     with server:
-        server.said(f"listens on {server.url} with")
+        server.wait_for_log(f"listens on {server.url} with")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_signal_stops_a_worker_that_was_just_forked(
     server = Server(tmp_path)
     server.command = (gunicorn, "-c", str(config), "streetlight.service.server.wsgi:app")
     with server:
-        server.said("Worker exiting")
+        server.wait_for_log("Worker exiting")
 
 
 @pytest.mark.parametrize("command", ["serve", "versions"])

@@ -13,7 +13,7 @@ from streetlight.service.inference.batch_json import decode_rows, encode
 from streetlight.service.inference.prediction import BatchPrediction
 from streetlight.service.web.api.predict import BatchBody
 from streetlight.service.web.response import dump_json
-from tests.service.conftest import ROUNDS, try_out
+from tests.service.conftest import ROUNDS, run_hypothesis
 
 
 def by_pydantic(body: bytes) -> Any:
@@ -102,7 +102,7 @@ def test_decoding_agrees_with_pydantic(rounds: int) -> None:
         check_against_pydantic(body)
         decoded += decode_rows(body) is not None
 
-    try_out(any_batch, 200 * rounds)
+    run_hypothesis(any_batch, 200 * rounds)
     assert decoded > 40 * rounds
 
 

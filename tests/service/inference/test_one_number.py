@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streetlight.model.registry.repository import ModelRepository
 from tests.server import ForkedServer, Server
-from tests.service.conftest import ROUNDS, try_out
+from tests.service.conftest import ROUNDS, run_hypothesis
 
 MODEL_1, MODEL_2 = "/v1/models/streetlight", "/v2/models/streetlight"
 
@@ -173,5 +173,5 @@ def test_every_protocol_returns_the_same_bits(three_versions: Server, rounds: in
         halved = np.array(rows, "<f4").astype("<f8").tolist()
         check(halved, 3, v2_binary(three_versions, rows, None, "FP32", "<f4"))
 
-    try_out(any_rows, 10 * rounds)
+    run_hypothesis(any_rows, 10 * rounds)
     assert len({network.score([1, 0, 1]) for network in networks.values()}) == 3

@@ -15,7 +15,7 @@ from streetlight.service.inference.tensors import DTYPES
 from streetlight.service.inference.v2_request import NotSupportedError, parse
 from streetlight.service.inference.v2_response import render
 from streetlight.service.validation.problems import FieldError
-from tests.service.conftest import ROUNDS, try_out
+from tests.service.conftest import ROUNDS, run_hypothesis
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
 anything = st.recursive(
@@ -77,7 +77,7 @@ def test_any_bytes_are_parsed_or_refused(rounds: int) -> None:
     def any_bytes(body: bytes, header: str | None) -> None:
         parse_and_render(body, header)
 
-    try_out(any_bytes, 100 * rounds)
+    run_hypothesis(any_bytes, 100 * rounds)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -90,7 +90,7 @@ def test_nearly_valid_requests_are_parsed_or_refused(rounds: int) -> None:
         header = str(len(head) + offset) if tail or offset else None
         valid[parse_and_render(head + tail, header)] += 1
 
-    try_out(nearly_valid, 100 * rounds)
+    run_hypothesis(nearly_valid, 100 * rounds)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)

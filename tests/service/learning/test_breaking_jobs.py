@@ -138,7 +138,7 @@ def test_killing_trainers_loses_no_job_and_runs_none_twice(
         for number in (*numbers, endless, endless, endless):
             kill_the_holder_of(number)
         for number in (*numbers, endless):
-            site.ended(number)
+            site.wait_until_finished(number)
         jobs = check(site, [*numbers, endless])
 
     assert all(job["attempt"] >= min(4, 1 + kills[job["id"]]) for job in jobs), (kills, jobs)
@@ -157,7 +157,7 @@ def test_a_job_whose_trainer_is_killed_before_the_promotion_publishes_one_versio
             victim.kill()
             assert site.job(number)["state"] == "running"
         site.trainer()
-        job = site.ended(number)
+        job = site.wait_until_finished(number)
 
         assert (job["state"], job["attempt"]) == ("succeeded", 2)
         assert (job["version"], job["promoted"]) == (2, True)
@@ -174,11 +174,11 @@ def test_a_trainer_stopped_past_its_lease_changes_nothing(
         assert site.job(number)["state"] == "running"
 
         site.trainer()
-        done = site.ended(number)
+        done = site.wait_until_finished(number)
         assert (done["state"], done["attempt"], done["promoted"]) == ("succeeded", 2, True)
         versions = {path: path.read_bytes() for path in site.repository.folder.glob("[!.]*")}
         stopped_trainer.process.send_signal(signal.SIGCONT)
-        until(lambda: stopped_trainer.said(f"job {number} is no longer held by"))
+        until(lambda: stopped_trainer.has_logged(f"job {number} is no longer held by"))
 
         assert site.job(number) == done
         assert versions == {
@@ -192,14 +192,14 @@ def test_a_terminated_trainer_releases_its_job(tmp_path: Path, database_url: str
     with Site(tmp_path, database_url) as site:
         trainer = site.trainer()
         number = site.retrain(**ENDLESS)
-        assert site.under_way(number)["attempt"] == 1
+        assert site.wait_for_progress(number)["attempt"] == 1
         trainer.process.terminate()
         assert trainer.process.wait(DEADLINE) == 0
 
         job = site.job(number)
         assert (job["state"], job["attempt"], job["progress"]) == ("queued", 0, None)
         site.trainer()
-        assert site.under_way(number)["attempt"] == 1
+        assert site.wait_for_progress(number)["attempt"] == 1
 
 
 def test_only_queued_and_running_jobs_can_be_cancelled(
@@ -211,10 +211,10 @@ def test_only_queued_and_running_jobs_can_be_cancelled(
         assert (cancelled["state"], cancelled["attempt"]) == ("cancelled", 0)
 
         site.trainer()
-        site.under_way(running)
+        site.wait_for_progress(running)
         assert site.expect(200, "DELETE", f"/jobs/{running}")["cancel_requested"]
-        assert site.ended(running)["state"] == "cancelled"
-        done = site.ended(short)
+        assert site.wait_until_finished(running)["state"] == "cancelled"
+        done = site.wait_until_finished(short)
         assert done["state"] == "succeeded"
         for number in (queued, running, short):
             before = site.job(number)
@@ -233,10 +233,10 @@ def test_a_job_cancelled_as_it_finishes_is_cancelled_or_succeeds(
         site.trainer()
         for i in range(JOBS):
             number = site.retrain(iterations=2_000, seed=i, restarts=0, promote="always")
-            site.begun(number)
+            site.wait_until_started(number)
             time.sleep(generator.uniform(0, 0.1))
             status = site.request("DELETE", f"/jobs/{number}").status
-            job = site.ended(number)
+            job = site.wait_until_finished(number)
             versions = [
                 version
                 for version in site.repository.versions()
@@ -263,7 +263,7 @@ def test_a_job_cancelled_between_publication_and_promotion_succeeds(
             site.trainer()
             until(lambda: site.repository.versions() == [1, 2])
             assert site.expect(200, "DELETE", f"/jobs/{number}")["cancel_requested"]
-        job = site.ended(number)
+        job = site.wait_until_finished(number)
 
         assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
         check(site, [number])
@@ -282,7 +282,7 @@ def test_a_job_whose_version_was_promoted_succeeds(
             assert site.expect(200, "DELETE", f"/jobs/{number}")["cancel_requested"]
         assert site.repository.live_number() == 2
         site.trainer()
-        job = site.ended(number)
+        job = site.wait_until_finished(number)
 
         assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
         check(site, [number])
@@ -309,7 +309,7 @@ def test_trainers_that_finish_together_promote_in_turn(
                 ]
                 until(both_wait)
             for number in numbers[-2:]:
-                site.ended(number)
+                site.wait_until_finished(number)
         jobs = check(site, numbers)
         promotions = check_history(site)
 

@@ -38,7 +38,7 @@ def test_an_observation_is_learnt_by_the_next_version(tmp_path: Path) -> None:
 
         response = server.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
         assert (response.status, response.headers["Location"]) == (202, "/jobs/1")
-        server.said("job 1: version 2")
+        server.wait_for_log("job 1: version 2")
         job = server.get("/jobs/1")
 
         assert (job["state"], job["version"], job["promoted"]) == ("succeeded", 2, True)
@@ -52,7 +52,11 @@ def test_an_observation_is_learnt_by_the_next_version(tmp_path: Path) -> None:
         assert (manifest["job"], manifest["parent"], manifest["observations"]) == (1, 1, [[1, 5]])
         assert server.post("/versions/2/verify")["identical"] is True
         assert server.get("/versions/2")["promotions"][0]["reason"] == "job 1"
-        lines = [line for line in server.said("job 1: version 2").splitlines() if "job 1:" in line]
+        lines = [
+            line
+            for line in server.wait_for_log("job 1: version 2").splitlines()
+            if "job 1:" in line
+        ]
         assert {json.loads(line)["request_id"] for line in lines} == {"trace-me"}
         assert len(lines) == 2
         assert server.get("/jobs")["jobs"][0]["progress"]["curve"] == []
@@ -262,7 +266,7 @@ def test_a_low_accuracy_starts_a_job(tmp_path: Path) -> None:
 def trainer(tmp_path: Path) -> Iterator[Trainer]:
     """A trainer process without a server, which has trained the first version."""
     trainer = Trainer(tmp_path / "work.log", data_dir=tmp_path)
-    until(lambda: trainer.said("waits for jobs"))
+    until(lambda: trainer.has_logged("waits for jobs"))
     yield trainer
     trainer.process.terminate()
     assert trainer.process.wait(DEADLINE) == 0
@@ -283,4 +287,4 @@ def test_the_retrain_command_follows_a_job(trainer: Trainer, tmp_path: Path) -> 
     assert "version 3 is not promoted" in again.stdout
     weights = ModelRepository(tmp_path / "models").load(3).network.weights
     assert all(np.isfinite(matrix).all() for matrix in weights)
-    assert not trainer.said("Traceback")
+    assert not trainer.has_logged("Traceback")

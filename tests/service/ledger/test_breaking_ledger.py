@@ -209,7 +209,7 @@ def test_a_full_disk_fails_writes_but_not_predictions(
 ) -> None:
     row = {"lights": [1, 0, 0], "outcome": "walk"}
     with SmallSite(tmp_path, database_url, trainer=True) as site:
-        assert site.ended(site.retrain(promote="never"))["version"] == 2
+        assert site.wait_until_finished(site.retrain(promote="never"))["version"] == 2
         site.expect(201, "POST", "/observations", row)
         workers = site.workers()
         site.fill()
@@ -217,7 +217,7 @@ def test_a_full_disk_fails_writes_but_not_predictions(
         if database_url:
             # The database is on another disk: the job runs, but can't store its version.
             site.expect(201, "POST", "/observations", row)
-            job = site.ended(site.retrain())
+            job = site.wait_until_finished(site.retrain())
             assert job["state"] == "failed"
             assert "No space left on device" in job["error"]
         else:
@@ -255,7 +255,7 @@ def test_a_withdrawn_observation_does_not_affect_the_next_version(
                 if name == "withdrawn":
                     assert site.expect(200, "DELETE", f"/observations/{number}")["withdrawn"]
                 site.trainer()
-                version = site.ended(site.retrain())["version"]
+                version = site.wait_until_finished(site.retrain())["version"]
                 manifests.append(site.repository.load(version).manifest)
     withdrawn, never_recorded = manifests
     assert withdrawn.sha256 == never_recorded.sha256

@@ -159,7 +159,7 @@ def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str 
         until(lambda: scrape(site)[age] > queued[age])
 
         site.trainer()
-        finished = site.ended(job)
+        finished = site.wait_until_finished(job)
         done = scrape(site)
         assert finished["state"] == "succeeded"
         assert (

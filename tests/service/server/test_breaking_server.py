@@ -106,7 +106,7 @@ def test_a_stopping_server_answers_open_requests_and_stops_its_trainer(
 ) -> None:
     with Site(tmp_path, database_url, trainer=True) as site:
         number = site.retrain(**ENDLESS)
-        site.under_way(number)
+        site.wait_for_progress(number)
         session = site.process.pid
         # gunicorn, its worker, the supervisor and the trainer
         assert len(running_processes(session)) == 4
@@ -183,7 +183,7 @@ def test_a_job_can_be_followed_and_the_stream_resumed_from_any_worker(
                 next(event for event in follower.events if event[2]["state"] == "running")
                 for follower in followers
             ]
-        done = site.ended(number)
+        done = site.wait_until_finished(number)
         trainer.kill()
         for follower, first in zip(followers, running, strict=True):
             with follower:

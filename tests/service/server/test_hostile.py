@@ -19,7 +19,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.server import DEADLINE, ForkedServer, Server
-from tests.service.conftest import ROUNDS, try_out, until
+from tests.service.conftest import ROUNDS, run_hypothesis, until
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
@@ -659,7 +659,7 @@ def test_any_bytes_get_a_well_formed_response(target: Server, rounds: int) -> No
         count += 1
         assert read_all_responses(target, request_, paused_at=paused_at), request_
 
-    try_out(any_bytes, 150 * rounds)
+    run_hypothesis(any_bytes, 150 * rounds)
     check_other_clients(target)
     print(f"{count} requests of any bytes, {peak_mib(target):.0f} MiB")
 
@@ -675,6 +675,6 @@ def test_any_body_gets_a_well_formed_response(target: Server, rounds: int) -> No
         ((status, _),) = read_all_responses(target, post_request(path, body))
         assert status in {200, 201, 202, 207, 400}
 
-    try_out(any_body, 150 * rounds)
+    run_hypothesis(any_body, 150 * rounds)
     assert target.get("/readyz")["status"] == "ok"
     print(f"{count} bodies, {peak_mib(target):.0f} MiB")

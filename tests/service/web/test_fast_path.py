@@ -19,7 +19,7 @@ from streetlight.service.inference.tensors import DTYPES
 from streetlight.service.web.response import FastPath
 from tests.client import App
 from tests.server import DEADLINE, Server
-from tests.service.conftest import ROUNDS, try_out
+from tests.service.conftest import ROUNDS, run_hypothesis
 
 BODY = b'{"lights": [1, 0, 1]}'
 BATCH, INFER = "/predict/batch", "/v2/models/streetlight/infer"
@@ -303,7 +303,7 @@ def test_both_paths_return_the_same_bytes_for_any_head(
         assert first == second
         assert first.startswith(b"HTTP/1.")
 
-    try_out(any_head, 200 * rounds)
+    run_hypothesis(any_head, 200 * rounds)
     assert min(by_path[True], by_path[False]) > 20 * rounds, by_path
 
 
@@ -324,7 +324,7 @@ def test_both_paths_count_and_log_the_same(shared_server: Server, path: str) -> 
                 request(VALID_BODIES[path], f"{more}X-Request-ID: {name}\r\n", path=path)
             )
             read_responses(client, 1)
-            text = shared_server.said(f'"{name}"')
+            text = shared_server.wait_for_log(f'"{name}"')
             line = json.loads(next(li for li in text.splitlines() if f'"{name}"' in li))
             logged.append({k: v for k, v in line.items() if k not in ("time", "duration_ms")})
             assert 0 < line["duration_ms"] < 10_000
