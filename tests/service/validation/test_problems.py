@@ -1,4 +1,4 @@
-"""Messages about invalid values: the field, what was expected, and what came."""
+"""Tests of the messages about invalid values: the field, the expected and the given value."""
 
 from typing import Annotated, Any
 
