@@ -24,10 +24,10 @@ from streetlight.service.ledger.queries import Filter, page
 from streetlight.service.store.engine import open_engine
 from tests import databases
 from tests.conftest import STORM
-from tests.server import DEADLINE, STREETLIGHT, environment, streetlight
+from tests.server import DEADLINE, STREETLIGHT, Server, environment, streetlight
 from tests.service.conftest import Site, until
 
-pytestmark = pytest.mark.storm
+pytestmark = [pytest.mark.process, pytest.mark.storm]
 
 KILLS = 100 if STORM else 5
 CLIENTS = 8
@@ -185,6 +185,8 @@ def test_a_promotion_that_cannot_be_logged_fails_and_is_undone(tmp_path: Path) -
 
 class SmallSite(Site):
     """A site whose data directory is a file system of 4 MiB."""
+
+    start = Server.start  # a forked server would not run this command
 
     command = (
         *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
