@@ -1,9 +1,10 @@
-"""Tests of the command `python -m streetlight.model`, run as a process."""
+"""Tests of the command `python -m streetlight.model`."""
 
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,24 +12,43 @@ import numpy as np
 import pytest
 
 from streetlight.model import csv_io
+from streetlight.model.__main__ import main
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.repository import ModelRepository
+from tests.client import Run
+
+COMMAND = "python -m streetlight.model"
 
 
-def job(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "streetlight.model", *options],
-        cwd=cwd,
+@pytest.fixture
+def job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Run]:
+    """Return a function that runs the command in this process and in the folder `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str) -> Run:
+        try:
+            status = main(options, COMMAND)
+        except SystemExit as error:
+            status = int(error.code or 0)
+        output = capsys.readouterr()
+        return Run(status, output.out, output.err)
+
+    return run
+
+
+@pytest.mark.process
+def test_without_options_the_lab_s_network_is_trained_and_promoted(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "streetlight.model"],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-
-
-def test_without_options_the_lab_s_network_is_trained_and_promoted(tmp_path: Path) -> None:
-    run = job(cwd=tmp_path)
 
     assert run.returncode == 0
     assert "iteration 60/60  seed 1  error 1.50556226651e-05" in run.stderr
@@ -39,12 +59,11 @@ def test_without_options_the_lab_s_network_is_trained_and_promoted(tmp_path: Pat
     assert ModelRepository(tmp_path / "models").live_number() == 1
 
 
-def test_every_field_of_the_recipe_is_an_option(tmp_path: Path) -> None:
+def test_every_field_of_the_recipe_is_an_option(job: Callable[..., Run], tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "8,4", "--alpha", "0.1", "--iterations", "400", "--batch-size", "2"),
         *("--seed", "3", "--restarts", "9", "--target-error", "1.5", "--patience", "50"),
         *("--weight-decay", "0.0001", "--activation", "linear", "--models", "elsewhere"),
-        cwd=tmp_path,
     )
 
     assert run.returncode == 0, run.stderr
@@ -54,11 +73,10 @@ def test_every_field_of_the_recipe_is_an_option(tmp_path: Path) -> None:
         assert getattr(recipe, field.name) != field.default, f"{field.name}: set it in this test"
 
 
-def test_options_accept_none_and_all(tmp_path: Path) -> None:
+def test_options_accept_none_and_all(job: Callable[..., Run], tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "none", "--batch-size", "all", "--target-error", "none"),
         *("--patience", "none", "--dataset", "lab-direct"),
-        cwd=tmp_path,
     )
 
     assert run.returncode == 0, run.stderr
@@ -67,8 +85,10 @@ def test_options_accept_none_and_all(tmp_path: Path) -> None:
     assert manifest.recipe == Recipe(hidden_sizes=(), batch_size=None, target_error=None)
 
 
-def test_a_training_that_misses_its_target_error_publishes_no_version(tmp_path: Path) -> None:
-    run = job("--activation", "linear", "--restarts", "2", cwd=tmp_path)
+def test_a_training_that_misses_its_target_error_publishes_no_version(
+    job: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = job("--activation", "linear", "--restarts", "2")
 
     assert run.returncode == 1
     assert "no version: the error is 1" in run.stderr
@@ -76,10 +96,11 @@ def test_a_training_that_misses_its_target_error_publishes_no_version(tmp_path: 
     assert ModelRepository(tmp_path / "models").versions() == []
 
 
-def test_a_training_that_diverges_publishes_no_version(tmp_path: Path) -> None:
+def test_a_training_that_diverges_publishes_no_version(
+    job: Callable[..., Run], tmp_path: Path
+) -> None:
     run = job(
         *("--hidden-sizes", "none", "--alpha", "50", "--iterations", "2000", "--restarts", "0"),
-        cwd=tmp_path,
     )
 
     assert run.returncode == 1
@@ -89,12 +110,12 @@ def test_a_training_that_diverges_publishes_no_version(tmp_path: Path) -> None:
     assert ModelRepository(tmp_path / "models").versions() == []
 
 
-def test_a_csv_with_conflicts_is_grouped(tmp_path: Path) -> None:
+def test_a_csv_with_conflicts_is_grouped(job: Callable[..., Run], tmp_path: Path) -> None:
     rows = [*LAB.lights.tolist(), [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     outcomes = [*LAB.walk_vs_stop.tolist(), 0.0, 1.0]
     csv_io.write(Dataset(np.array(rows), np.array(outcomes)), tmp_path / "corner.csv")
 
-    run = job("--dataset", "corner.csv", "--iterations", "500", cwd=tmp_path)
+    run = job("--dataset", "corner.csv", "--iterations", "500")
 
     assert run.returncode == 0, run.stderr
     assert "conflicts 1 light states seen with both outcomes" in run.stdout
@@ -104,19 +125,21 @@ def test_a_csv_with_conflicts_is_grouped(tmp_path: Path) -> None:
     assert manifest.accuracy == pytest.approx(5 / 6)
 
 
-def test_the_summary_shows_the_first_20_rows(tmp_path: Path) -> None:
+def test_the_summary_shows_the_first_20_rows(job: Callable[..., Run], tmp_path: Path) -> None:
     many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
     csv_io.write(many, tmp_path / "many.csv")
 
-    run = job("--dataset", "many.csv", cwd=tmp_path)
+    run = job("--dataset", "many.csv")
 
     assert run.returncode == 0, run.stderr
     assert "… and 10 more rows" in run.stdout
 
 
-def test_no_promote_publishes_without_changing_the_live_version(tmp_path: Path) -> None:
-    job(cwd=tmp_path)
-    run = job("--no-promote", "--seed", "5", cwd=tmp_path)
+def test_no_promote_publishes_without_changing_the_live_version(
+    job: Callable[..., Run], tmp_path: Path
+) -> None:
+    job()
+    run = job("--no-promote", "--seed", "5")
 
     assert run.returncode == 0
     repository = ModelRepository(tmp_path / "models")
@@ -125,6 +148,7 @@ def test_no_promote_publishes_without_changing_the_live_version(tmp_path: Path) 
     assert repository.load(2).manifest.parent == 1
 
 
+@pytest.mark.process
 def test_if_missing_trains_once_in_concurrent_processes(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen(
@@ -158,17 +182,18 @@ def test_if_missing_trains_once_in_concurrent_processes(tmp_path: Path) -> None:
     ],
 )
 def test_the_last_line_names_the_invalid_option(
-    tmp_path: Path, options: tuple[str, ...], message: str
+    job: Callable[..., Run], tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "bad.csv").write_text("left,outcome\non,walk\n")
 
-    run = job(*options, cwd=tmp_path)
+    run = job(*options)
 
     assert run.returncode == 2
     assert message in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.process
 def test_progress_on_a_terminal_is_a_bar(tmp_path: Path) -> None:
     reader, terminal = pty.openpty()
     with subprocess.Popen(

@@ -20,6 +20,7 @@ from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environmen
 from tests.service.conftest import until
 
 
+@pytest.mark.process
 def test_serve_trains_the_first_version_and_prints_an_example(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         curl = f"""curl {server.url}/predict -d '{{"lights": [1, 0, 1]}}'"""
@@ -32,6 +33,7 @@ def test_serve_trains_the_first_version_and_prints_an_example(tmp_path: Path) ->
         assert "STREETLIGHT_API_KEY is not set" in log
 
 
+@pytest.mark.process
 def test_serve_keeps_an_existing_version(tmp_path: Path) -> None:
     invoke("train", data_dir=tmp_path)
     with Server(tmp_path, api_key="secret", host="0.0.0.0") as server:  # noqa: S104
@@ -42,6 +44,7 @@ def test_serve_keeps_an_existing_version(tmp_path: Path) -> None:
         assert "API_KEY" not in log
 
 
+@pytest.mark.process
 def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -82,6 +85,7 @@ def test_an_error_does_not_show_the_key() -> None:
     assert "hunter2" not in invoke("versions", api_key="hunter2", port="x").stderr
 
 
+@pytest.mark.process
 def test_a_port_in_use_ends_serve_with_one_line(shared_server: Server, tmp_path: Path) -> None:
     """Although the other server shares the port among its own workers."""
     port = shared_server.port
@@ -101,14 +105,16 @@ def test_options_override_the_environment(tmp_path: Path) -> None:
     assert 'STREETLIGHT_PORT: expected a whole number, got "x"' in run.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_server(tmp_path: Path, by: signal.Signals) -> None:
-    with Server(tmp_path) as server:
+    with ForkedServer(tmp_path) as server:
         assert server.stop(by) == 0
         with pytest.raises(urllib3.exceptions.HTTPError):
             server.get("/livez")
 
 
+@pytest.mark.process
 def test_a_stopping_server_answers_open_requests(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
         body = b'{"lights": [1, 0, 1]}'
@@ -122,6 +128,7 @@ def test_a_stopping_server_answers_open_requests(server: Server) -> None:
     assert server.process.wait(DEADLINE) == 0
 
 
+@pytest.mark.process
 def test_a_stopping_server_refuses_new_connections(server: Server) -> None:
     """Until then it answers the requests on new connections, and later those on open ones."""
     body = b'{"lights": [1, 0, 1]}'
@@ -146,6 +153,7 @@ def test_a_stopping_server_refuses_new_connections(server: Server) -> None:
     assert server.process.wait(DEADLINE) == 0
 
 
+@pytest.mark.process
 @pytest.mark.storm
 def test_restarts_under_load_drop_no_request(tmp_path: Path) -> None:
     """Two servers share a data directory; clients send to the one that isn't restarting."""
@@ -191,6 +199,7 @@ def test_restarts_under_load_drop_no_request(tmp_path: Path) -> None:
     print(f"{restarts} restarts, {sum(answered)} responses, no request failed")
 
 
+@pytest.mark.process
 def test_a_killed_worker_is_replaced(server: Server) -> None:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     workers = set(children.read_text().split())
@@ -202,6 +211,7 @@ def test_a_killed_worker_is_replaced(server: Server) -> None:
     assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
+@pytest.mark.process
 def test_gunicorn_runs_without_the_command(tmp_path: Path) -> None:
     invoke("train", data_dir=tmp_path)
     port = free_port()
@@ -220,29 +230,29 @@ def test_gunicorn_runs_without_the_command(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_signal_stops_a_worker_that_was_just_forked(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+@pytest.mark.process
+def test_a_signal_stops_a_worker_that_was_just_forked(tmp_path: Path) -> None:
     """The worker hasn't installed its signal handlers yet, and the signal must not be lost."""
     invoke("train", data_dir=tmp_path)
     config = tmp_path / "config.py"
     config.write_text(
-        "import os\n"
+        "import os, signal\n"
         "from streetlight.service.server import gunicorn_conf\n"
         "from streetlight.service.server.gunicorn_conf import *\n"
         "def post_fork(server, worker):\n"
         "    gunicorn_conf.post_fork(server, worker)\n"
-        "    if worker.age == 1:\n"
-        f"        os.kill(worker.pid, {number:d})\n"
+        "    stop = {1: signal.SIGTERM, 2: signal.SIGINT, 3: signal.SIGQUIT}.get(worker.age)\n"
+        "    if stop:\n"
+        "        os.kill(worker.pid, stop)\n"
     )
     gunicorn = str(Path(STREETLIGHT).with_name("gunicorn"))
     server = Server(tmp_path)
     server.command = (gunicorn, "-c", str(config), "streetlight.service.server.wsgi:app")
     with server:
-        server.wait_for_log("Worker exiting")
+        until(lambda: server.log.read_text().count("Worker exiting") == 3)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["serve", "versions"])
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, command: str) -> None:
     """A package or file of any name there replaces no import, in any process of the service."""
