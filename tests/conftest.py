@@ -44,11 +44,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test with its tier; a storm includes the tests whose inputs hypothesis draws."""
-    if isinstance(item, pytest.Function):
-        tiers.mark(item)
-        if STORM and hypothesis.is_hypothesis_test(item.obj):
-            item.add_marker("storm")
+    """In a storm, add the tests whose inputs hypothesis draws."""
+    if STORM and isinstance(item, pytest.Function) and hypothesis.is_hypothesis_test(item.obj):
+        item.add_marker("storm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,16 +54,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("process") is None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Hold each test to its tier."""
-    tiers.refuse_processes(item)
+    with tiers.enforced(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_settings_of_the_machine() -> Iterator[None]:
-    """Hide the settings in the environment, so that tests in this process don't read them."""
+def no_settings_of_the_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the settings of the environment, and of a file `.env` in the working directory."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("working_directory"))
         for name in [name for name in os.environ if name.startswith(PREFIX)]:
             patch.delenv(name)
         yield

@@ -188,6 +188,8 @@ class Fork:
     """A command in a process that was forked, with the interface of `subprocess.Popen`."""
 
     def __init__(self, arguments: tuple[str, ...], variables: dict[str, str], log: Path) -> None:
+        # The process that forks is another one, so Python raises no event here.
+        sys.audit("os.fork")
         self.forked = FORKS.Process(target=run_here, args=(arguments, variables, log))
         self.forked.start()
         assert self.forked.pid

@@ -67,6 +67,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("expression", dict.fromkeys(expressions()))
 def test_an_expression_uses_exported_metrics_and_labels(
     expression: str, exported: dict[str, set[str]]
@@ -81,6 +82,7 @@ def test_an_expression_uses_exported_metrics_and_labels(
     assert grouping <= set().union(*(known[name] for name in metrics)) | PROMETHEUS_LABELS
 
 
+@pytest.mark.process
 def test_the_dashboard_shows_every_metric_but_one(exported: dict[str, set[str]]) -> None:
     shown = {name for expression in expressions() for name in metrics_and_grouping(expression)[0]}
     base = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}

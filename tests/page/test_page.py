@@ -15,7 +15,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from tests.page.browser import CHROMIUM, chromium, load, opened
 from tests.server import ForkedServer, Server
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ from tests.model.registry.publishing import (
     start,
 )
 
+pytestmark = pytest.mark.process
+
 SCORES = fit(LAB, Recipe()).network.scores(LAB.lights)
 ROUNDS = int(os.environ.get("STORM_ROUNDS", "25"))
 STEP_INTERVAL = 1 if "STORM_ROUNDS" in os.environ else 13

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,12 +102,14 @@ def digest() -> str:
     return hashlib.sha256(b"".join(matrix.tobytes() for matrix in weights)).hexdigest()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("settings", [{"OPENBLAS_CORETYPE": "Prescott"}, {"OMP_NUM_THREADS": "1"}])
 def test_the_kernels_of_another_processor_and_one_thread_train_the_same_network(
     settings: dict[str, str],
 ) -> None:
     run = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import digest; print(digest())"],
+        cwd=Path(__file__).parents[3],
         env=os.environ | settings,
         capture_output=True,
         text=True,

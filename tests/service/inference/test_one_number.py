@@ -15,6 +15,8 @@ from streetlight.model.registry.repository import ModelRepository
 from tests.server import ForkedServer, Server
 from tests.service.conftest import ROUNDS, run_hypothesis
 
+pytestmark = pytest.mark.process
+
 MODEL_1, MODEL_2 = "/v1/models/streetlight", "/v2/models/streetlight"
 
 lights = st.one_of(

@@ -18,7 +18,7 @@ from streetlight.service.store.tables import jobs as table
 from tests.server import DEADLINE
 from tests.service.conftest import ENDLESS, Site, Trainer, until
 
-pytestmark = pytest.mark.storm
+pytestmark = [pytest.mark.process, pytest.mark.storm]
 
 JOBS = min(100, int(os.environ.get("STORM_ROUNDS", "6")))
 EXIT_BEFORE_SUCCESS = (

@@ -31,6 +31,7 @@ def observe(client: Client, lights: list[float], outcome: str) -> int:
     return number
 
 
+@pytest.mark.process
 def test_an_observation_is_learnt_by_the_next_version(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, trainer=True) as server:
         assert server.post("/predict", {"lights": [0, 1, 0]})["decision"] == "walk"
@@ -272,6 +273,7 @@ def trainer(tmp_path: Path) -> Iterator[Trainer]:
     assert trainer.process.wait(DEADLINE) == 0
 
 
+@pytest.mark.process
 def test_the_retrain_command_follows_a_job(trainer: Trainer, tmp_path: Path) -> None:
     with App(tmp_path) as app:
         observe(app, [0, 1, 0], "stop")

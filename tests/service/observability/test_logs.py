@@ -15,6 +15,8 @@ import pytest
 from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port
 from tests.service.conftest import until
 
+pytestmark = pytest.mark.process
+
 
 def lines(log: Path) -> list[Any]:
     """Return the lines from gunicorn's first on, without the example of a request."""

@@ -15,6 +15,8 @@ from streetlight.service.observability import inference_statistics, metrics
 from tests.server import Server
 from tests.service.conftest import Site, until
 
+pytestmark = pytest.mark.process
+
 WALK, STOP = [1, 0, 1], [0, 0, 1]
 CONNECTIONS = 8
 

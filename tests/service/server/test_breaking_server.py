@@ -24,7 +24,7 @@ from streetlight.service.store.engine import open_engine
 from tests.server import DEADLINE, STREETLIGHT, environment, free_port
 from tests.service.conftest import ENDLESS, Site, until
 
-pytestmark = pytest.mark.storm
+pytestmark = [pytest.mark.process, pytest.mark.storm]
 
 ROW = b'{"lights": [1, 0, 0], "outcome": "walk"}'
 

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import ROUNDS, run_hypothesis, until
 
+pytestmark = pytest.mark.process
+
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"lights": [1, 0, 1]}'
 COMPLETE_REQUEST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

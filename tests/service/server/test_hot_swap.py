@@ -13,6 +13,8 @@ from streetlight.model.registry.repository import ModelRepository
 from tests.server import Server, streetlight
 from tests.service.conftest import until
 
+pytestmark = pytest.mark.process
+
 SWAPS = 200
 CLIENTS = 6
 STATES: list[list[float]] = [[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0.5, 0.25, 1], [1, 1, 0]]

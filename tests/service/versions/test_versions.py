@@ -185,6 +185,7 @@ def test_an_unknown_version_is_a_404_with_the_existing_versions(
 
 
 @pytest.mark.process
+@pytest.mark.process
 def test_a_version_is_verified(app: App) -> None:
     response = app.post("/versions/1/verify")
 
@@ -192,6 +193,7 @@ def test_a_version_is_verified(app: App) -> None:
     assert response["numpy"] == [np.__version__, np.__version__]
 
 
+@pytest.mark.process
 @pytest.mark.process
 def test_a_version_without_training_data_cannot_be_verified(app: App) -> None:
     path = app.data_dir / "models" / "1.npz"

@@ -88,6 +88,7 @@ def test_the_key_permits_changes(app_with_key: App) -> None:
     check_key(app_with_key)
 
 
+@pytest.mark.process
 def test_the_key_permits_changes_over_http(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, api_key=KEY) as server:
         check_key(server)

@@ -42,6 +42,7 @@ def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert message == "the body is larger than 2000 bytes, the limit of this server"
 
 
+@pytest.mark.process
 def test_a_chunked_body_over_the_limit_is_refused(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, max_body_bytes=2000) as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as client:
@@ -99,6 +100,7 @@ def test_a_folder_that_cannot_be_written_is_a_503(app: App) -> None:
     assert app.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
 
 
+@pytest.mark.process
 def test_an_internal_error_is_logged_and_not_described(server: Server) -> None:
     (server.data_dir / "models" / "promotions.jsonl").write_text("[]\n")
 
@@ -110,6 +112,7 @@ def test_an_internal_error_is_logged_and_not_described(server: Server) -> None:
     assert (record["level"], record["request_id"]) == ("error", "the-bad-one")
 
 
+@pytest.mark.process
 def test_errors_of_gunicorn_have_the_same_form(shared_server: Server) -> None:
     response = shared_server.request("GET", "/predict?lights=" + "1," * 3000)
 
@@ -127,6 +130,7 @@ def test_a_valid_request_id_is_returned(shared_app: App, request_id: str) -> Non
     assert response.headers["X-Request-ID"] == request_id
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("request_id", [None, "", "two words", "~" * 129])
 def test_an_invalid_request_id_is_replaced(shared_server: Server, request_id: str | None) -> None:
     headers = {} if request_id is None else {"X-Request-ID": request_id}

@@ -170,6 +170,7 @@ bodies = st.one_of(
 )
 
 
+@pytest.mark.process
 def test_both_paths_close_a_connection_with_the_same_response(shared_server: Server) -> None:
     responses = []
     for more in ("", FORCE_NORMAL_PATH):
@@ -181,6 +182,7 @@ def test_both_paths_close_a_connection_with_the_same_response(shared_server: Ser
     assert b"\nConnection: close\r\n" in responses[0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT8", "BOOL", "BF16"])
 def test_both_paths_return_the_same_bytes_for_binary_tensors(
     connected: socket.socket, fast_path: Any, datatype: str
@@ -198,6 +200,7 @@ def test_both_paths_return_the_same_bytes_for_binary_tensors(
     assert b"octet-stream" in responses[0]
 
 
+@pytest.mark.process
 def test_a_request_may_arrive_in_two_parts(connected: socket.socket, shared_server: Server) -> None:
     whole = request(more="X-Request-ID: the-same\r\n")
     connected.sendall(whole)
@@ -210,6 +213,7 @@ def test_a_request_may_arrive_in_two_parts(connected: socket.socket, shared_serv
         assert read_responses(connected, 1) == [at_once]
 
 
+@pytest.mark.process
 @given(body=bodies, path=st.sampled_from(list(VALID_BODIES)))
 def test_both_paths_return_the_same_bytes_for_any_body(
     connected: socket.socket, body: bytes, path: str
@@ -288,6 +292,7 @@ def all_responses(server: Server, data: bytes) -> bytes:
     return re.sub(rb"(Date: |X-Request-ID: (?=[0-9a-f]{32}\r))[^\r]*", rb"\1", responses)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_both_paths_return_the_same_bytes_for_any_head(
     shared_server: Server, fast_path: FastPath, rounds: int
@@ -307,6 +312,7 @@ def test_both_paths_return_the_same_bytes_for_any_head(
     assert min(by_path[True], by_path[False]) > 20 * rounds, by_path
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", VALID_BODIES)
 def test_both_paths_count_and_log_the_same(shared_server: Server, path: str) -> None:
     def counters() -> dict[str, str]:
@@ -339,6 +345,7 @@ def test_both_paths_count_and_log_the_same(shared_server: Server, path: str) -> 
     assert walks == {"/predict": 1, "/predict/batch": 2, INFER: 1}[path]
 
 
+@pytest.mark.process
 def test_a_client_that_reads_late_gets_every_response(
     shared_server: Server, fast_path: FastPath
 ) -> None:
@@ -369,6 +376,7 @@ def test_a_client_that_reads_late_gets_every_response(
         assert all(response.count(b"stop") == 2000 for response in read_responses(client, sent))
 
 
+@pytest.mark.process
 def test_the_next_request_uses_a_promoted_version(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         client.sendall(request())

@@ -92,6 +92,7 @@ def test_operations_with_security_require_the_key(site: App) -> None:
         assert refused == ("security" in operation) == ("401" in operation["responses"]), path
 
 
+@pytest.mark.process
 def test_every_curl_example_returns_its_documented_response(tmp_path: Path) -> None:
     """The examples run in order, since later ones use the objects that earlier ones create."""
     with ForkedServer(tmp_path / "data", api_key=KEY) as server:

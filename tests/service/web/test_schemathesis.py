@@ -14,6 +14,8 @@ import pytest
 
 from tests.server import Server, streetlight
 
+pytestmark = pytest.mark.process
+
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 

@@ -42,6 +42,7 @@ def scores_of(client: Client, version: int = 1) -> list[float]:
     return scores
 
 
+@pytest.mark.process
 def test_the_client_reads_health_and_metadata(client: InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -61,6 +62,7 @@ def test_the_client_reads_health_and_metadata(client: InferenceServerClient) -> 
     assert config["input"][0] == {"name": "lights", "data_type": "TYPE_FP64", "dims": [-1, 3]}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("binary_in", [True, False])
 @pytest.mark.parametrize("binary_out", [True, False, None])
 @pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
@@ -103,6 +105,7 @@ def test_the_client_infers(
         assert [output["name"] for output in content["outputs"]] == ["decision", "score"]
 
 
+@pytest.mark.process
 def test_outputs_can_be_mixed_and_versions_pinned(
     two_versions_server: Server, client: InferenceServerClient
 ) -> None:
@@ -119,6 +122,7 @@ def test_outputs_can_be_mixed_and_versions_pinned(
     assert "id" not in result.get_response()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("datatype", "dtype"),
     [
@@ -145,6 +149,7 @@ def test_bf16_is_the_upper_half_of_an_fp32(two_versions: App) -> None:
     assert (status, content["outputs"][0]["data"]) == (200, scores_of(two_versions))
 
 
+@pytest.mark.process
 def test_a_classification_lists_the_likelier_class_first(
     two_versions_server: Server, client: InferenceServerClient
 ) -> None:
@@ -161,6 +166,7 @@ def test_a_classification_lists_the_likelier_class_first(
         assert {len(row) for row in rows} == {min(count, 2)}
 
 
+@pytest.mark.process
 def test_the_client_lists_loads_and_unloads_models(tmp_path: Path) -> None:
     with ForkedServer(tmp_path) as server:
         server.train("--seed", "5")
@@ -445,6 +451,7 @@ def test_a_gzip_bomb_is_refused(two_versions: App) -> None:
         assert (response.status, "larger than" in response.json()["error"]) == (413, True)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", [1, 4])
 def test_statistics_and_metrics_agree(tmp_path: Path, workers: int) -> None:
     body = json_body(LIGHTS.tolist())
