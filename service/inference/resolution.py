@@ -10,6 +10,10 @@ class NoLiveVersionError(Exception):
     """No version is live, or the live version can't be read."""
 
 
+class ModelNotFoundError(LookupError):
+    """There is no model of that name, or no version of that number or label."""
+
+
 def live_version(repository: ModelRepository) -> Version:
     """Return the live version.
 

@@ -16,7 +16,7 @@ from streetlight.service.inference.tensors import Buffer
 from streetlight.service.ledger.idempotency import IdempotentRequest
 from streetlight.service.validation.json_bounds import check_bounds, decode
 from streetlight.service.validation.problems import Problem, problems
-from streetlight.service.web.middleware.compression import decompress
+from streetlight.service.web.compression import decompress
 
 # The key, in the WSGI environment, of the complete body, if the server holds it in one buffer.
 RECEIVED_BODY = "streetlight.body"

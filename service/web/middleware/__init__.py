@@ -1,1 +1,1 @@
-"""Code that runs for every request: auth, request ids, errors, compression, instrumentation."""
+"""Code that runs for every request: authorization, request ids, errors, instrumentation."""

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.inference.resolution import NoLiveVersionError
+from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
 from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.idempotency import KeyReusedError
@@ -23,7 +23,6 @@ from streetlight.service.ledger.training_set import LedgerError
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
-from streetlight.service.web.protocols.served_model import ModelNotFoundError
 from streetlight.service.web.request import RequestError
 from streetlight.service.web.response import json_response
 

@@ -10,6 +10,7 @@ from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.batch_json import count_walk
 from streetlight.service.inference.prediction import score_rows
 from streetlight.service.inference.resolution import (
+    ModelNotFoundError,
     NoLiveVersionError,
     live_version,
     pinned_version,
@@ -17,10 +18,6 @@ from streetlight.service.inference.resolution import (
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.instrumentation import record_inference
 from streetlight.service.web.request import Schema
-
-
-class ModelNotFoundError(LookupError):
-    """There is no model of that name, or no version of that number or label."""
 
 
 class LenientSchema(Schema):

@@ -10,13 +10,13 @@ from flask import Blueprint, Response
 from streetlight.model.dataset import FloatArray, outcome_name
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.prediction import explain
+from streetlight.service.inference.resolution import ModelNotFoundError
 from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
 from streetlight.service.web.protocols.served_model import (
-    ModelNotFoundError,
     check_model_name,
     resolve_version,
     score_and_record,

@@ -12,8 +12,8 @@ from flask import Blueprint, Response, request
 from streetlight.service.inference import v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
+from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.auth import read_only
-from streetlight.service.web.middleware.compression import compress
 from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols.served_model import resolve_version, score_and_record
 from streetlight.service.web.request import read_body_buffer
