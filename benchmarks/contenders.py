@@ -171,7 +171,7 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
     binaries = install(contender.packages) if contender.packages else BIN
     command = [part.format(port=port, bin=binaries) for part in contender.command]
     settings = environment(data_dir=data_dir, port=port, workers=1, trainer=False) | {
-        "PYTHONPATH": f"{PEERS}:{ROOT}",
+        "PYTHONPATH": str(PEERS),
         "PORT": str(port),
         "VERSION_FILE": str(data_dir / "models" / "1.npz"),
         "OMP_NUM_THREADS": "1",
