@@ -12,10 +12,10 @@ from inspect import getdoc
 from sys import modules
 from typing import Any, Literal
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response
 from pydantic import TypeAdapter
 
-from streetlight.service.web.application import services
+from streetlight.service.web.application import application, services
 from streetlight.service.web.middleware.auth import changes_state
 from streetlight.service.web.middleware.errors import STATUS, ErrorResponse
 from streetlight.service.web.openapi import examples
@@ -55,10 +55,10 @@ UNAVAILABLE = {503: "The data directory or the database can't be used."}
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Return the description of this API, as OpenAPI 3.1."""
-    extensions = current_app.extensions
-    if "openapi" not in extensions:
-        extensions["openapi"] = describe(current_app)
-    return json_response(extensions["openapi"])
+    app = application()
+    if app.openapi is None:
+        app.openapi = describe(app)
+    return json_response(app.openapi)
 
 
 def describe(app: Flask) -> Json:
