@@ -23,7 +23,7 @@ from benchmarks.results import Plot, Table
 from streetlight.model.dataset import LAB, Dataset, FloatArray
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.exact_products import BLOCK_ROWS
+from streetlight.model.training.exact_products import EXACT_BLOCK_ROWS
 from streetlight.model.training.fit import gradient_descent, initial_network
 
 ROUNDS = 7
@@ -92,8 +92,8 @@ def bare_products(run: Run) -> None:
     """Compute only the matrix products of one pass, in the blocks that training uses."""
     first, second = run.network.weights
     lights = run.dataset.lights
-    for start in range(0, len(lights), min(BLOCK_ROWS, run.batch_size)):
-        layer_0 = lights[start : start + min(BLOCK_ROWS, run.batch_size)]
+    for start in range(0, len(lights), min(EXACT_BLOCK_ROWS, run.batch_size)):
+        layer_0 = lights[start : start + min(EXACT_BLOCK_ROWS, run.batch_size)]
         layer_1 = layer_0 @ first
         layer_2 = layer_1 @ second
         layer_1.T @ layer_2
@@ -113,7 +113,7 @@ def others(folder: Path, requested: list[Run]) -> Iterator[Callable[[str, str], 
     """Start PyTorch and scikit-learn in their environment; yield a function that times a run."""
     arrays: dict[str, Any] = {}
     for run in requested:
-        block = min(BLOCK_ROWS, run.batch_size)
+        block = min(EXACT_BLOCK_ROWS, run.batch_size)
         options = (run.recipe.iterations, run.batch_size, block, run.recipe.alpha)
         run_arrays: dict[str, Any] = {
             "lights": run.dataset.lights / run.network.scale,
@@ -208,7 +208,7 @@ def main(folder: Path) -> None:
     summary = (
         "Each implementation has the same rows, initial weights and passes, and one thread; "
         f"medians of {ROUNDS} rounds, in turns. The bare products are the forward and the backward "
-        f"pass in the same blocks of {BLOCK_ROWS} rows, without relu, sums or updates. "
+        f"pass in the same blocks of {EXACT_BLOCK_ROWS} rows, without relu, sums or updates. "
         f"{results.peers('training')}"
     )
     tables = [table(run, times[run.name]) for run in all_runs]

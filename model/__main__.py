@@ -122,47 +122,47 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
     option(
         "--hidden-sizes",
         metavar="N,N",
-        type=_sizes,
+        type=_parse_sizes,
         help="nodes of each hidden layer, such as 8,4, or none for a two-layer network",
     )
     option(
         "--alpha",
         metavar="X",
-        type=_number,
+        type=_parse_number,
         help="step size: an update adds alpha times its weight_delta to each weight",
     )
-    option("--iterations", metavar="N", type=_whole, help="passes over the data in one run")
+    option("--iterations", metavar="N", type=_parse_whole, help="passes over the data in one run")
     option(
         "--batch-size",
         metavar="N",
-        type=_rows,
+        type=_parse_rows,
         help="rows per update: a number, or all for full gradient descent",
     )
-    option("--seed", metavar="N", type=_whole, help="seed of the random initial weights")
+    option("--seed", metavar="N", type=_parse_whole, help="seed of the random initial weights")
     option(
         "--restarts",
         metavar="N",
-        type=_whole,
+        type=_parse_whole,
         help="number of further seeds to try while the target error is missed",
     )
     option(
         "--target-error",
         metavar="X",
-        type=_target,
+        type=_parse_target,
         help="highest squared error, summed over the rows, for which a version is published; "
         "none for any",
     )
     option(
         "--patience",
         metavar="N",
-        type=_passes,
+        type=_parse_passes,
         help="early stopping: end a run when it meets the target error, or after this many passes "
         "without a lower error; none to run every pass",
     )
     option(
         "--weight-decay",
         metavar="X",
-        type=_number,
+        type=_parse_number,
         help="L2 regularisation: the fraction of each weight subtracted from its weight_delta",
     )
     option(
@@ -173,34 +173,34 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    return () if text in ("", "none") else tuple(_whole(size) for size in text.split(","))
+def _parse_sizes(text: str) -> tuple[int, ...]:
+    return () if text in ("", "none") else tuple(_parse_whole(size) for size in text.split(","))
 
 
-def _whole(text: str) -> int:
+def _parse_whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f'expected a whole number, got "{text}"') from None
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f'expected a number, got "{text}"') from None
 
 
-def _rows(text: str) -> int | None:
-    return None if text == "all" else _whole(text)
+def _parse_rows(text: str) -> int | None:
+    return None if text == "all" else _parse_whole(text)
 
 
-def _passes(text: str) -> int | None:
-    return None if text == "none" else _whole(text)
+def _parse_passes(text: str) -> int | None:
+    return None if text == "none" else _parse_whole(text)
 
 
-def _target(text: str) -> float | None:
-    return None if text == "none" else _number(text)
+def _parse_target(text: str) -> float | None:
+    return None if text == "none" else _parse_number(text)
 
 
 if __name__ == "__main__":

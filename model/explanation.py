@@ -29,7 +29,7 @@ class Counterfactual:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ScoreExplanation:
     """An explanation of a network's score for one light state.
 
     Attributes:
@@ -51,7 +51,9 @@ class Explanation:
     flip: Counterfactual | None
 
 
-def explain(network: Network, lights: Sequence[float], levels: tuple[float, float]) -> Explanation:
+def explain_score(
+    network: Network, lights: Sequence[float], levels: tuple[float, float]
+) -> ScoreExplanation:
     """Return the explanation of the score that `network` gives to one light state.
 
     Args:
@@ -68,7 +70,7 @@ def explain(network: Network, lights: Sequence[float], levels: tuple[float, floa
         slope = network.weights[-1]
         for matrix, mask in zip(network.weights[-2::-1], masks[::-1], strict=True):
             slope = (matrix * mask) @ slope
-        return Explanation(
+        return ScoreExplanation(
             network.score(lights),
             [layer.tolist() for layer in layers],
             [mask.tolist() for mask in masks],

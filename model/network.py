@@ -23,6 +23,8 @@ MemoryOrder = Literal["C", "F"]
 Row = list[float]
 # A weight matrix in plain floats: for each node, the weights of its inputs.
 Columns = list[list[float]]
+# Weight matrices in plain floats by their names: for each input, the weights to the nodes.
+WeightLists = dict[str, list[list[float]]]
 
 # Rows processed at a time. Their layers fit in the processor's cache, and memory stays bounded.
 BLOCK_ROWS = 2048

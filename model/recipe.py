@@ -67,21 +67,21 @@ class Recipe:
                 f"hidden_sizes: expected at most 8 layers, got {len(self.hidden_sizes)}"
             )
         for i, size in enumerate(self.hidden_sizes):
-            _whole(f"hidden_sizes[{i}]", size, "hidden_sizes")
+            _check_whole(f"hidden_sizes[{i}]", size, "hidden_sizes")
         for name in ("iterations", "seed", "restarts"):
-            _whole(name, getattr(self, name), name)
+            _check_whole(name, getattr(self, name), name)
         for name in ("batch_size", "patience"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), name)
+                _check_whole(name, getattr(self, name), name)
         for name in ("alpha", "weight_decay"):
-            _number(name, getattr(self, name))
+            _check_number(name, getattr(self, name))
         if self.target_error is not None:
-            _number("target_error", self.target_error)
+            _check_number("target_error", self.target_error)
         if self.activation not in get_args(Activation):
             raise ValueError(f'activation: expected relu or linear, got "{self.activation}"')
 
 
-def _whole(field: str, value: object, name: str) -> None:
+def _check_whole(field: str, value: object, name: str) -> None:
     lowest, highest = BOUNDS[name]
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
         raise ValueError(
@@ -89,7 +89,7 @@ def _whole(field: str, value: object, name: str) -> None:
         )
 
 
-def _number(name: str, value: float) -> None:
+def _check_number(name: str, value: float) -> None:
     lowest, highest = BOUNDS[name]
     if isinstance(value, bool) or not math.isfinite(value) or not lowest <= value <= highest:
         raise ValueError(f"{name}: expected a number from {lowest:g} to {highest:g}, got {value}")

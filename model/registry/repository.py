@@ -63,7 +63,7 @@ class ModelRepository:
             # While the lock is held no other process publishes, so these are from killed ones.
             for leftover in self.folder.glob(".new-*"):
                 leftover.unlink()
-            number = 1 + max([0, *self.versions(), *(p.version for p in self.history())])
+            number = 1 + max([0, *self.versions(), *(p.version for p in self.promotions())])
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
                 write(file, number, manifest, training, dataset)
                 file.flush()
@@ -218,7 +218,7 @@ class ModelRepository:
         live_history = self._promotions.live_history()
         return live_history[-2] if len(live_history) > 1 else None
 
-    def history(self) -> list[Promotion]:
+    def promotions(self) -> list[Promotion]:
         """Return the promotion log, oldest entry first."""
         return self._promotions.read()
 

@@ -19,7 +19,7 @@ from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Activation, blocks
 
 # Rows processed at a time. More rows leave fewer bits for each value: see `exact_weight_deltas`.
-BLOCK_ROWS = 512
+EXACT_BLOCK_ROWS = 512
 # Smaller arrays are quantised as if this were their largest value, so that no product underflows.
 MIN_MAGNITUDE = 2.0**-400
 
@@ -49,12 +49,12 @@ def exact_weight_deltas(
     Memory doesn't grow with the number of rows.
     """
     # The longest sum has this many products; each factor gets half of the bits that are left.
-    longest_sum = max(BLOCK_ROWS, *map(len, weights))
+    longest_sum = max(EXACT_BLOCK_ROWS, *map(len, weights))
     bits = (53 - (longest_sum - 1).bit_length()) // 2
     matrices = [quantise(matrix.copy(), bits) for matrix in weights]
     sums = [np.zeros_like(matrix) for matrix in weights]
     error = 0.0
-    for block in blocks(len(layer_0), BLOCK_ROWS):
+    for block in blocks(len(layer_0), EXACT_BLOCK_ROWS):
         layers = [quantise(layer_0[block].copy(), bits)]
         for matrix in matrices[:-1]:
             layer = layers[-1] @ matrix

@@ -12,6 +12,7 @@ import numpy as np
 from streetlight.model import explanation
 from streetlight.model.dataset import FloatArray, Outcome, outcome_name
 from streetlight.model.explanation import Counterfactual
+from streetlight.model.network import WeightLists
 from streetlight.model.registry.version import Version
 from streetlight.service.validation.problems import FieldError, Problem
 
@@ -52,7 +53,7 @@ class Explanation:
     version: int
     layers: dict[str, list[float]]
     relu: dict[str, list[bool]]
-    weights: dict[str, list[list[float]]]
+    weights: WeightLists
     contributions: list[float]
     flip: Counterfactual | None
 
@@ -120,7 +121,7 @@ def explain(version: Version, lights: Sequence[float]) -> Explanation:
     """
     prediction = predict(version, lights)
     manifest = version.manifest
-    explained = explanation.explain(version.network, lights, (manifest.off, manifest.on))
+    explained = explanation.explain_score(version.network, lights, (manifest.off, manifest.on))
     return Explanation(
         prediction.decision,
         prediction.score,

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from streetlight.model.dataset import Outcome, outcome_name
-from streetlight.model.network import Activation, Network, weight_names
+from streetlight.model.network import Activation, Network, WeightLists, weight_names
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import initial_network
 from streetlight.model.training.step import step
 from streetlight.service.validation.problems import FieldError, Problem
-
-Weights = dict[str, list[list[float]]]
 
 # A step returns every weight, gradient and node as JSON, which is slow for large networks.
 MAX_WEIGHTS = 100_000
@@ -27,7 +25,7 @@ MAX_WEIGHTS = 100_000
 class ScratchNetwork:
     """A network that the client keeps: its weight matrices by name, from `weights_0_1` on."""
 
-    weights: Weights
+    weights: WeightLists
     activation: Activation = "relu"
     scale: float = 1.0
 
@@ -48,9 +46,9 @@ class StepResult:
     score_after: float
     layers: dict[str, list[float]]
     relu: dict[str, list[bool]]
-    weights: Weights
+    weights: WeightLists
     deltas: dict[str, list[float]]
-    weight_deltas: Weights
+    weight_deltas: WeightLists
     network: ScratchNetwork
 
 

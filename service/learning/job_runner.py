@@ -175,7 +175,7 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
 
 def _promotion_of(services: Services, version: Version) -> Promotion | None:
     """Return the first promotion of the version, if it was ever promoted."""
-    for promotion in services.repository.history():
+    for promotion in services.repository.promotions():
         if promotion.version == version.number:
             return promotion
     return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from streetlight.model import explanation
 from streetlight.model.dataset import FloatArray
-from streetlight.model.network import weight_names
+from streetlight.model.network import WeightLists, weight_names
 from streetlight.model.registry.manifest import Manifest
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
@@ -17,8 +17,6 @@ from streetlight.model.report import error_curve
 from streetlight.service.ledger.queries import Accuracy
 
 CURVE_POINTS = 200
-
-Weights = dict[str, list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class VersionDetails:
     version: int
     live: bool
     manifest: Manifest
-    weights: Weights
+    weights: WeightLists
     errors: list[tuple[int, float]]
     promotions: list[Promotion]
 
@@ -70,7 +68,7 @@ class RowPressure:
     lights: list[float]
     outcome: float
     score: float
-    pressure: Weights
+    pressure: WeightLists
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,9 @@ class Pressure:
     version: int
     total_rows: int
     rows: list[RowPressure]
-    up: Weights
-    down: Weights
-    sum: Weights
+    up: WeightLists
+    down: WeightLists
+    sum: WeightLists
 
 
 def list_versions(
@@ -123,11 +121,11 @@ def describe_version(repository: ModelRepository, number: int) -> VersionDetails
         manifest=version.manifest,
         weights=_named(version.network.weights),
         errors=error_curve(version.errors, CURVE_POINTS),
-        promotions=[entry for entry in repository.history() if entry.version == number],
+        promotions=[entry for entry in repository.promotions() if entry.version == number],
     )
 
 
-def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
+def pressure_table(version: Version, offset: int, limit: int) -> Pressure:
     """Return the weight pressure of the data that a version was trained on.
 
     The table lists up to `limit` rows from row `offset` on; the first row is 0.
@@ -154,6 +152,6 @@ def weight_pressure(version: Version, offset: int, limit: int) -> Pressure:
     )
 
 
-def _named(matrices: Sequence[FloatArray]) -> Weights:
+def _named(matrices: Sequence[FloatArray]) -> WeightLists:
     names = weight_names(len(matrices))
     return {name: matrix.tolist() for name, matrix in zip(names, matrices, strict=True)}

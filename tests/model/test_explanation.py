@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
-from streetlight.model.explanation import explain, patterns, total_pressure, weight_pressure
+from streetlight.model.explanation import explain_score, patterns, total_pressure, weight_pressure
 from streetlight.model.network import BLOCK_ROWS, Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.descent import weight_deltas
@@ -30,7 +30,7 @@ def test_contributions_add_up_to_the_score(
     recipe = Recipe(hidden_sizes=sizes, activation=activation)  # type: ignore[arg-type]
     network = initial_network(LAB, recipe, seed)
 
-    explanation = explain(network, lights, ON_OFF)
+    explanation = explain_score(network, lights, ON_OFF)
 
     assert explanation.score == network.score(lights)
     assert sum(explanation.contributions) == pytest.approx(explanation.score, abs=1e-12)
@@ -41,11 +41,11 @@ def test_contributions_add_up_to_the_score(
 def test_contributions_of_a_two_layer_network_are_lights_times_weights() -> None:
     network = Network((np.array([[0.5], [0.25], [-1.0]]),), scale=2.0)
 
-    assert explain(network, [2, 4, 1], ON_OFF).contributions == [0.5, 0.5, -0.5]
+    assert explain_score(network, [2, 4, 1], ON_OFF).contributions == [0.5, 0.5, -0.5]
 
 
 def test_nodes_above_0_are_active() -> None:
-    explanation = explain(NETWORK, [1, 0, 1], ON_OFF)
+    explanation = explain_score(NETWORK, [1, 0, 1], ON_OFF)
 
     assert explanation.active == [[False, True, False, False]]
     assert explanation.layers[1][1] > 0
@@ -54,7 +54,7 @@ def test_nodes_above_0_are_active() -> None:
 
 @pytest.mark.parametrize("lights", [[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
 def test_the_counterfactual_changes_the_decision(lights: list[float]) -> None:
-    flip = explain(NETWORK, lights, ON_OFF).flip
+    flip = explain_score(NETWORK, lights, ON_OFF).flip
 
     assert flip is not None
     flipped = [flip.now if i == flip.light else light for i, light in enumerate(lights)]
@@ -66,14 +66,14 @@ def test_the_counterfactual_changes_the_decision(lights: list[float]) -> None:
 def test_the_counterfactual_is_the_smallest_change() -> None:
     network = Network((np.array([[1.0], [1.0]]),))
 
-    flip = explain(network, [0.4, 0.3], ON_OFF).flip
+    flip = explain_score(network, [0.4, 0.3], ON_OFF).flip
 
     assert flip is not None
     assert (flip.light, flip.was, flip.now) == (1, 0.3, 0.0)
 
 
 def test_there_is_no_counterfactual_if_no_single_light_changes_the_decision() -> None:
-    assert explain(Network((np.zeros((3, 1)),)), [1, 1, 1], ON_OFF).flip is None
+    assert explain_score(Network((np.zeros((3, 1)),)), [1, 1, 1], ON_OFF).flip is None
 
 
 def signs(pressure: np.ndarray) -> Iterator[str]:
@@ -112,12 +112,12 @@ def test_patterns_are_all_combinations_of_off_and_on() -> None:
 
 def test_the_nearest_of_several_counterfactuals_is_returned() -> None:
     network = Network((np.array([[1.0], [2.0]]),))
-    nearest = explain(network, [0.1, 0.6], ON_OFF).flip
+    nearest = explain_score(network, [0.1, 0.6], ON_OFF).flip
 
     assert nearest is not None
     assert (nearest.light, nearest.was, nearest.now, nearest.decision) == (1, 0.6, 0.0, "stop")
     assert nearest.score == network.score([0.1, 0.0])
-    switched_on = explain(network, [-0.9, 0.3], (-1.0, 1.0)).flip
+    switched_on = explain_score(network, [-0.9, 0.3], (-1.0, 1.0)).flip
     assert switched_on is not None
     assert (switched_on.light, switched_on.now, switched_on.decision) == (1, 1.0, "walk")
 
@@ -127,7 +127,7 @@ def test_contributions_and_pressures_have_no_negative_zero() -> None:
     dataset = Dataset(np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([0.0, 0.0]))
 
     for lights in dataset.lights.tolist():
-        assert not np.signbit(explain(network, lights, ON_OFF).contributions)[0]
+        assert not np.signbit(explain_score(network, lights, ON_OFF).contributions)[0]
     for pressure in weight_pressure(network, dataset, slice(0, 2)):
         assert not np.signbit(pressure[pressure == 0]).any()
 
@@ -135,4 +135,4 @@ def test_contributions_and_pressures_have_no_negative_zero() -> None:
 def test_explaining_lights_that_overflow_raises_no_error() -> None:
     network = Network((np.array([[1e10, -1e10], [1e10, 1e10]]), np.array([[1.0], [1.0]])))
 
-    assert not np.isfinite(explain(network, [1e300, -1e300], ON_OFF).score)
+    assert not np.isfinite(explain_score(network, [1e300, -1e300], ON_OFF).score)

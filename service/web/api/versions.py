@@ -71,7 +71,7 @@ class PressureQuery(Schema):
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
-    return catalog.weight_pressure(version, query.offset, query.limit)
+    return catalog.pressure_table(version, query.offset, query.limit)
 
 
 @blueprint.get("/versions/<int:a>/diff/<int:b>")

@@ -43,7 +43,7 @@ def check(folder: Path) -> int:
     for number in numbers:
         assert_same_bits(repository.load(number).network.scores(LAB.lights), SCORES)
     live = repository.live()
-    if repository.history():
+    if repository.promotions():
         assert live is not None
     unknown = {path.name for path in folder.iterdir()} - {f"{number}.npz" for number in numbers}
     unknown = {name for name in unknown if not name.startswith(".new-")}
@@ -57,7 +57,7 @@ def check_recovers(folder: Path) -> None:
     version = publish(repository)
     repository.promote(version.number)
     assert not list(folder.glob(".new-*"))
-    log = repository.history()
+    log = repository.promotions()
     for before, after in pairwise(log):
         assert after.instead_of == before.version
     assert log[-1].version == repository.live_number() == version.number
@@ -120,7 +120,7 @@ def test_concurrent_promotions_form_one_chain(tmp_path: Path) -> None:
         process.join(60)
         assert process.exitcode == 0
 
-    log = repository.history()
+    log = repository.promotions()
     assert len(log) > 50
     assert log[0].instead_of is None
     for before, after in pairwise(log):

@@ -80,7 +80,7 @@ def test_without_a_version_nothing_is_live(repository: ModelRepository) -> None:
     assert repository.live() is None
     assert repository.live_number() is None
     assert repository.versions() == []
-    assert repository.history() == []
+    assert repository.promotions() == []
     with pytest.raises(VersionNotFoundError, match="no version 1; there are no versions yet"):
         repository.load(1)
     with pytest.raises(VersionNotFoundError):
@@ -94,7 +94,7 @@ def test_a_promotion_sets_the_link_and_is_logged(repository: ModelRepository) ->
     repository.promote(1, "first")
 
     assert (repository.folder / "live").readlink() == Path("1.npz")
-    [promotion] = repository.history()
+    [promotion] = repository.promotions()
     assert (promotion.action, promotion.version, promotion.instead_of, promotion.reason) == (
         "promote",
         1,
@@ -201,7 +201,7 @@ def test_a_promotion_missing_from_the_log_is_recovered(
 
     repository.promote(3)
 
-    actions = [(entry.action, entry.version, entry.instead_of) for entry in repository.history()]
+    actions = [(entry.action, entry.version, entry.instead_of) for entry in repository.promotions()]
     assert actions == [("promote", 1, None), ("recover", 2, 1), ("promote", 3, 2)]
     assert [repository.rollback().version for _ in range(2)] == [2, 1]
 
@@ -225,9 +225,9 @@ def test_an_incomplete_line_of_the_log_is_ignored_and_removed(repository: ModelR
     with log.open("a") as file:
         file.write('{"at": "2026-')
 
-    assert len(repository.history()) == 1
+    assert len(repository.promotions()) == 1
     repository.promote(2)
-    assert [entry.version for entry in repository.history()] == [1, 2]
+    assert [entry.version for entry in repository.promotions()] == [1, 2]
 
 
 def test_a_promotion_that_cannot_be_logged_is_undone(
@@ -527,7 +527,7 @@ def test_reload_makes_the_unloaded_version_live(repository: ModelRepository) -> 
     assert repository.unload() is None
     assert repository.reload("again") == 2
     assert repository.reload() == 2
-    assert [entry.action for entry in repository.history()] == [
+    assert [entry.action for entry in repository.promotions()] == [
         "promote",
         "promote",
         "unload",
@@ -602,7 +602,7 @@ def test_each_change_is_logged_with_its_action_its_reason_and_its_time(
     repository.unload("closed")
     repository.reload("open")
 
-    entries = repository.history()
+    entries = repository.promotions()
     assert [(entry.action, entry.version, entry.instead_of, entry.reason) for entry in entries] == [
         ("promote", 1, None, "first"),
         ("promote", 2, 1, ""),
@@ -619,7 +619,7 @@ def test_each_change_is_logged_with_its_action_its_reason_and_its_time(
     assert unloaded is not None
     assert unloaded.reason == ""
     repository.reload()
-    assert repository.history()[-1].reason == ""
+    assert repository.promotions()[-1].reason == ""
 
 
 def test_a_rollback_after_a_repeated_promotion_goes_to_the_version_before(

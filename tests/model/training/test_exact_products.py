@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from streetlight.model.dataset import Dataset, FloatArray
 from streetlight.model.network import forward
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.exact_products import BLOCK_ROWS, exact_weight_deltas, quantise
+from streetlight.model.training.exact_products import (
+    EXACT_BLOCK_ROWS,
+    exact_weight_deltas,
+    quantise,
+)
 from streetlight.model.training.fit import TrainingDivergedError, fit, initial_network
 from tests.model.bits import assert_same_bits
 
@@ -60,7 +64,7 @@ def test_quantise_rounds_to_the_nearest_multiple_of_its_step(
 def test_exact_weight_deltas_equal_double_precision_up_to_quantisation(
     sizes: tuple[int, ...],
 ) -> None:
-    dataset = random_dataset(2 * BLOCK_ROWS + 7)
+    dataset = random_dataset(2 * EXACT_BLOCK_ROWS + 7)
     network = initial_network(dataset, Recipe(hidden_sizes=sizes), 1)
     layer_0 = dataset.lights / network.scale
 
@@ -75,11 +79,11 @@ def test_exact_weight_deltas_equal_double_precision_up_to_quantisation(
 
 
 def test_the_order_of_rows_lights_and_nodes_changes_no_bit() -> None:
-    dataset = random_dataset(BLOCK_ROWS)
+    dataset = random_dataset(EXACT_BLOCK_ROWS)
     network = initial_network(dataset, WIDE, 1)
     layer_0 = dataset.lights / network.scale
     random = np.random.default_rng(0)
-    rows, lights, nodes = (random.permutation(n) for n in (BLOCK_ROWS, 20, 40))
+    rows, lights, nodes = (random.permutation(n) for n in (EXACT_BLOCK_ROWS, 20, 40))
     first, second = network.weights
 
     (first_deltas, second_deltas), _ = exact_weight_deltas(
@@ -141,7 +145,7 @@ def largest(*shape: int) -> FloatArray:
 @pytest.mark.parametrize(("width", "outcome"), [(40, 0.0), (1024, 0.0), (1024, 600.0)])
 def test_sums_of_the_largest_products_are_exact(width: int, outcome: float) -> None:
     """With one more bit for each factor, the sums would depend on the order."""
-    rows, random = BLOCK_ROWS, np.random.default_rng(1)
+    rows, random = EXACT_BLOCK_ROWS, np.random.default_rng(1)
     weights, layer_0 = (largest(3, width), largest(width, 1)), largest(rows, 3)
     outcomes = np.full(rows, outcome)
 

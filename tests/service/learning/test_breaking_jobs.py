@@ -54,7 +54,7 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 def check_history(site: Site) -> dict[int, Any]:
     """Assert that the log is one chain and promotes no version twice; return it by version."""
-    history = site.repository.history()
+    history = site.repository.promotions()
     assert history[0].instead_of is None
     for before, after in pairwise(history):
         assert after.instead_of == before.version

@@ -92,7 +92,7 @@ def test_a_version_is_trained_published_and_promoted(services: Services) -> None
     assert [tuple(ids) for ids in manifest.observations or ()] == [(1, 4)]
     assert (manifest.recipe, manifest.rows) == (RECIPE, 4)
     assert version.dataset().lights.tolist() == LAB.lights.tolist()
-    [promotion] = services.repository.history()
+    [promotion] = services.repository.promotions()
     assert (promotion.version, promotion.reason) == (1, "job 1")
 
     second = run(services)
@@ -134,7 +134,7 @@ def test_promotion_depends_on_the_job_and_the_gate(
     assert job.verdict is not None
     assert (job.verdict.passed, job.verdict.forced) == (not must_hold, forced)
     assert services.repository.live_number() == (1 if promoted else None)
-    reasons = [promotion.reason for promotion in services.repository.history()]
+    reasons = [promotion.reason for promotion in services.repository.promotions()]
     assert reasons == (["job 1, forced" if forced else "job 1"] if promoted else [])
 
 
@@ -391,7 +391,7 @@ def test_a_promotion_by_an_earlier_attempt_keeps_its_verdict(services: Services)
     assert job.verdict is not None
     assert (job.verdict.against, job.verdict.live_accuracy) == (1, result.accuracy)
     assert len(job.verdict.changes) > 0
-    assert len(services.repository.history()) == 2
+    assert len(services.repository.promotions()) == 2
 
 
 def test_a_forced_promotion_by_an_earlier_attempt_stays_forced(services: Services) -> None:

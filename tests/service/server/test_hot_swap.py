@@ -82,4 +82,4 @@ def test_promotions_under_load_fail_no_request_and_mix_no_versions(tmp_path: Pat
             expected = networks[response["version"]].score(lights)
             assert response["score"].hex() == expected.hex()
         print(f"{SWAPS} swaps, {len(all_responses)} responses from 4 workers, all 200 and exact")
-        assert len(repository.history()) == SWAPS + 1
+        assert len(repository.promotions()) == SWAPS + 1

@@ -196,7 +196,7 @@ def test_the_client_lists_loads_and_unloads_models(tmp_path: Path) -> None:
             with pytest.raises(InferenceServerException, match="no model 'another'"):
                 client.load_model("another")
             assert server.get("/readyz")["version"] == 1
-            actions = [line.action for line in ModelRepository(tmp_path / "models").history()]
+            actions = [line.action for line in ModelRepository(tmp_path / "models").promotions()]
             assert actions == ["promote", "promote", "unload", "promote", "promote"]
             assert server.post("/rollback")["live"] == 2
 
