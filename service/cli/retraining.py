@@ -81,9 +81,9 @@ def import_csv(file: Path) -> None:
             observations = [
                 NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in batch
             ]
-            verdicts = record(services.engine, observations, live, file.name[:100])
-            if verdicts[0].error:
-                fail(f"{file}: {verdicts[0].error}", 1)
+            results = record(services.engine, observations, live, file.name[:100])
+            if results[0].error:
+                fail(f"{file}: {results[0].error}", 1)
             bar.update(len(batch))
     click.echo(f"{rows} observations added")
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
-from streetlight.service.learning.queue import Job, JobProgress, job_from_row
+from streetlight.service.learning.queue import Job, JobProgress, State, job_from_row
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 
@@ -120,7 +120,7 @@ class Lease:
             }
         )
 
-    def _end(self, state: str, **values: Any) -> None:  # noqa: ANN401 - columns
+    def _end(self, state: State, **values: Any) -> None:  # noqa: ANN401 - columns
         ended = {"state": state, "finished_at": clock(self.engine), "lease_until": None}
         self._update(values | ended | {"revision": jobs.c.revision + 1})
 

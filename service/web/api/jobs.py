@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.config import THREADS
-from streetlight.service.learning import queue as jobs
+from streetlight.service.learning import queue
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import (
     Job,
@@ -94,7 +94,7 @@ JOB_LINK = {"number": "$response.body#/id"}
 def retrain(body: RetrainBody) -> Response:
     """Queue a retraining; the job reads the ledger when it starts, not when it is queued."""
     spec = JobSpec(_recipe(body), body.promote, body.must_hold)
-    job = jobs.submit(
+    job = queue.submit(
         services().engine, spec, g.request_id, idempotent=idempotent_request("retrain")
     )
     response = json_response(job, 202)
@@ -130,7 +130,7 @@ class JobPage:
 @operation(links={"jobs_show": {"number": "$response.body#/jobs/0/id"}})
 def list_jobs(query: JobsQuery) -> JobPage:
     """List jobs, newest first, without their error curves."""
-    page = jobs.page(services().engine, query.before, query.limit)
+    page = queue.page(services().engine, query.before, query.limit)
     next_id = page[-1].id if len(page) == query.limit else None
     # A curve may hold many points; GET /jobs/{number} returns it.
     without_curves = [
@@ -143,14 +143,14 @@ def list_jobs(query: JobsQuery) -> JobPage:
 @operation(raises=[JobNotFoundError])
 def show(number: int) -> Job:
     """Return a job: its recipe, state, progress and result."""
-    return jobs.get(services().engine, number)
+    return queue.get(services().engine, number)
 
 
 @blueprint.delete("/jobs/<int:number>")
 @operation(raises=[JobNotFoundError, JobFinishedError], links={"jobs_show": JOB_LINK})
 def cancel(number: int) -> Job:
     """Cancel a queued job at once, or a running job at the trainer's next heartbeat."""
-    return jobs.cancel(services().engine, number)
+    return queue.cancel(services().engine, number)
 
 
 @blueprint.get("/jobs/<int:number>/events")
@@ -166,7 +166,7 @@ def follow(number: int) -> Response:
     worker with its maximum number of streams returns 503.
     """
     engine = services().engine
-    jobs.get(engine, number)
+    queue.get(engine, number)
     last_id = request.headers.get("Last-Event-ID", "")
     if not _event_streams.acquire(blocking=False):
         message = (
@@ -189,7 +189,7 @@ def _events(engine: Engine, number: int, revision: int) -> Iterator[bytes]:
     last_sent = time.monotonic()
     yield b": following\n\n"
     while True:
-        job = jobs.get(engine, number)
+        job = queue.get(engine, number)
         if job.revision > revision:
             revision, last_sent = job.revision, time.monotonic()
             yield b"id: %d\nevent: job\ndata: %s\n\n" % (revision, dump_json(job))

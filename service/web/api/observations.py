@@ -11,8 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from streetlight.model.dataset import Outcome
 from streetlight.service.inference.resolution import live_version_if_any
-from streetlight.service.ledger import ingest
-from streetlight.service.ledger import queries as observations
+from streetlight.service.ledger import ingest, queries
 from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.ledger.ingest import NewObservation, RowResult
 from streetlight.service.ledger.queries import Filter, Observation, ObservationNotFoundError
@@ -90,7 +89,9 @@ def record() -> Response:
     201: at least one row was added. 200: every row is a duplicate. 207: some rows were rejected.
     400: every row was rejected. 409: every row was rejected because its `id` is taken.
     """
-    rows = observations_csv.parse() if request.mimetype == "text/csv" else _rows_from_json()
+    rows = (
+        observations_csv.rows_from_body() if request.mimetype == "text/csv" else _rows_from_json()
+    )
     live = live_version_if_any(services().repository)
     idempotent = idempotent_request("observations")
     return _record_response(ingest.record(services().engine, rows, live, "api", idempotent))
@@ -188,18 +189,18 @@ def list_observations(query: ObservationQuery) -> Response:
     engine = services().engine
     if query.format == "csv":
         return Response(
-            observations_csv.write(observations.stream(engine, filters)), mimetype="text/csv"
+            observations_csv.write(queries.stream(engine, filters)), mimetype="text/csv"
         )
     if query.format == "jsonl":
         lines = (
             b"".join(dump_json(row) + b"\n" for row in rows)
-            for rows in observations.stream(engine, filters)
+            for rows in queries.stream(engine, filters)
         )
         return Response(lines, mimetype="application/x-ndjson")
-    page = observations.page(engine, filters, query.after, query.limit)
+    page = queries.page(engine, filters, query.after, query.limit)
     return json_response(
         ObservationPage(
-            total=observations.count(engine, filters),
+            total=queries.count(engine, filters),
             observations=page,
             next=page[-1].id if len(page) == query.limit else None,
         )
@@ -210,4 +211,4 @@ def list_observations(query: ObservationQuery) -> Response:
 @operation(raises=[ObservationNotFoundError])
 def withdraw(number: int) -> Observation:
     """Withdraw an observation; it stays in the ledger, and later trainings leave it out."""
-    return observations.withdraw(services().engine, number)
+    return queries.withdraw(services().engine, number)

@@ -17,7 +17,7 @@ MAX_HEADER = 10_000
 MAX_MESSAGE = 200
 
 
-def parse() -> list[NewObservation | str]:
+def rows_from_body() -> list[NewObservation | str]:
     """Return the rows of the request's body.
 
     Raises:
