@@ -71,6 +71,15 @@ def predict(version: Version, lights: Sequence[float]) -> Prediction:
     return Prediction(outcome_name(score), score, version.number)
 
 
+def ranked_classes(score: float) -> list[tuple[Outcome, float]]:
+    """Return both outcomes with their values, the decision first.
+
+    The value of walk is the score, and the value of stop is 1 minus the score.
+    """
+    values: list[tuple[Outcome, float]] = [("walk", score), ("stop", 1 - score)]
+    return values if outcome_name(score) == "walk" else values[::-1]
+
+
 def score_batch(version: Version, rows: Sequence[Sequence[float]] | FloatArray) -> FloatArray:
     """Return the scores of many light states, shape (rows,).
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
-from streetlight.model.dataset import FloatArray, is_walk, outcome_name
+from streetlight.model.dataset import FloatArray, is_walk
+from streetlight.service.inference.prediction import ranked_classes
 from streetlight.service.inference.tensors import texts_to_bytes
 from streetlight.service.inference.v2_request import InferRequest, RequestedOutput
 
@@ -64,10 +65,5 @@ def _output(requested: RequestedOutput, scores: FloatArray, binary: bool) -> dic
 
 
 def _classification(score: float) -> list[str]:
-    """Return the classes as `value:index:name`, the decision first.
-
-    The value of walk is the score, and the value of stop is 1 minus the score.
-    """
-    values = {"walk": score, "stop": 1 - score}
-    order = ["walk", "stop"] if outcome_name(score) == "walk" else ["stop", "walk"]
-    return [f"{values[name]!r}:{CLASSES.index(name)}:{name}" for name in order]
+    """Return the classes as `value:index:name`, the decision first."""
+    return [f"{value!r}:{CLASSES.index(name)}:{name}" for name, value in ranked_classes(score)]

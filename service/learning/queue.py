@@ -18,15 +18,13 @@ from streetlight.service.ledger.idempotency import (
     stored_response,
 )
 from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
-from streetlight.service.store.tables import jobs
+from streetlight.service.store.tables import UNFINISHED, jobs
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import MustHold
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Promote = Literal["if_better", "always", "never"]
 Trigger = Literal["request", "observations", "accuracy"]
-
-UNFINISHED = ("queued", "running")
 
 _verdict = TypeAdapter(Verdict)
 

@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.resolution import live_version_if_any
-from streetlight.service.learning.queue import UNFINISHED, State
+from streetlight.service.learning.queue import State
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Accuracy, Filter
 from streetlight.service.store.engine import clock
-from streetlight.service.store.tables import jobs
+from streetlight.service.store.tables import UNFINISHED, jobs
 
 # Upper bounds of the histogram buckets for job durations, in seconds.
 DURATION_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)

@@ -47,6 +47,9 @@ Index(
     observations.c.withdrawn_at,
 )
 
+# The states of jobs that haven't ended.
+UNFINISHED = ("queued", "running")
+
 jobs = Table(
     "jobs",
     metadata,
@@ -75,7 +78,8 @@ event.listen(
     jobs,
     "after_create",
     DDL(  # type: ignore[no-untyped-call]
-        "CREATE INDEX ix_jobs_unfinished ON jobs (id) WHERE state IN ('queued', 'running')"
+        # Python writes a tuple of two texts as SQL does.
+        f"CREATE INDEX ix_jobs_unfinished ON jobs (id) WHERE state IN {UNFINISHED}"
     ),
 )
 

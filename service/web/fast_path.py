@@ -20,6 +20,7 @@ from streetlight.service.inference import batch_json, prediction, v2_request, v2
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.observability import metrics
 from streetlight.service.web.api.predict import PredictBody
+from streetlight.service.web.middleware.request_id import REQUEST_ID_PATTERN
 from streetlight.service.web.response import FastPath, RawResponse, dump_json
 from streetlight.service.wiring import Services
 
@@ -49,7 +50,7 @@ SIGNIFICANT_HEADERS = re.compile(
 )
 VALID_LENGTH = re.compile(rb"[0-9]{1,5}")
 VALID_HOST = re.compile(rb"[A-Za-z0-9.:-]{1,200}")
-VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+VALID_REQUEST_ID = re.compile(REQUEST_ID_PATTERN.encode())
 VARY = b"Vary: Accept-Encoding\r\n"
 
 

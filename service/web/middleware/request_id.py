@@ -8,7 +8,8 @@ from flask import Flask, Response, g, has_request_context, request
 
 from streetlight.service.observability.logs import log_fields
 
-VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+REQUEST_ID_PATTERN = r"[\x21-\x7e]{1,128}"
+VALID_REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 
 
 def init_app(app: Flask) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from streetlight.model.dataset import FloatArray, outcome_name
+from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
-from streetlight.service.inference.prediction import explain
+from streetlight.service.inference.prediction import explain, ranked_classes
 from streetlight.service.inference.resolution import ModelNotFoundError
+from streetlight.service.inference.v2_request import INPUT
 from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
@@ -57,7 +58,7 @@ def metadata(model: str, version: str | None = None, label: str | None = None) -
     """Return the model's signature: its input and its output."""
     resolved = _resolve(model, version, label)
     signature = {
-        "inputs": {"lights": _tensor_info(-1, resolved.network.light_count)},
+        "inputs": {INPUT: _tensor_info(-1, resolved.network.light_count)},
         "outputs": {"score": _tensor_info(-1, 1)},
         "method_name": "tensorflow/serving/predict",
     }
@@ -111,10 +112,7 @@ def explain_rows(model: str, version: str | None = None, label: str | None = Non
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
     scores = _score(_resolve(model, version, label), _parse_body(), "examples").tolist()
-    pairs = [[["walk", score], ["stop", 1 - score]] for score in scores]
-    return json_response(
-        {"results": [pair if outcome_name(pair[0][1]) == "walk" else pair[::-1] for pair in pairs]}
-    )
+    return json_response({"results": [ranked_classes(score) for score in scores]})
 
 
 @blueprint.post("/<model>:regress")

@@ -106,7 +106,7 @@ def config(model: str, version: str | None = None) -> Response:
             "backend": "numpy",
             "version_policy": {"all": {}},
             "max_batch_size": 0,
-            "input": [{"name": "lights", "data_type": "TYPE_FP64", "dims": [-1, lights]}],
+            "input": [{"name": v2_request.INPUT, "data_type": "TYPE_FP64", "dims": [-1, lights]}],
             "output": [
                 {"name": "score", "data_type": "TYPE_FP64", "dims": [-1, 1]},
                 {"name": "decision", "data_type": "TYPE_STRING", "dims": [-1, 1]},
