@@ -1,4 +1,4 @@
-"""The commands on versions: predict, versions, promote, rollback and verify."""
+"""The commands on versions: versions, promote, rollback and verify."""
 
 import click
 
@@ -6,21 +6,8 @@ from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
 from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
-from streetlight.service.inference.prediction import predict as predict_one
-from streetlight.service.inference.resolution import live_version
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
 from streetlight.service.wiring import Services, build_services
-
-
-@main.command(context_settings={"ignore_unknown_options": True})
-@click.argument("lights", nargs=-1, required=True, type=float)
-def predict(lights: tuple[float, ...]) -> None:
-    """Print the decision for one light state.
-
-    LIGHTS are numbers, one for each light: streetlight predict 1 0 1. The live version answers.
-    """
-    prediction = predict_one(live_version(_services().repository), lights)
-    click.echo(f"{prediction.decision}  score {prediction.score}  version {prediction.version}")
 
 
 @main.command()

@@ -1,0 +1,21 @@
+"""The command `predict`, which predicts with the live version and needs no server."""
+
+import click
+
+from streetlight.service.cli.group import main
+from streetlight.service.config import load_settings
+from streetlight.service.inference import prediction
+from streetlight.service.inference.resolution import live_version
+from streetlight.service.wiring import build_services
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("lights", nargs=-1, required=True, type=float)
+def predict(lights: tuple[float, ...]) -> None:
+    """Print the decision for one light state.
+
+    LIGHTS are numbers, one for each light: streetlight predict 1 0 1. The live version answers.
+    """
+    repository = build_services(load_settings()).repository
+    result = prediction.predict(live_version(repository), lights)
+    click.echo(f"{result.decision}  score {result.score}  version {result.version}")
