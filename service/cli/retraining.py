@@ -15,8 +15,8 @@ from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
+from streetlight.service.learning.job import JobSpec, Promote
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import JobSpec, Promote
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.wiring import build_services, initialize_ledger
 

@@ -2,8 +2,8 @@
 
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
+from streetlight.service.learning.job import JobSpec, Trigger
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import JobSpec, Trigger
 from streetlight.service.ledger import queries
 from streetlight.service.wiring import Services
 

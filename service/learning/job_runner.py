@@ -15,6 +15,7 @@ from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import Progress, TrainingDivergedError, fit
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.gate import judge
+from streetlight.service.learning.job import Job, JobProgress
 from streetlight.service.learning.lease import (
     MAX_ATTEMPTS,
     NO_HEARTBEAT,
@@ -22,7 +23,6 @@ from streetlight.service.learning.lease import (
     Lease,
     LeaseLostError,
 )
-from streetlight.service.learning.queue import Job, JobProgress
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.wiring import Services

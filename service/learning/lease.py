@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
-from streetlight.service.learning.queue import Job, JobProgress, State, job_from_row
+from streetlight.service.learning.job import Job, JobProgress, State, job_from_row
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.resolution import live_version_if_any
-from streetlight.service.learning.queue import State
+from streetlight.service.learning.job import State
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Accuracy, Filter
 from streetlight.service.store.engine import clock

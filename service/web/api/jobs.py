@@ -16,14 +16,9 @@ from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.config import THREADS
 from streetlight.service.learning import queue
+from streetlight.service.learning.job import Job, JobSpec, Promote
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import (
-    Job,
-    JobFinishedError,
-    JobNotFoundError,
-    JobSpec,
-    Promote,
-)
+from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.validation.fields import MustHolds, Whole
 from streetlight.service.validation.problems import Problem

@@ -11,8 +11,8 @@ from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.manifest import Provenance
 from streetlight.service.learning import queue
 from streetlight.service.learning.automatic import submit_if_due
+from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
-from streetlight.service.learning.queue import JobSpec
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.wiring import Services
 from tests.service.services import services_in, training

@@ -17,9 +17,9 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import Progress, fit
 from streetlight.service.learning import job_runner, queue
+from streetlight.service.learning.job import Job, JobProgress, JobSpec
 from streetlight.service.learning.job_runner import MAX_CURVE_POINTS, ErrorCurve, run_job
 from streetlight.service.learning.lease import MAX_ATTEMPTS, Lease, acquire_lease
-from streetlight.service.learning.queue import Job, JobProgress, JobSpec
 from streetlight.service.ledger.queries import withdraw
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import jobs

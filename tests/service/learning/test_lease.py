@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Row, select
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Verdict
+from streetlight.service.learning.job import JobProgress, JobSpec
 from streetlight.service.learning.lease import (
     MAX_ATTEMPTS,
     CancelledError,
@@ -17,7 +18,6 @@ from streetlight.service.learning.lease import (
     LeaseLostError,
     acquire_lease,
 )
-from streetlight.service.learning.queue import JobProgress, JobSpec
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import jobs
 

@@ -1,0 +1,137 @@
+"""`Job`: a retraining job as a row of the table `jobs` has it, with its specification and progress.
+
+`queue` submits, reads and cancels jobs.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+from sqlalchemy import Row
+
+from streetlight.model.recipe import Recipe
+from streetlight.service.learning.gate import Verdict
+from streetlight.service.store.tables import UNFINISHED
+from streetlight.service.store.timestamp import Timestamp
+from streetlight.service.validation.fields import MustHold
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Promote = Literal["if_better", "always", "never"]
+Trigger = Literal["request", "observations", "accuracy"]
+
+_verdict = TypeAdapter(Verdict)
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """The specification of a job, stored as JSON in the column `order`.
+
+    Attributes:
+        recipe: how to train.
+        promote: whether to promote the version: if it passes the gate, always or never.
+        must_hold: patterns that the version must decide as given to pass the gate, in addition
+            to those of the settings.
+    """
+
+    recipe: Recipe
+    promote: Promote = "if_better"
+    must_hold: tuple[MustHold, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the specification as JSON that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobSpec":
+        """Return the specification in the JSON `text`."""
+        fields = json.loads(text)
+        return cls(
+            Recipe(**fields["recipe"]),
+            fields["promote"],
+            tuple(MustHold(tuple(item["lights"]), item["outcome"]) for item in fields["must_hold"]),
+        )
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """The progress of a training.
+
+    Attributes:
+        restart: the number of the current run; the first is 0.
+        seed: the seed of the run.
+        iteration: the last pass over the data; the first is 1.
+        error: the error in that pass.
+        curve: pairs of iteration and error in this run, thinned.
+    """
+
+    restart: int
+    seed: int
+    iteration: int
+    error: float
+    curve: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One retraining job: its specification, its state and its result.
+
+    Attributes:
+        id: the number of the job.
+        state: the state; a job has ended when it is not queued or running.
+        trigger: the cause: a request, or a setting for automatic retrainings.
+        request_id: the id of the request that submitted the job, if a request did.
+        submitted_at: when the job was submitted.
+        started_at: when the last attempt started.
+        finished_at: when the job ended.
+        attempt: the number of attempts so far, without those that a stopping trainer released.
+        cancel_requested: whether a running job is to be cancelled.
+        revision: increases with every change that a follower of the job should see.
+        progress: how far the last attempt got.
+        version: the version that the job published.
+        promoted: whether that version went live.
+        verdict: the result of the promotion gate.
+        error: why the job failed.
+        recipe: how to train.
+        promote: whether to promote the version: if it passes the gate, always or never.
+        must_hold: patterns that the version must decide as given to pass the gate.
+    """
+
+    id: int
+    state: State
+    trigger: Trigger
+    request_id: str | None
+    submitted_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    attempt: int
+    cancel_requested: bool
+    revision: int
+    progress: JobProgress | None
+    version: int | None
+    promoted: bool | None
+    verdict: Verdict | None
+    error: str | None
+    recipe: Recipe
+    promote: Promote
+    must_hold: tuple[MustHold, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has ended; an ended job doesn't change."""
+        return self.state not in UNFINISHED
+
+
+def job_from_row(row: Row[Any]) -> Job:
+    """Return the job in `row`, a row of the table `jobs`."""
+    names = Job.__dataclass_fields__.keys() & row._fields
+    fields = {name: getattr(row, name) for name in names}
+    progress = json.loads(row.progress) if row.progress else None
+    return Job(
+        **fields
+        | vars(JobSpec.from_json(row.order))
+        | {
+            "progress": JobProgress(**progress) if progress else None,
+            "verdict": _verdict.validate_json(row.verdict) if row.verdict else None,
+        }
+    )
