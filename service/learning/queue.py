@@ -7,12 +7,12 @@ it runs the job.
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
-from streetlight.service.ledger.idempotency import (
+from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
+from streetlight.service.store.idempotency import (
     IdempotentRequest,
     store_response,
     stored_response,
 )
-from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
 from streetlight.service.store.tables import UNFINISHED, jobs
 
 

@@ -1,1 +1,1 @@
-"""The ledger of observations: ingest, queries, idempotency keys, training set."""
+"""The ledger of observations: ingest, queries, training set."""

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from streetlight.model.dataset import Outcome, outcome_name
 from streetlight.model.registry.version import Version
-from streetlight.service.ledger.idempotency import (
+from streetlight.service.store.engine import clock, ordered_write_transaction
+from streetlight.service.store.idempotency import (
     IdempotentRequest,
     store_response,
     stored_response,
 )
-from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
 
 # The number of ids listed for an observation that contradicts others.

@@ -1,1 +1,1 @@
-"""The SQL database: engine, tables, schema, timestamps."""
+"""The SQL database: engine, tables, schema, timestamps, idempotency keys."""

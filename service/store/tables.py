@@ -1,4 +1,7 @@
-"""The tables of the database. `ledger` and `learning` define what their rows mean."""
+"""The tables of the database.
+
+`ledger`, `learning` and `idempotency` define what their rows mean.
+"""
 
 from sqlalchemy import (
     DDL,

@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
 from streetlight.service.inference.tensors import Buffer
-from streetlight.service.ledger.idempotency import IdempotentRequest
+from streetlight.service.store.idempotency import IdempotentRequest
 from streetlight.service.validation.json_bounds import check_bounds, decode
 from streetlight.service.validation.problems import Problem, problems
 from streetlight.service.web.compression import decompress

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from tests import databases
 from tests.conftest import STORM
 from tests.server import DEADLINE, ForkedServer, environment
+from tests.service.services import services_in
 
 T = TypeVar("T")
 
@@ -39,6 +41,13 @@ def database_url(database_kind: str) -> Iterator[str | None]:
     """An empty database of the test's own; `None` is the default."""
     with databases.fresh(database_kind) as url:
         yield url
+
+
+@pytest.fixture
+def engine(tmp_path: Path, database_url: str | None) -> Iterator[Engine]:
+    """An engine on an empty ledger."""
+    with services_in(tmp_path, database_url, start_empty=True) as services:
+        yield services.engine
 
 
 def until(holds: Callable[[], T | None], seconds: float = DEADLINE) -> T:

@@ -19,7 +19,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job, JobSpec, Promote
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
-from streetlight.service.ledger.idempotency import KeyReusedError
+from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.fields import MustHolds, Whole
 from streetlight.service.validation.problems import Problem
 from streetlight.service.web.application import services

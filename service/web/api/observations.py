@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 from streetlight.model.dataset import Outcome
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.ledger import ingest, queries
-from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.ledger.ingest import NewObservation, RowResult
 from streetlight.service.ledger.queries import Filter, Observation, ObservationNotFoundError
+from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.fields import Text
 from streetlight.service.validation.problems import Problem, problems
 from streetlight.service.web.api import observations_csv

@@ -17,9 +17,9 @@ from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
 from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
-from streetlight.service.ledger.idempotency import KeyReusedError
 from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError
+from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError

@@ -8,8 +8,8 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
-from streetlight.service.ledger.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.engine import write_transaction
+from streetlight.service.store.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.tables import jobs
 from streetlight.service.validation.fields import MustHold
 

@@ -7,7 +7,6 @@ from sqlalchemy import Engine, Row, select
 
 from streetlight.model.registry.version import Version
 from streetlight.service.ledger import ingest
-from streetlight.service.ledger.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.ledger.ingest import (
     MAX_CONTRADICTIONS,
     MAX_LIGHTS_PER_OBSERVATION,
@@ -17,6 +16,7 @@ from streetlight.service.ledger.ingest import (
 )
 from streetlight.service.ledger.queries import withdraw
 from streetlight.service.store.engine import clock
+from streetlight.service.store.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.tables import observations as table
 from tests.service.services import version
 

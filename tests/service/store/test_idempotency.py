@@ -3,14 +3,14 @@
 import pytest
 from sqlalchemy import Engine, func, select, update
 
-from streetlight.service.ledger.idempotency import (
+from streetlight.service.store.engine import clock, write_transaction
+from streetlight.service.store.idempotency import (
     RETENTION_SECONDS,
     IdempotentRequest,
     KeyReusedError,
     store_response,
     stored_response,
 )
-from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import idempotency as table
 
 REQUEST = IdempotentRequest("observations", "key", "digest")
