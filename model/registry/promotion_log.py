@@ -64,8 +64,8 @@ class PromotionLog:
     def live_history(self) -> list[int]:
         """Return the promotion history: the versions that rollbacks step back through.
 
-        The last element is the version that the log has as live, the one before it is the target of
-        the next rollback.
+        The last element is the version that is live according to the log, the one before it is the
+        target of the next rollback.
         """
         live_history: list[int] = []
         for promotion in self.read():

@@ -2,7 +2,8 @@
 
 For a small network a numpy call takes longer than the arithmetic of a row, and so do lists and
 loops. So a function is generated for each shape of network, with a local variable for every node
-and weight, and compiled. `print(source((3, 4, 1), "relu"))` shows the one of the lab's network.
+and weight, and compiled. `print(source((3, 4, 1), "relu", decays=False))` shows the one for
+the lab's run.
 
 Batches are in `descent`; on narrow networks, a batch of one row gives the same bits as this module,
 except for the sign of a weight that is zero.

@@ -1,4 +1,4 @@
-"""The commands that train: import, retrain and train."""
+"""The commands that add observations and train: import, retrain and train."""
 
 import sys
 import time

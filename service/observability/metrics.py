@@ -19,8 +19,9 @@ MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 # The label for unknown routes and methods: clients must not be able to add labels without limit.
 OTHER = "other"
 
-# Part of the names of this process's files. gunicorn gives a new worker the slot of the one that it
-# replaces, not a name by process id. So the counts continue, and the number of files is bounded.
+# Part of the names of this process's files. `gunicorn_conf.pre_fork` gives a new worker the slot of
+# the one that it replaces; names by process id would add files without limit, and the counts would
+# start again.
 worker_slot = "master"
 
 _registry = CollectorRegistry()

@@ -69,5 +69,5 @@ def send_error(client: socket.socket, status: int, message: str) -> None:
     try:
         metrics.count_rejection(status)
     except Exception:
-        # For example, the disk is full. The response doesn't depend on the metrics.
+        # Counting can fail, for example if the disk is full; the response is sent anyway.
         logger.exception("could not count a refused request in the metrics")

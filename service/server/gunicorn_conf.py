@@ -32,7 +32,7 @@ keepalive = 75
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
 # `auto` would use gunicorn's C parser where it is installed, whose errors and limits differ.
 http_parser = "python"
-# Not the default SCRIPT_NAME and PATH_INFO: with those headers a client could change its path.
+# With the default, a client could change its path by the headers SCRIPT_NAME and PATH_INFO.
 forwarder_headers = ""
 # Each worker has its own listening socket, and the kernel distributes the connections.
 reuse_port = True
@@ -43,8 +43,8 @@ graceful_timeout = 30
 proc_name = "streetlight"
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-# A new worker has gunicorn's signal handlers of the parent until it sets its own, and they ignore
-# what it receives. `pre_fork` therefore blocks the stop signals, and each process unblocks them.
+# Until a new worker installs its own signal handlers, it has the arbiter's, which drop its signals.
+# `pre_fork` therefore blocks the stop signals, and each process unblocks them.
 os.register_at_fork(
     after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 )

@@ -32,5 +32,5 @@ class RequestBody(RawIOBase):
         return len(part)
 
     def clear(self) -> None:
-        """Release the bytes, also where the stream is still referenced."""
+        """Release the bytes, even if the stream is still referenced."""
         self.data = b""

@@ -141,7 +141,8 @@ class RequestBuffer:
             self.chunked = True
             self.done |= coding != b"chunked" or length is not None
         elif length is not None:
-            # The parser rejects what is no number; a number of 100 digits is too large anyway.
+            # gunicorn's parser rejects a length that isn't a number. A number of 100 digits is too
+            # large anyway.
             self.done |= not length.isdigit()
             self._missing = self.body_size = int(length[:100]) if length.isdigit() else 0
         self.done |= self.body_size > self.max_body

@@ -1,7 +1,7 @@
 """Verify a version: train it again in a separate process, and compare the weights.
 
 `streetlight.model.registry.reproduction` trains and compares. This module runs it outside of the
-process that serves requests, with a time limit, and once at a time in each serving process.
+process that serves requests, with a time limit, one verification at a time in each worker process.
 """
 
 import json

@@ -137,7 +137,7 @@ def build_fast_path(services: Services) -> FastPath:
                 time.time(),
             )
         except Exception:
-            # For example, the disk is full. The response doesn't depend on the metrics.
+            # Counting can fail, for example if the disk is full; the response is sent anyway.
             logger.exception("could not count a request in the metrics")
         log_fields = {
             "request_id": request.request_id.decode(),

@@ -78,7 +78,7 @@ def _record_response(response: Response) -> Response:
             inference,
         )
     except Exception:
-        # For example a full disk: the response is valid nevertheless.
+        # Counting can fail, for example if the disk is full; the response is sent anyway.
         current_app.logger.exception("could not count a request in the metrics")
     return response
 

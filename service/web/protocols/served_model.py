@@ -51,7 +51,8 @@ def parse_version_number(version: str) -> int:
 def resolve_version(model: str, version: str | None) -> Version:
     """Return the version with the number `version`, or the live one if `version` is `None`.
 
-    While no version is live, the model is unloaded, and no version is returned.
+    While no version is live, the model is unloaded, and `NoLiveVersionError` is raised for every
+    version.
 
     Raises:
         ModelNotFoundError, VersionNotFoundError: there is no such model or version.
