@@ -79,12 +79,12 @@ def parts(folder: Path) -> Table:
     timed: dict[str, Callable[[], object]] = {
         "the application, through Flask": through_flask,
         "the application, by the fast path": lambda: fast_path(data),
-        "of it: validate the body": lambda: PredictBody.model_validate_json(BODY),
-        "of it: find the live version": lambda: resolution.live_version(services.repository),
-        "of it: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
-        "of it: encode the response": lambda: dump_json(predicted),
-        "of it: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
-        "of it: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),
+        "part: validate the body": lambda: PredictBody.model_validate_json(BODY),
+        "part: find the live version": lambda: resolution.live_version(services.repository),
+        "part: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
+        "part: encode the response": lambda: dump_json(predicted),
+        "part: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
+        "part: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),
         "format a log line": lambda: formatter.format(line),
     }
     rows = [

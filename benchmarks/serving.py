@@ -165,8 +165,8 @@ def starts(usable: Sequence[Contender], after: Mapping[str, float], folder: Path
         rows.append([contender.name, f"{figures[0]:.2f}", *(f"{mib:.0f}" for mib in figures[1:])])
     further = (memory_with(WORKERS, folder) - memory_with(1, folder)) / (WORKERS - 1)
     note = (
-        f"Starts: the median of {STARTS}. Each further worker of ours takes {further:.1f} MiB; "
-        "the aims are at most 25 MiB, and at most 1 s for our start."
+        f"Starts: the median of {STARTS}. Each additional Streetlight worker uses {further:.1f} "
+        "MiB; the aims are at most 25 MiB, and at most 1 s for our start."
     )
     header = ["", "start to the first answer, s", "PSS MiB after it", "PSS MiB after all loads"]
     return Table("Start and memory", header, rows, note)

@@ -69,7 +69,7 @@ def runs() -> list[Run]:
     ]
 
 
-def lab_s_loop(run: Run) -> tuple[FloatArray, ...]:
+def lab_loop(run: Run) -> tuple[FloatArray, ...]:
     """Train as the lab does, with numpy's `dot` row by row, and return the weights."""
     weights_0_1, weights_1_2 = (matrix.copy() for matrix in run.network.weights)
     lights, alpha = run.dataset.lights, run.recipe.alpha
@@ -148,7 +148,7 @@ def measured(run: Run, time_run: Callable[[str, str], float] | None) -> dict[str
         STREETLIGHT: lambda: gradient_descent(run.network, run.dataset, run.recipe)
     }
     baseline = (
-        {LOOP: lambda: lab_s_loop(run)} if run.name == "lab" else {BARE: lambda: bare_products(run)}
+        {LOOP: lambda: lab_loop(run)} if run.name == "lab" else {BARE: lambda: bare_products(run)}
     )
     for _ in range(ROUNDS):
         for name, act in (ours | baseline).items():
@@ -168,7 +168,7 @@ def table(run: Run, times: dict[str, float]) -> Table:
     note = ""
     if run.name == "lab":
         network, _ = gradient_descent(run.network, run.dataset, run.recipe)
-        pairs = zip(network.weights, lab_s_loop(run), strict=True)
+        pairs = zip(network.weights, lab_loop(run), strict=True)
         difference = max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
         note = f"Our weights differ from those of the lab's loop by at most {difference:.1g}."
     return Table(run.title, ["", "ms", "against ours"], rows, note)
