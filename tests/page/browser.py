@@ -57,4 +57,4 @@ def load(page: Page, url: str) -> None:
     page.goto(url)
     page.locator("#pattern-table tbody tr").first.wait_for()
     page.locator("#version-table tbody tr").first.wait_for()
-    page.locator("#unpulled", has_text="weights").wait_for()
+    page.locator("#weights-without-pressure", has_text="weights").wait_for()

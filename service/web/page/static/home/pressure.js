@@ -27,6 +27,6 @@ export async function showPressure(live) {
     pushed.map(({ name, at }) => ({
       cells: [name, ...(row ? [formatChange(at(row.pressure))] : []), ...[up, down, sum].map((pressure) => formatChange(at(pressure)))],
     })));
-  byId("unpulled").textContent = weights.length === pushed.length ? `All ${weights.length} weights have pressure.`
+  byId("weights-without-pressure").textContent = weights.length === pushed.length ? `All ${weights.length} weights have pressure.`
     : `${weights.length - pushed.length} of ${weights.length} weights have no pressure: in every row, their input or their node is off, or the error is 0.`;
 }
