@@ -28,7 +28,7 @@ def live_version(repository: ModelRepository) -> Version:
         ) from error
     if version is None:
         raise NoLiveVersionError(
-            "no version is live yet; train one with `streetlight train`, or promote one"
+            "no version is live; train one with `streetlight train`, or promote one"
         )
     return version
 

@@ -64,10 +64,10 @@ def send_error(client: socket.socket, status: int, message: str) -> None:
         client.setblocking(False)
         client.send(head.encode() + body)
     logger.warning(
-        "refused: %d %s", status, message, extra=log_fields(request_id=request_id, status=status)
+        "rejected: %d %s", status, message, extra=log_fields(request_id=request_id, status=status)
     )
     try:
         metrics.count_rejection(status)
     except Exception:
         # Counting can fail, for example if the disk is full; the response is sent anyway.
-        logger.exception("could not count a refused request in the metrics")
+        logger.exception("could not count a rejected request in the metrics")

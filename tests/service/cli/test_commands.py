@@ -48,7 +48,7 @@ def test_a_failed_request_exits_with_status_1(
 
 
 def test_commands_without_a_version_print_a_message(tmp_path: Path) -> None:
-    assert "no version is live yet" in invoke("predict", "1", data_dir=tmp_path).stderr
+    assert "no version is live" in invoke("predict", "1", data_dir=tmp_path).stderr
     assert "no version yet" in invoke("versions", data_dir=tmp_path).stdout
     assert "nothing to roll back to" in invoke("rollback", data_dir=tmp_path).stderr
 

@@ -66,7 +66,7 @@ def test_each_request_is_logged_as_one_line(shared_server: Server) -> None:
     assert "0.987654321" not in log
 
 
-def test_a_request_refused_by_gunicorn_is_counted_and_logged(server: Server) -> None:
+def test_a_request_rejected_by_gunicorn_is_counted_and_logged(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         client.sendall(b"GET /predict HTTP/1.1\r\nNo colon\r\n\r\n")
         head = client.makefile("rb").read().decode()
@@ -75,7 +75,7 @@ def test_a_request_refused_by_gunicorn_is_counted_and_logged(server: Server) -> 
 
     line = line_of(server, request_id)
     assert (line["level"], line["status"]) == ("warning", 400)
-    assert line["message"].startswith("refused: 400 ")
+    assert line["message"].startswith("rejected: 400 ")
     metrics = server.request("GET", "/metrics").data.decode()
     assert 'streetlight_requests_total{method="other",route="other",status="400"} 1.0' in metrics
 

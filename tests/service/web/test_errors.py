@@ -66,7 +66,7 @@ def test_a_prediction_without_a_live_version_is_a_503(app: App) -> None:
     assert response.status == 503
     assert response.headers["Retry-After"] == "1"
     assert response.json()["error"] == (
-        "no version is live yet; train one with `streetlight train`, or promote one"
+        "no version is live; train one with `streetlight train`, or promote one"
     )
     assert app.request("GET", "/readyz").status == 503
     assert app.get("/livez") == {"status": "ok"}
