@@ -111,7 +111,9 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         default="lab",
         help="training data: a CSV file, or one of the lab's two datasets",
     )
-    parser.add_argument("--models", type=Path, default=models, help="folder of versions")
+    parser.add_argument(
+        "--models", metavar="FOLDER", type=Path, default=models, help="folder of versions"
+    )
     parser.add_argument(
         "--promote",
         action=argparse.BooleanOptionalAction,

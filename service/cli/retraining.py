@@ -30,8 +30,9 @@ BATCH_SIZE = 10_000
     "--promote",
     type=click.Choice(get_args(Promote)),
     default="if_better",
-    help="When the new version goes live. if_better, the default: if it meets its target error and "
-    "is at least as accurate as the live version.",
+    help="When the new version goes live. if_better, the default: if it meets its target error, is "
+    "at least as accurate as the live version, and decides the patterns of STREETLIGHT_MUST_HOLD "
+    "as given.",
 )
 def retrain(watch: bool, promote: Promote) -> None:
     """Queue a retraining job on the ledger.
@@ -94,5 +95,5 @@ def import_csv(file: Path) -> None:
 )
 @click.pass_context
 def train(ctx: click.Context) -> None:
-    """Train a version from the lab's data or a CSV file."""
+    """Train a version from the lab's data or a CSV, and make it live."""
     sys.exit(training_job(ctx.args, "streetlight train", load_settings().models_dir))
