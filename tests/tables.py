@@ -1,7 +1,8 @@
 """Write docs/settings.md and docs/routes.md from the code: `python -m tests.tables`.
 
 A setting is described by its field in `service/config.py`, a route by the first line of its view's
-docstring, a group of routes by the docstring of its module.
+docstring, a group of routes by the docstring of its module. The heading of a group is the start of
+that docstring, up to the first colon, comma, parenthesis or full stop.
 """
 
 import inspect
@@ -70,13 +71,19 @@ def _groups() -> Iterator[str]:
         methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         paths.setdefault(rule.endpoint, []).extend(f"`{method} {path}`" for method in methods)
     for module, paths in modules.items():
-        yield f"\n## {module.rpartition('.')[2]}\n\n{_summary(sys.modules[module])}\n\n{COLUMNS}"
+        summary = _summary(sys.modules[module])
+        yield f"\n## {_title(summary)}\n\n{summary}\n\n{COLUMNS}"
         for endpoint, listed in paths.items():
             yield f"| {', '.join(listed)} | {_summary(app.view_functions[endpoint])} |\n"
 
 
 def _summary(documented: object) -> str:
     return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+
+
+def _title(summary: str) -> str:
+    title = re.split(r"[:,(.]", summary.removeprefix("The "), maxsplit=1)[0].strip()
+    return title[0].upper() + title[1:]
 
 
 if __name__ == "__main__":

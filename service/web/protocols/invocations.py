@@ -1,4 +1,4 @@
-"""The routes that SageMaker, MLflow and Vertex AI call in a container.
+"""Container routes: those that SageMaker, MLflow and Vertex AI call.
 
 These are `/ping` and `/invocations`, and the paths in the settings `health_route` and
 `predict_route`.
