@@ -13,11 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
-
 from streetlight.service.config import PREFIX, VERTEX, Settings
 from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import build_services
+from tests.reference import with_bounds
 
 DOCS = Path(__file__).parents[1] / "docs"
 SETTINGS, ROUTES = DOCS / "settings.md", DOCS / "routes.md"
@@ -30,8 +29,8 @@ service reads them when it starts. `streetlight serve` has the options `--host`,
 `--workers`, which override the environment. A variable `STREETLIGHT_…` of the environment that is
 not in this table is an error; in `.env` it is ignored.
 
-| setting | default | description |
-|---|---|---|
+| setting | type | default | description |
+|---|---|---|---|
 """
 COLUMNS = "| route | description |\n|---|---|\n"
 ROUTES_HEAD = """\
@@ -46,13 +45,19 @@ def settings() -> str:
     """Return the page of the settings."""
     platforms = {field: f" Also `{name}`, which Vertex AI sets." for name, field in VERTEX.items()}
     rows = []
-    for name, field in Settings.model_fields.items():
-        plain = field.default is not None and field.default is not PydanticUndefined
-        value = field.default if isinstance(field.default, (bool, int, float)) else None
-        text = json.dumps(value) if value is not None else str(field.default)
-        default = f"`{text}`" if plain and field.default != () else "none"
-        description = (field.description or "") + platforms.get(name, "")
-        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {description} |\n")
+    for name, schema in Settings.model_json_schema()["properties"].items():
+        # A default that is no constant is the last sentence of the description.
+        description, _, computed = schema["description"].partition(" Default: ")
+        value = schema.get("default")
+        text = value if isinstance(value, str) else json.dumps(value)
+        default = computed.rstrip(".") or (f"`{text}`" if value not in (None, []) else "none")
+        # The first option of a setting that may be null is the type of its other values.
+        option = schema.get("anyOf", [schema])[0]
+        allowed = with_bounds(option).replace("](#", "](reference.md#")
+        if "pattern" in option:
+            allowed += f", matching `{option['pattern']}`"
+        description += platforms.get(name, "")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {allowed} | {default} | {description} |\n")
     return SETTINGS_HEAD + "".join(rows)
 
 
