@@ -115,6 +115,7 @@ def test_a_plain_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
                 "Content-Encoding: gzip\r\n",
                 "Expect: 100-continue\r\n",
                 "Host: other\r\n",
+                "Content-Type: text/csv\r\n",  # a second one
                 "Transfer-Encoding: chunked\r\n",
                 "X-Request-ID: two words\r\n",
                 "X-Request-ID:  two-spaces\r\n",
