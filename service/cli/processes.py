@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import click
-from gunicorn.app.wsgiapp import run as run_gunicorn
+from gunicorn.app.wsgiapp import WSGIApplication
 
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli.group import main
@@ -45,14 +45,20 @@ def serve(**options: str | None) -> None:
         # working directory off the module search path.
         work = ["-m", "streetlight.service.cli", "work", "--restart", "--parent", str(os.getpid())]
         subprocess.Popen([sys.executable, "-P", *work])
-    # gunicorn inserts the working directory at the start of sys.path, unless sys.path contains it
-    # already. At the end, it can't shadow a module: a user's flask.py would otherwise be imported.
-    sys.path.append(str(Path.cwd()))
     # In this process, because it has imported the application's modules already.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
-    run_gunicorn()
+    _Gunicorn().run()
+
+
+class _Gunicorn(WSGIApplication):  # type: ignore[misc]
+    def chdir(self) -> None:
+        """Change the directory, and don't add it to the module search path as gunicorn does.
+
+        A user's `flask.py` would otherwise be imported.
+        """
+        os.chdir(self.cfg.chdir)
 
 
 def _train_first(settings: Settings) -> None:
