@@ -68,14 +68,14 @@ class Settings(BaseSettings):
     )
     model_name: str = Field(
         "streetlight",
-        pattern=r"[^/:]{1,100}",
+        pattern=r"^[^/:]{1,100}$",
         description="Name of the model in the routes of the V1 and V2 protocols.",
     )
     health_route: str | None = Field(
-        None, pattern="/.*", description="Additional path that answers like `/readyz`."
+        None, pattern="^/.*$", description="Additional path that answers like `/readyz`."
     )
     predict_route: str | None = Field(
-        None, pattern="/.*", description="Additional path that answers like `/invocations`."
+        None, pattern="^/.*$", description="Additional path that answers like `/invocations`."
     )
     max_body_bytes: int = Field(
         32 * 1024 * 1024,

@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, Strict
 
 from streetlight.model.dataset import Outcome
+from streetlight.service.validation.problems import NO_NUL
 
 # Text that is stored in the database: PostgreSQL can't store a NUL character.
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Field(pattern=NO_NUL)]
 
 
 def _to_int(number: object) -> object:

@@ -12,6 +12,7 @@ from types import NoneType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+NO_NUL = r"^[^\x00]*$"
 MAX_PROBLEMS = 20
 MAX_CHARACTERS = 80
 
@@ -34,7 +35,7 @@ EXPECTED = {
     "list_type": "a list",
     "literal_error": "{expected}",
     "model_type": "a JSON object",
-    "string_pattern_mismatch": "text without NUL characters",
+    "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "string_type": "text",
@@ -99,6 +100,8 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         return Problem(field, f"unknown field; {hint}", got)
     # For a list that is too long, the message has its length instead of a preview.
     actual = context.get("actual_length", quoted)
+    if context.get("pattern") == NO_NUL:
+        return Problem(field, f"expected text without NUL characters, got {actual}", got)
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else details["msg"]
     return Problem(field, f"expected {expected}, got {actual}", got)
 

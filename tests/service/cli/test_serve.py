@@ -67,6 +67,15 @@ def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
         ({"prot": "1"}, "STREETLIGHT_PROT: unknown setting; did you mean STREETLIGHT_PORT?"),
         ({"must_hold": "{"}, "STREETLIGHT_MUST_HOLD: malformed JSON: EOF while parsing an object"),
         ({"must_hold": "[1]"}, "STREETLIGHT_MUST_HOLD[0]: expected a JSON object, got 1"),
+        (
+            {"model_name": "a/b"},
+            "STREETLIGHT_MODEL_NAME: expected text that matches ^[^/:]{1,100}$",
+        ),
+        (
+            {"health_route": "x/y"},
+            "STREETLIGHT_HEALTH_ROUTE: expected text that matches ^/.*$, got",
+        ),
+        ({"predict_route": "x/y"}, "STREETLIGHT_PREDICT_ROUTE: expected text that matches ^/.*$"),
         ({"host": "no such host"}, "can't listen on no such host:8000"),
         ({"data_dir": "/dev/null/here"}, "STREETLIGHT_DATA_DIR: can't write to /dev/null/here"),
     ],
@@ -257,7 +266,10 @@ def test_a_signal_stops_a_worker_that_was_just_forked(tmp_path: Path) -> None:
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, command: str) -> None:
     """A package or file of any name there replaces no import, in any process of the service."""
     folder = tmp_path / "folder"
-    for name in ("model", "service", "streetlight", "flask", "uuid", "uvloop", "sqlalchemy"):
+    ours = ("model", "service", "streetlight")
+    # Our dependencies import the last ones if they exist.
+    theirs = ("flask", "uuid", "uvloop", "sqlalchemy", "snappy", "winreg", "_winapi")
+    for name in (*ours, *theirs):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(f"raise SystemExit('{name} was imported')\n")
     (folder / "csv.py").write_text("raise SystemExit('csv was imported')\n")
@@ -272,3 +284,5 @@ def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, comma
         job = server.expect(202, "POST", "/retrain", {})["id"]
         until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
         assert server.post("/versions/1/verify")["identical"]
+        for path in ("/", "/metrics"):
+            assert server.request("GET", path).status == 200
