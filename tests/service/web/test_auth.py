@@ -45,9 +45,10 @@ def test_routes_that_change_state_require_the_key(app_with_key: App) -> None:
     seen = set()
     for method, rule in routes(app_with_key):
         response = app_with_key.request(
-            method, rule.replace("<int:number>", "1"), {"lights": [1, 0, 1]}
+            method, rule.replace("<int:number>", "9"), {"lights": [1, 0, 1]}
         )
         if rule in CHANGES_NOTHING:
+            assert response.status < 500, rule
             assert response.status != 401, rule
             continue
         seen.add(rule)
