@@ -19,10 +19,6 @@ STREETLIGHT = str(Path(sys.executable).with_name("streetlight"))
 DEADLINE = 30.0
 
 
-# One name for each port that this process was given; the kernel frees them when it ends.
-_taken: list[socket.socket] = []
-
-
 def free_port() -> int:
     """Return a loopback port that nobody listens on, and no other call is given.
 
@@ -38,7 +34,7 @@ def free_port() -> int:
         except OSError:
             name.close()
             continue
-        _taken.append(name)
+        name.detach()  # the kernel frees the name when this process ends
         return port
 
 
