@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -41,15 +40,29 @@ def serve(**options: str | None) -> None:
     services.engine.dispose()
     sys.stdout.flush()
     if settings.trainer:
-        # This process becomes gunicorn's arbiter, and the trainer exits with it. -P keeps the
-        # working directory off the module search path.
-        work = ["-m", "streetlight.service.cli", "work", "--restart", "--parent", str(os.getpid())]
-        subprocess.Popen([sys.executable, "-P", *work])
+        _start_supervisor()
     # In this process, because it has imported the application's modules already.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
     _Gunicorn().run()
+
+
+def _start_supervisor() -> None:
+    # A fork, because it imports nothing. It exits with this process, which becomes gunicorn's.
+    parent = os.getpid()
+    if os.fork():
+        return
+    try:
+        _supervise_trainer(parent)
+    finally:
+        os._exit(0)
+
+
+def _supervise_trainer(parent: int) -> None:
+    logs.configure()
+    command = ["work", "--parent", str(os.getpid())]
+    supervise(lambda: main(command), parent)
 
 
 class _Gunicorn(WSGIApplication):  # type: ignore[misc]
@@ -76,12 +89,11 @@ def work(restart: bool, parent: int | None) -> None:
     SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If no
     version is live, `work` trains one first.
     """
+    if restart:
+        _supervise_trainer(parent or os.getppid())
+        return
     settings = load_settings()
     logs.configure()
-    if restart:
-        again = ["work", "--parent", str(os.getpid())]
-        supervise(lambda: main(again), parent or os.getppid())
-        return
     _check_writable(settings.data_dir)
     services = build_services(settings)
     if services.repository.live_number() is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streetlight.service.validation.json_bounds import MAX_LISTS, MAX_VALUES, decode
+from streetlight.service.validation.json_bounds import MAX_LISTS, MAX_VALUES, check_bounds, decode
 from streetlight.service.validation.problems import FieldError
 
 
@@ -13,8 +13,8 @@ def test_too_many_values_are_rejected(more: bytes) -> None:
 
 
 def test_a_million_rows_are_accepted() -> None:
-    rows = decode(b"[" + b"[1,0,1]," * 999_999 + b"[1,0,1]]")
-    assert len(rows) == 1_000_000
+    body = b"[" + b"[1,0,1]," * 999_999 + b"[1,0,1]]"
+    assert check_bounds(body) is body
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b"\xff"])
