@@ -36,6 +36,8 @@ serve: $(INSTALLED) ## Train a version if none is live, and serve on http://127.
 test: $(DEVELOPED) ## Run the tests except the storms; ARGS are passed to pytest
 	$(BIN)/pytest -m "not storm" $(ARGS)
 
+# Processes that run in other directories write their data here, too.
+coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
 coverage: $(DEVELOPED) ## Run the same tests with branch coverage, in twice the time
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not storm" --timeout 300
