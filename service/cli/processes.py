@@ -89,10 +89,10 @@ def work(restart: bool, parent: int | None) -> None:
     SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If no
     version is live, `work` trains one first.
     """
+    settings = load_settings()
     if restart:
         _supervise_trainer(parent or os.getppid())
         return
-    settings = load_settings()
     logs.configure()
     _check_writable(settings.data_dir)
     services = build_services(settings)

@@ -122,3 +122,10 @@ def test_settings_are_read_from_a_file(
     monkeypatch.chdir(folder)
 
     assert "*  2 " in invoke("versions").stdout
+
+
+def test_a_trainer_to_be_restarted_does_not_start_with_an_invalid_setting() -> None:
+    run = invoke("work", "--restart", port="x")
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("streetlight: STREETLIGHT_PORT: expected a whole number")
