@@ -33,7 +33,7 @@ def _parse_json(value: object) -> object:
         return value
     try:
         return from_json(value)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: the text isn't UTF-8
         raise PydanticKnownError("json_invalid", {"error": str(error)}) from None
 
 

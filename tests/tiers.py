@@ -20,8 +20,10 @@ def enforced(item: pytest.Item) -> Iterator[None]:
     """Let `item` fail if it starts a process without the marker `process`."""
     global _refusing  # noqa: PLW0603 - an audit hook can't be removed
     _refusing = item.get_closest_marker("process") is None
-    yield
-    _refusing = False
+    try:
+        yield
+    finally:
+        _refusing = False
 
 
 def _audit(event: str, _arguments: tuple[object, ...]) -> None:

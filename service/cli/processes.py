@@ -1,5 +1,6 @@
 """The commands that run until they are stopped: the server and the trainer."""
 
+import logging
 import os
 import socket
 import sys
@@ -55,6 +56,8 @@ def _start_supervisor() -> None:
         return
     try:
         _supervise_trainer(parent)
+    except Exception:
+        logging.exception("the supervisor of the trainer failed")
     finally:
         os._exit(0)
 

@@ -66,6 +66,7 @@ def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
         ({"api_key": ""}, "STREETLIGHT_API_KEY: expected"),
         ({"prot": "1"}, "STREETLIGHT_PROT: unknown setting; did you mean STREETLIGHT_PORT?"),
         ({"must_hold": "{"}, "STREETLIGHT_MUST_HOLD: malformed JSON: EOF while parsing an object"),
+        ({"must_hold": "\udcff["}, "STREETLIGHT_MUST_HOLD: malformed JSON: "),
         ({"must_hold": "[1]"}, "STREETLIGHT_MUST_HOLD[0]: expected a JSON object, got 1"),
         (
             {"model_name": "a/b"},
