@@ -52,7 +52,7 @@ def main(
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{prog}: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"{prog}: {error.filename or 'I/O'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except (DatasetError, VersionDamagedError, ValueError) as error:
         print(f"{prog}: {error}", file=sys.stderr)

@@ -159,9 +159,10 @@ def load_settings() -> Settings:
         }
         settings = Settings(**given)
     except ValidationError as error:
-        found += [
-            f"{PREFIX}{problem.field.upper()}: {problem.message}" for problem in problems(error)
-        ]
+        for problem in problems(error):
+            # Only the name of the setting is in capitals, not the path to a value in its JSON.
+            name, bracket, path = problem.field.partition("[")
+            found.append(f"{PREFIX}{name.upper()}{bracket}{path}: {problem.message}")
     if found:
         raise SettingsError("; ".join(found))
     return settings

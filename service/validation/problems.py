@@ -96,8 +96,9 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
     got = json.loads(quoted) if scalar and is_json else quoted
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         close = difflib.get_close_matches(field, known_fields, 1)
-        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known_fields)}"
-        return Problem(field, f"unknown field; {hint}", got)
+        expected = f"; expected {', '.join(known_fields)}" if known_fields else ""
+        hint = f"; did you mean {close[0]}?" if close else expected
+        return Problem(field, f"unknown field{hint}", got)
     # For a list that is too long, the message has its length instead of a preview.
     actual = context.get("actual_length", quoted)
     if context.get("pattern") == NO_NUL:

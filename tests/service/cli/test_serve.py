@@ -67,6 +67,14 @@ def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
         ({"prot": "1"}, "STREETLIGHT_PROT: unknown setting; did you mean STREETLIGHT_PORT?"),
         ({"must_hold": "{"}, "STREETLIGHT_MUST_HOLD: malformed JSON: EOF while parsing an object"),
         ({"must_hold": "\udcff["}, "STREETLIGHT_MUST_HOLD: malformed JSON: "),
+        (
+            {"must_hold": '[{"lights": ["on"], "outcome": "walk"}]'},
+            'STREETLIGHT_MUST_HOLD[0].lights[0]: expected a number, got "on"',
+        ),
+        (
+            {"must_hold": '[{"lights": [1], "outcome": "walk", "x": 1}]'},
+            "STREETLIGHT_MUST_HOLD[0].x: unknown field\n",
+        ),
         ({"must_hold": "[1]"}, "STREETLIGHT_MUST_HOLD[0]: expected a JSON object, got 1"),
         (
             {"model_name": "a/b"},
