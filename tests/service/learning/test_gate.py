@@ -1,7 +1,5 @@
 """Tests of the promotion gate: each comparison, at its boundary."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -70,7 +68,10 @@ def test_the_verdict_lists_the_changed_decisions() -> None:
 def test_a_version_for_another_number_of_lights_does_not_pass() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, 1.0, 1.0, 1.0), ())
 
-    assert (verdict.passed, len(verdict.reasons), verdict.against) == (False, 1, 3)
+    assert (verdict.passed, verdict.against) == (False, 3)
+    assert verdict.reasons == [
+        "can't compare version 3, which takes 3 lights, with version 7, which takes 2"
+    ]
     assert (verdict.accuracy, verdict.live_accuracy, verdict.changes) == (1.0, None, [])
 
 
@@ -97,4 +98,4 @@ def test_the_verdict_lists_every_reason() -> None:
     verdict = judge(failing, DATA, version(3, *RIGHT), (MustHold((1.0, 0.0), "walk"),))
 
     assert len(verdict.reasons) == 3
-    assert replace(verdict, reasons=[]).passed is False
+    assert not verdict.passed
