@@ -65,7 +65,7 @@ def _train(
     dataset = LAB_DATASETS.get(options.dataset) or csv_io.read(Path(options.dataset))
     if dataset.conflicts:
         dataset = dataset.grouped()
-    report = ProgressReport(recipe)
+    report = ProgressReport(recipe, sys.stderr)
     try:
         training = fit(dataset, recipe, report)
     finally:

@@ -4,7 +4,6 @@ The command that trains is in `__main__`.
 """
 
 import math
-import sys
 from typing import TextIO
 
 import numpy as np
@@ -20,7 +19,7 @@ MAX_ROWS = 20
 class ProgressReport:
     """Prints the progress of a training: a bar on a terminal, else about six lines a run."""
 
-    def __init__(self, recipe: Recipe, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, recipe: Recipe, stream: TextIO) -> None:
         self.recipe = recipe
         self.stream = stream
         self.is_terminal = stream.isatty()
