@@ -123,6 +123,7 @@ def test_a_plain_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
                 "Connection: close \r\n",
                 "Connection:\r\n",
                 "X-Request-ID: one\r\nX-Request-ID: two\r\n",
+                f"X: {'y' * 8188}\r\n",  # longer than gunicorn's limit of a line
                 FORCE_NORMAL_PATH,
             )
         ),
