@@ -43,8 +43,8 @@ HEAD = re.compile(
 # The headers that affect the framing, the decoding, the routing or the response of a request.
 SIGNIFICANT_HEADERS = re.compile(
     rb"\n(content-length|content-encoding|transfer-encoding|te|trailer|connection|keep-alive|expect|"
-    rb"proxy-connection|upgrade|http2-settings|host|content-type|x-request-id|x-forwarded-(?:protocol|ssl)|"
-    rb"accept-encoding|inference-header-content-length):"
+    rb"proxy-connection|upgrade|http2-settings|host|content-type|x-request-id|"
+    rb"x-forwarded-(?:proto(?:col)?|ssl)|accept-encoding|inference-header-content-length):"
     rb" ?([^\r]*)",
     re.IGNORECASE,
 )
@@ -214,7 +214,8 @@ def _parse(head: re.Match[bytes], data: bytes) -> ParsedRequest | None:
     header_length, path = fields.pop(b"inference-header-content-length", None), head[1].decode()
     if path.startswith("/predict"):
         fields.pop(b"accept-encoding", None)  # responses of these routes are never compressed
-    fields.pop(b"content-type", None)  # any value, but no second one
+    for name in (b"content-type", b"x-forwarded-proto"):
+        fields.pop(name, None)  # any value, but no second one
     valid = (
         VALID_LENGTH.fullmatch(length)
         and VALID_HOST.fullmatch(host)

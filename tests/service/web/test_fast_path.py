@@ -116,6 +116,7 @@ def test_a_plain_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
                 "Expect: 100-continue\r\n",
                 "Host: other\r\n",
                 "Content-Type: text/csv\r\n",  # a second one
+                "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n",
                 "Transfer-Encoding: chunked\r\n",
                 "X-Request-ID: two words\r\n",
                 "X-Request-ID:  two-spaces\r\n",
