@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import process_tree
-from benchmarks.contenders import Running
+from benchmarks.servers import Running
 
 SCRIPT = Path(__file__).with_name("request.lua")
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import bodies, results
-from benchmarks.contenders import CONTENDERS, STREETLIGHT, running
+from benchmarks.contenders import CONTENDERS, STREETLIGHT
 from benchmarks.load import Load, measure, median
 from benchmarks.results import Table
+from benchmarks.servers import running
 from streetlight.service.config import Settings
 from streetlight.service.inference import prediction, resolution
 from streetlight.service.observability import logs, metrics

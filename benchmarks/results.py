@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.contenders import PEERS, install
+from benchmarks.contenders import PEERS
+from benchmarks.servers import install
 
 RESULTS = Path(__file__).with_name("results")
 OURS = ("numpy", "flask", "pydantic", "gunicorn")

@@ -1,82 +1,20 @@
 """Benchmark of predictions by all contenders, which serve the same network, measured in turns."""
 
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import bodies, load, process_tree, results
-from benchmarks.contenders import (
-    BASELINE,
-    CONTENDERS,
-    FASTAPI,
-    STREETLIGHT,
-    Contender,
-    NotInstalledError,
-    Running,
-    running,
-)
-from benchmarks.load import Cost, Load
+from benchmarks import load, process_tree, results
+from benchmarks.contenders import BASELINE, CONTENDERS, FASTAPI, STREETLIGHT
+from benchmarks.load import Cost
 from benchmarks.results import Plot, Table
-from tests.server import DEADLINE, Server, streetlight
+from benchmarks.servers import NotInstalledError, Running, running
+from benchmarks.startup import starts
+from benchmarks.workloads import KEPT, THOUSAND, WORKLOADS, Workload, load_of
+from tests.server import streetlight
 
 ROUNDS = 7
-STARTS = 3
-WORKERS = 4
-ROW = [1, 0, 1]
-ONE, MANY, BINARY = "one", "many", "binary"
-
-
-@dataclass(frozen=True)
-class Workload:
-    """The requests that every contender gets.
-
-    `path` is the name of the attribute of `Contender` that has the path, and determines the body.
-    """
-
-    title: str
-    path: str = ONE
-    rows: int = 1
-    connections: int = 1
-    headers: Mapping[str, str] = field(default_factory=dict)
-    changing: bool = False
-    seconds: int = 1
-
-
-KEPT = "One row, one connection kept"
-THOUSAND = "1,000 rows, JSON"
-WORKLOADS = [
-    Workload(KEPT),
-    Workload("One row, 8 connections kept", connections=8),
-    Workload("One row, one connection kept, headers that change", changing=True),
-    Workload("One row, a connection for each", headers={"Connection": "close"}),
-    Workload(THOUSAND, MANY, 1_000),
-    Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
-    Workload("1,000 rows, V2 binary", BINARY, 1_000),
-    Workload("1,000,000 rows, V2 binary", BINARY, 1_000_000, seconds=2),
-]
-
-
-def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | None:
-    """Return the load of a workload for a contender, or `None` if it has no path for that."""
-    path: str | None = getattr(contender, workload.path)
-    if path is None:
-        return None
-    headers = dict(workload.headers)
-    rows = [ROW] * workload.rows
-    if workload.path == BINARY:
-        body, tensor_headers = bodies.binary_rows(rows)
-        headers |= tensor_headers
-    elif workload.path == MANY:
-        body = bodies.many_rows(contender.v2, rows)
-    else:
-        body = bodies.one_row(contender.v2)
-    file = folder / f"{workload.path}-{workload.rows}-{contender.v2}"
-    if not file.exists():
-        file.write_bytes(body)
-    return Load(path, file, workload.connections, headers, workload.changing)
 
 
 def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> dict[str, list[Cost]]:
@@ -135,41 +73,6 @@ def goals(costs: Mapping[str, Mapping[str, list[Cost]]]) -> Table:
         ["1,000 rows: rows/s, against the same", ratio(THOUSAND, "rate", FASTAPI), "at least 2.0"],
     ]
     return Table("Ratios", ["one row, one connection kept", "ratio", "aim"], rows)
-
-
-def memory_with(workers: int, folder: Path) -> float:
-    """Return the memory of our server with `workers` running workers, in MiB."""
-    with Server(folder, workers=workers) as server:
-        deadline = time.monotonic() + DEADLINE
-        while server.log.read_text().count("Booting worker") < workers:
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"expected {workers} workers within {DEADLINE:g} s; see {server.log}"
-                )
-            time.sleep(0.05)
-        for _ in range(100):
-            server.post("/predict", {"lights": ROW})
-        return process_tree.pss(server.process.pid)
-
-
-def starts(usable: Sequence[Contender], after: Mapping[str, float], folder: Path) -> Table:
-    """Return a table of start time and memory, each contender started alone `STARTS` times."""
-    rows = []
-    for contender in usable:
-        times, memory = [], []
-        for _ in range(STARTS):
-            with running(contender, folder, folder / "start.log") as server:
-                times.append(server.cold_start)
-                memory.append(process_tree.pss(server.pid))
-        figures = (statistics.median(times), statistics.median(memory), after[contender.name])
-        rows.append([contender.name, f"{figures[0]:.2f}", *(f"{mib:.0f}" for mib in figures[1:])])
-    further = (memory_with(WORKERS, folder) - memory_with(1, folder)) / (WORKERS - 1)
-    note = (
-        f"Starts: the median of {STARTS}. Each additional Streetlight worker uses {further:.1f} "
-        "MiB; the aims are at most 25 MiB, and at most 1 s for our start."
-    )
-    header = ["", "start to the first answer, s", "PSS MiB after it", "PSS MiB after all loads"]
-    return Table("Start and memory", header, rows, note)
 
 
 def main(folder: Path) -> None:

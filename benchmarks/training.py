@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from benchmarks.contenders import PEERS, NotInstalledError, install
+from benchmarks.contenders import PEERS
 from benchmarks.results import Plot, Table
+from benchmarks.servers import NotInstalledError, install
 from streetlight.model.dataset import LAB, Dataset, FloatArray
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe

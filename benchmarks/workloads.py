@@ -1,0 +1,65 @@
+"""The workloads of the benchmark `serving`: the requests that every contender gets.
+
+The bodies are in `bodies`, wrk in `load`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import bodies
+from benchmarks.contenders import Contender
+from benchmarks.load import Load
+
+ROW = [1, 0, 1]
+ONE, MANY, BINARY = "one", "many", "binary"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The requests that every contender gets.
+
+    `path` is the name of the attribute of `Contender` that has the path, and determines the body.
+    """
+
+    title: str
+    path: str = ONE
+    rows: int = 1
+    connections: int = 1
+    headers: Mapping[str, str] = field(default_factory=dict)
+    changing: bool = False
+    seconds: int = 1
+
+
+KEPT = "One row, one connection kept"
+THOUSAND = "1,000 rows, JSON"
+WORKLOADS = [
+    Workload(KEPT),
+    Workload("One row, 8 connections kept", connections=8),
+    Workload("One row, one connection kept, headers that change", changing=True),
+    Workload("One row, a connection for each", headers={"Connection": "close"}),
+    Workload(THOUSAND, MANY, 1_000),
+    Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
+    Workload("1,000 rows, V2 binary", BINARY, 1_000),
+    Workload("1,000,000 rows, V2 binary", BINARY, 1_000_000, seconds=2),
+]
+
+
+def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | None:
+    """Return the load of a workload for a contender, or `None` if it has no path for that."""
+    path: str | None = getattr(contender, workload.path)
+    if path is None:
+        return None
+    headers = dict(workload.headers)
+    rows = [ROW] * workload.rows
+    if workload.path == BINARY:
+        body, tensor_headers = bodies.binary_rows(rows)
+        headers |= tensor_headers
+    elif workload.path == MANY:
+        body = bodies.many_rows(contender.v2, rows)
+    else:
+        body = bodies.one_row(contender.v2)
+    file = folder / f"{workload.path}-{workload.rows}-{contender.v2}"
+    if not file.exists():
+        file.write_bytes(body)
+    return Load(path, file, workload.connections, headers, workload.changing)
