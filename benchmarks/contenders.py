@@ -15,8 +15,10 @@ BIN = Path(sys.executable).parent
 STREETLIGHT = "Streetlight"
 BASELINE = "baseline: bare WSGI in our worker"
 FASTAPI = "FastAPI + uvicorn, async"
+ROBYN = "Robyn"
+FLOOR = "raw ASGI, constant, uvicorn worker"
 
-GUNICORN = (f"{BIN}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
+GUNICORN = ("{bin}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
 WITH_OUR_CONFIG = (
     f"{BIN}/gunicorn",
     "--config",
@@ -76,6 +78,12 @@ CONTENDERS = [
         (*GUNICORN, "--worker-class", "gthread", "--threads", "12", "bare_app:app"),
         many=None,
     ),
+    Contender(
+        FLOOR,
+        (*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "bare_asgi_app:app"),
+        "uvicorn_worker",
+        many=None,
+    ),
     Contender("Flask's idiom, gunicorn sync", (*GUNICORN, "flask_app:app")),
     _uvicorn(FASTAPI, ""),
     _uvicorn("FastAPI + uvicorn, def", "/def"),
@@ -89,7 +97,7 @@ CONTENDERS = [
     ),
     _mlserver("MLServer", 0),
     _mlserver("MLServer, parallel workers", 1),
-    Contender("Robyn", ("{bin}/python", f"{PEERS}/robyn_app.py"), "robyn"),
+    Contender(ROBYN, ("{bin}/python", f"{PEERS}/robyn_app.py"), "robyn"),
     Contender(
         "Streetlight's app in granian",
         (

@@ -31,14 +31,24 @@ class Workload:
     seconds: int = 1
 
 
-KEPT = "One row, one connection kept"
-THOUSAND = "1,000 rows, JSON"
+CONNECTIONS = (1, 8, 64)
+
+
+def _kept(title: str, path: str) -> list[Workload]:
+    return [
+        Workload(f"{title}, {n} kept connection{'s'[: n > 1]}", path, connections=n)
+        for n in CONNECTIONS
+    ]
+
+
+PREDICT = _kept("One row", ONE)
+THOUSAND = Workload("1,000 rows, JSON", MANY, 1_000)
+EACH = Workload("One row, a connection for each", headers={"Connection": "close"})
 WORKLOADS = [
-    Workload(KEPT),
-    Workload("One row, 8 connections kept", connections=8),
+    *PREDICT,
     Workload("One row, one connection kept, headers that change", changing=True),
-    Workload("One row, a connection for each", headers={"Connection": "close"}),
-    Workload(THOUSAND, MANY, 1_000),
+    EACH,
+    THOUSAND,
     Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
     Workload("1,000 rows, V2 binary", BINARY, 1_000),
     Workload("1,000,000 rows, V2 binary", BINARY, 1_000_000, seconds=2),
