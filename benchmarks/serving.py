@@ -1,5 +1,12 @@
-"""Benchmark of predictions by all contenders, which serve the same network, measured in turns."""
+"""Benchmark of predictions by all contenders, which serve the same network, measured in turns.
 
+The variables `CONTENDERS` and `WORKLOADS` in the environment are regular expressions that select
+some of them by name, and `ROUNDS` is the number of rounds. If one is set, the tables are printed
+and not written to `results/`.
+"""
+
+import os
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +21,13 @@ from benchmarks.startup import starts
 from benchmarks.workloads import EACH, PREDICT, THOUSAND, WORKLOADS, Workload, load_of
 from tests.server import streetlight
 
-ROUNDS = 7
+ROUNDS = int(os.environ.get("ROUNDS", "7"))
+SHORT = bool({"CONTENDERS", "WORKLOADS", "ROUNDS"} & set(os.environ))
+
+
+def selected(variable: str, name: str) -> bool:
+    """Return whether the expression in an environment variable is absent or found in a name."""
+    return bool(re.search(os.environ.get(variable, ""), name, re.IGNORECASE))
 
 
 def measured(workload: Workload, servers: Sequence[Running], folder: Path) -> dict[str, list[Cost]]:
@@ -91,21 +104,28 @@ def main(folder: Path) -> None:
     with ExitStack() as stack:
         servers = []
         for contender in CONTENDERS:
+            if contender.name != STREETLIGHT and not selected("CONTENDERS", contender.name):
+                continue
             log = folder / f"{contender.name.replace(' ', '-')}.log"
             try:
                 servers.append(stack.enter_context(running(contender, folder, log)))
             except (NotInstalledError, RuntimeError) as error:
                 absent.append([contender.name, str(error)])
-        costs = {}
-        for workload in WORKLOADS:
+        costs, measurements = {}, []
+        for workload in (w for w in WORKLOADS if selected("WORKLOADS", w.title)):
             costs[workload.title] = measured(workload, servers, folder)
-            print(table(workload, costs[workload.title]), flush=True)
+            measurements.append(table(workload, costs[workload.title]))
+            print(measurements[-1], flush=True)
         after = {server.contender.name: process_tree.pss(server.pid) for server in servers}
     usable = [server.contender for server in servers]
-    tables = [*ratios(costs), *(table(workload, costs[workload.title]) for workload in WORKLOADS)]
-    tables.append(starts(usable, after, folder))
+    tables = [*ratios(costs), *measurements]
+    if selected("WORKLOADS", "Start and memory"):
+        tables.append(starts(usable, after, folder))
     if absent:
         tables.append(Table("Not measured", ["", "why"], absent))
+    if SHORT:
+        print("\n".join(map(str, tables)))
+        return
     plots = [
         Plot(
             workload.title,
