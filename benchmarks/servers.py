@@ -21,6 +21,7 @@ from tests.server import environment, free_port
 
 ENVIRONMENTS = ROOT / ".bench"
 DEADLINE = 30.0
+STOP_TIMEOUT = 5.0
 
 
 class NotInstalledError(RuntimeError):
@@ -109,11 +110,20 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
             raise RuntimeError(f"{contender.name}: expected walk or 1.0, got {answer[:200]!r}")
         yield Running(contender, port, process.pid, time.perf_counter() - start)
     finally:
-        # Not by process group: some servers put their workers into other groups.
-        for pid in process_tree.pids(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let the server remove its temporary files and shared memory, then kill what is left of it."""
+    # Not by process group: some servers put their workers into other groups.
+    pids = process_tree.pids(process.pid)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT)
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def _first_answer(url: str, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
@@ -121,7 +131,7 @@ def _first_answer(url: str, body: bytes, process: subprocess.Popen[bytes]) -> by
     with urllib3.PoolManager(retries=False, timeout=DEADLINE) as pool:
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                headers = {"Content-Type": "application/json"}
+                headers = {"Content-Type": "application/json", "Connection": "close"}
                 response = pool.request("POST", url, body=body, headers=headers)
                 data = response.data
                 if response.status == 200:
