@@ -16,8 +16,10 @@ STREETLIGHT = "Streetlight"
 BASELINE = "baseline: bare WSGI in our worker"
 FASTAPI = "FastAPI + uvicorn, async"
 ROBYN = "Robyn"
+TRITON = "Triton, Python backend"
 FLOOR = "raw ASGI, constant, uvicorn worker"
 
+V2_PATH = "/v2/models/decisions/infer"  # of the peers
 GUNICORN = ("{bin}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
 WITH_OUR_CONFIG = (
     f"{BIN}/gunicorn",
@@ -37,8 +39,9 @@ class Contender:
             environment of this project.
         one: path for one row.
         many: path for many rows, or `None` if there is none.
-        binary: path for many rows as a binary tensor of the Open Inference Protocol, likewise.
-        v2: whether JSON bodies must be those of the Open Inference Protocol.
+        infer: path for one row as JSON of the Open Inference Protocol, likewise.
+        binary: path for many rows as a binary tensor of that protocol, likewise.
+        v2: whether `one` and `many` take JSON of that protocol.
         settings: additional environment variables.
     """
 
@@ -47,6 +50,7 @@ class Contender:
     packages: str | None = None
     one: str = "/predict"
     many: str | None = "/predict/batch"
+    infer: str | None = None
     binary: str | None = None
     v2: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +63,6 @@ def _uvicorn(name: str, path: str) -> Contender:
 
 
 def _mlserver(name: str, workers: int) -> Contender:
-    path = "/v2/models/decisions/infer"
     settings = {
         "MLSERVER_PARALLEL_WORKERS": str(workers),
         "MLSERVER_HOST": "127.0.0.1",
@@ -67,11 +70,17 @@ def _mlserver(name: str, workers: int) -> Contender:
         "MLSERVER_METRICS_ENDPOINT": "",
     }
     command = ("{bin}/mlserver", "start", f"{PEERS}/mlserver")
-    return Contender(name, command, "mlserver", path, path, None, True, settings)
+    path = V2_PATH
+    return Contender(name, command, "mlserver", path, path, path, v2=True, settings=settings)
 
 
 CONTENDERS = [
-    Contender(STREETLIGHT, (f"{BIN}/streetlight", "serve"), binary="/v2/models/streetlight/infer"),
+    Contender(
+        STREETLIGHT,
+        (f"{BIN}/streetlight", "serve"),
+        infer="/v2/models/streetlight/infer",
+        binary="/v2/models/streetlight/infer",
+    ),
     Contender(BASELINE, (*WITH_OUR_CONFIG, "bare_app:app"), many=None),
     Contender(
         "bare WSGI, gunicorn gthread",
@@ -97,6 +106,16 @@ CONTENDERS = [
     ),
     _mlserver("MLServer", 0),
     _mlserver("MLServer, parallel workers", 1),
+    Contender(
+        TRITON,
+        ("{bin}/python", f"{PEERS}/triton_app.py"),
+        "triton",
+        one=V2_PATH,
+        many=V2_PATH,
+        infer=V2_PATH,
+        binary=V2_PATH,
+        v2=True,
+    ),
     Contender(ROBYN, ("{bin}/python", f"{PEERS}/robyn_app.py"), "robyn"),
     Contender(
         "Streetlight's app in granian",

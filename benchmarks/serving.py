@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import load, process_tree, results
-from benchmarks.contenders import BASELINE, CONTENDERS, FASTAPI, FLOOR, ROBYN, STREETLIGHT
+from benchmarks.contenders import BASELINE, CONTENDERS, FASTAPI, FLOOR, ROBYN, STREETLIGHT, TRITON
 from benchmarks.load import Cost
 from benchmarks.results import Plot, Table
 from benchmarks.servers import NotInstalledError, Running, running
 from benchmarks.startup import starts
-from benchmarks.workloads import EACH, PREDICT, THOUSAND, WORKLOADS, Workload, load_of
+from benchmarks.workloads import EACH, PREDICT, THOUSAND, V2_PREDICT, WORKLOADS, Workload, load_of
 from tests.server import streetlight
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
@@ -80,8 +80,13 @@ def ratios(costs: Mapping[str, Mapping[str, list[Cost]]]) -> list[Table]:
         return f"{statistics.median(values):.2f}" if values else "not measured"
 
     kept = [
-        [f"`/predict`, {other}", *(ratio(workload, "cpu", other) for workload in PREDICT), aim]
-        for other, aim in ((FASTAPI, "0.33"), (ROBYN, "0.7"), (FLOOR, "2.0"))
+        [f"{path}, {other}", *(ratio(workload, "cpu", other) for workload in workloads), aim]
+        for path, workloads, other, aim in (
+            ("`/predict`", PREDICT, FASTAPI, "0.33"),
+            ("`/predict`", PREDICT, ROBYN, "0.7"),
+            ("`/predict`", PREDICT, FLOOR, "2.0"),
+            ("V2 `infer`", V2_PREDICT, TRITON, "1.0"),
+        )
     ]
     rows = [
         ["CPU, against the baseline", ratio(PREDICT[0], "cpu", BASELINE), "at most 1.1"],

@@ -12,7 +12,7 @@ from benchmarks.contenders import Contender
 from benchmarks.load import Load
 
 ROW = [1, 0, 1]
-ONE, MANY, BINARY = "one", "many", "binary"
+ONE, MANY, INFER, BINARY = "one", "many", "infer", "binary"
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ def _kept(title: str, path: str) -> list[Workload]:
     ]
 
 
-PREDICT = _kept("One row", ONE)
+PREDICT, V2_PREDICT = _kept("One row", ONE), _kept("One row, V2", INFER)
 THOUSAND = Workload("1,000 rows, JSON", MANY, 1_000)
 EACH = Workload("One row, a connection for each", headers={"Connection": "close"})
 WORKLOADS = [
     *PREDICT,
+    *V2_PREDICT,
     Workload("One row, one connection kept, headers that change", changing=True),
     EACH,
     THOUSAND,
@@ -68,7 +69,7 @@ def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | No
     elif workload.path == MANY:
         body = bodies.many_rows(contender.v2, rows)
     else:
-        body = bodies.one_row(contender.v2)
+        body = bodies.one_row(contender.v2 or workload.path == INFER)
     file = folder / f"{workload.path}-{workload.rows}-{contender.v2}"
     if not file.exists():
         file.write_bytes(body)
