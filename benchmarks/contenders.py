@@ -14,6 +14,7 @@ BIN = Path(sys.executable).parent
 
 STREETLIGHT = "Streetlight"
 BASELINE = "baseline: bare WSGI in our worker"
+FLASK = "Flask's idiom, gunicorn sync"
 FASTAPI = "FastAPI + uvicorn, async"
 ROBYN = "Robyn"
 TRITON = "Triton, Python backend"
@@ -41,6 +42,7 @@ class Contender:
         many: path for many rows, or `None` if there is none.
         infer: path for one row as JSON of the Open Inference Protocol, likewise.
         binary: path for many rows as a binary tensor of that protocol, likewise.
+        explain: path for the explanation of one row, likewise.
         v2: whether `one` and `many` take JSON of that protocol.
         settings: additional environment variables.
     """
@@ -52,6 +54,7 @@ class Contender:
     many: str | None = "/predict/batch"
     infer: str | None = None
     binary: str | None = None
+    explain: str | None = None
     v2: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,8 +73,9 @@ def _mlserver(name: str, workers: int) -> Contender:
         "MLSERVER_METRICS_ENDPOINT": "",
     }
     command = ("{bin}/mlserver", "start", f"{PEERS}/mlserver")
-    path = V2_PATH
-    return Contender(name, command, "mlserver", path, path, path, v2=True, settings=settings)
+    return Contender(
+        name, command, "mlserver", V2_PATH, V2_PATH, V2_PATH, v2=True, settings=settings
+    )
 
 
 CONTENDERS = [
@@ -80,6 +84,7 @@ CONTENDERS = [
         (f"{BIN}/streetlight", "serve"),
         infer="/v2/models/streetlight/infer",
         binary="/v2/models/streetlight/infer",
+        explain="/explain",
     ),
     Contender(BASELINE, (*WITH_OUR_CONFIG, "bare_app:app"), many=None),
     Contender(
@@ -93,7 +98,7 @@ CONTENDERS = [
         "uvicorn_worker",
         many=None,
     ),
-    Contender("Flask's idiom, gunicorn sync", (*GUNICORN, "flask_app:app")),
+    Contender(FLASK, (*GUNICORN, "flask_app:app"), explain="/explain"),
     _uvicorn(FASTAPI, ""),
     _uvicorn("FastAPI + uvicorn, def", "/def"),
     Contender(

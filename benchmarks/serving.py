@@ -13,12 +13,30 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import load, process_tree, results
-from benchmarks.contenders import BASELINE, CONTENDERS, FASTAPI, FLOOR, ROBYN, STREETLIGHT, TRITON
+from benchmarks.contenders import (
+    BASELINE,
+    CONTENDERS,
+    FASTAPI,
+    FLASK,
+    FLOOR,
+    ROBYN,
+    STREETLIGHT,
+    TRITON,
+)
 from benchmarks.load import Cost
 from benchmarks.results import Plot, Table
 from benchmarks.servers import NotInstalledError, Running, running
 from benchmarks.startup import starts
-from benchmarks.workloads import EACH, PREDICT, THOUSAND, V2_PREDICT, WORKLOADS, Workload, load_of
+from benchmarks.workloads import (
+    EACH,
+    EXPLAINED,
+    PREDICT,
+    THOUSAND,
+    V2_PREDICT,
+    WORKLOADS,
+    Workload,
+    load_of,
+)
 from tests.server import streetlight
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
@@ -93,6 +111,7 @@ def ratios(costs: Mapping[str, Mapping[str, list[Cost]]]) -> list[Table]:
         [f"requests/s, against {FASTAPI}", ratio(PREDICT[0], "rate", FASTAPI), "at least 1.5"],
         ["p99, against the same", ratio(PREDICT[0], "p99", FASTAPI), "at most 1.0"],
         ["1,000 rows: rows/s, against the same", ratio(THOUSAND, "rate", FASTAPI), "at least 2.0"],
+        [f"CPU of `/explain`, against {FLASK}", ratio(EXPLAINED, "cpu", FLASK), "at most 0.9"],
     ]
     counts = [f"{workload.connections} kept" for workload in PREDICT]
     return [

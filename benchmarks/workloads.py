@@ -12,7 +12,7 @@ from benchmarks.contenders import Contender
 from benchmarks.load import Load
 
 ROW = [1, 0, 1]
-ONE, MANY, INFER, BINARY = "one", "many", "infer", "binary"
+ONE, MANY, EXPLAIN, INFER, BINARY = "one", "many", "explain", "infer", "binary"
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,14 @@ def _kept(title: str, path: str) -> list[Workload]:
 
 PREDICT, V2_PREDICT = _kept("One row", ONE), _kept("One row, V2", INFER)
 THOUSAND = Workload("1,000 rows, JSON", MANY, 1_000)
+EXPLAINED = Workload("One row, explained", EXPLAIN)
 EACH = Workload("One row, a connection for each", headers={"Connection": "close"})
 WORKLOADS = [
     *PREDICT,
     *V2_PREDICT,
     Workload("One row, one connection kept, headers that change", changing=True),
     EACH,
+    EXPLAINED,
     THOUSAND,
     Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
     Workload("1,000 rows, V2 binary", BINARY, 1_000),
