@@ -5,7 +5,7 @@ Their applications are in `peers`, their processes in `servers`, their requests 
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ class Contender:
 
     Attributes:
         name: name in the tables.
-        command: command that starts the server; `{port}` and `{bin}` are replaced.
+        command: command that starts the server; `{port}`, `{bin}` and `{workers}` are replaced.
         packages: name of the requirements file in `peers`, without `.txt`, or `None` for the
             environment of this project.
         one: path for one row.
@@ -45,6 +45,7 @@ class Contender:
         explain: path for the explanation of one row, likewise.
         v2: whether `one` and `many` take JSON of that protocol.
         settings: additional environment variables.
+        workers: number of worker processes; workloads for another number don't use the server.
     """
 
     name: str
@@ -57,10 +58,11 @@ class Contender:
     explain: str | None = None
     v2: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
 
 
 def _uvicorn(name: str, path: str) -> Contender:
-    command = ("{bin}/uvicorn", "fastapi_app:app", "--port", "{port}")
+    command = ("{bin}/uvicorn", "fastapi_app:app", "--port", "{port}", "--workers", "{workers}")
     binary = None if path else "/binary"
     return Contender(name, command, "fastapi", f"{path}/predict", f"{path}/predict/batch", binary)
 
@@ -132,3 +134,4 @@ CONTENDERS = [
         settings={"PYTHONPATH": f"{ROOT}/src:{next(BIN.parent.glob('lib/python*/site-packages'))}"},
     ),
 ]
+CONTENDERS += [replace(c, workers=2) for c in CONTENDERS if c.name in {STREETLIGHT, FASTAPI}]

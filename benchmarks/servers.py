@@ -79,8 +79,9 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
     """
     port = free_port()
     binaries = install(contender.packages) if contender.packages else BIN
-    command = [part.format(port=port, bin=binaries) for part in contender.command]
-    settings = environment(data_dir=data_dir, port=port, workers=1, trainer=False) | {
+    workers = contender.workers
+    command = [part.format(port=port, bin=binaries, workers=workers) for part in contender.command]
+    settings = environment(data_dir=data_dir, port=port, workers=workers, trainer=False) | {
         "PYTHONPATH": str(PEERS),
         "PORT": str(port),
         "VERSION_FILE": str(data_dir / "models" / "1.npz"),

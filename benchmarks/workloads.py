@@ -17,7 +17,7 @@ ONE, MANY, EXPLAIN, INFER, BINARY = "one", "many", "explain", "infer", "binary"
 
 @dataclass(frozen=True)
 class Workload:
-    """The requests that every contender gets.
+    """The requests that every contender with `workers` workers gets.
 
     `path` is the name of the attribute of `Contender` that has the path, and determines the body.
     """
@@ -29,6 +29,7 @@ class Workload:
     headers: Mapping[str, str] = field(default_factory=dict)
     changing: bool = False
     seconds: int = 1
+    workers: int = 1
 
 
 CONNECTIONS = (1, 8, 64)
@@ -44,6 +45,7 @@ def _kept(title: str, path: str) -> list[Workload]:
 PREDICT, V2_PREDICT = _kept("One row", ONE), _kept("One row, V2", INFER)
 THOUSAND = Workload("1,000 rows, JSON", MANY, 1_000)
 EXPLAINED = Workload("One row, explained", EXPLAIN)
+TWO_WORKERS = Workload("One row, 64 kept connections, 2 workers", connections=64, workers=2)
 EACH = Workload("One row, a connection for each", headers={"Connection": "close"})
 WORKLOADS = [
     *PREDICT,
@@ -51,6 +53,7 @@ WORKLOADS = [
     Workload("One row, one connection kept, headers that change", changing=True),
     EACH,
     EXPLAINED,
+    TWO_WORKERS,
     THOUSAND,
     Workload("100,000 rows, JSON", MANY, 100_000, seconds=2),
     Workload("1,000 rows, V2 binary", BINARY, 1_000),
@@ -59,9 +62,9 @@ WORKLOADS = [
 
 
 def load_of(contender: Contender, workload: Workload, folder: Path) -> Load | None:
-    """Return the load of a workload for a contender, or `None` if it has no path for that."""
+    """Return the load of a workload for a contender, or `None` if it doesn't take part."""
     path: str | None = getattr(contender, workload.path)
-    if path is None:
+    if path is None or contender.workers != workload.workers:
         return None
     headers = dict(workload.headers)
     rows = [ROW] * workload.rows
