@@ -66,6 +66,14 @@ class FieldError(ValueError):
         self.problem = problem
 
 
+class RequestError(ValueError):
+    """The request is invalid; `problems` names the fields."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
 def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
     """Return up to `MAX_PROBLEMS` problems in `error`.
 

@@ -21,10 +21,11 @@ from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.fields import MustHolds, Whole
-from streetlight.service.validation.problems import Problem
+from streetlight.service.validation.problems import Problem, RequestError
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.request import RequestError, Schema, idempotent_request
+from streetlight.service.web.request import idempotent_request
 from streetlight.service.web.response import dump_json, json_response
 from streetlight.service.web.shutdown import stopping
 

@@ -16,13 +16,14 @@ from streetlight.service.ledger.ingest import NewObservation, RowResult
 from streetlight.service.ledger.queries import Filter, Observation, ObservationNotFoundError
 from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.fields import Text
-from streetlight.service.validation.problems import Problem, problems
+from streetlight.service.validation.problems import Problem, RequestError, problems
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.api import observations_csv
 from streetlight.service.web.api.observations_csv import MAX_ROWS
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.errors import ErrorResponse
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.request import RequestError, Schema, idempotent_request, parse_json
+from streetlight.service.web.request import idempotent_request, parse_json
 from streetlight.service.web.response import dump_json, json_response
 
 blueprint = Blueprint("observations", __name__)

@@ -9,8 +9,8 @@ from streetlight.model import csv_io
 from streetlight.model.dataset import DatasetError, outcome_name
 from streetlight.service.ledger.ingest import NewObservation
 from streetlight.service.ledger.queries import Observation
-from streetlight.service.validation.problems import Problem
-from streetlight.service.web.request import RequestError, read_body
+from streetlight.service.validation.problems import Problem, RequestError
+from streetlight.service.web.request import read_body
 
 MAX_ROWS = 10_000
 MAX_HEADER = 10_000

@@ -12,11 +12,12 @@ from streetlight.service.inference import batch_json, prediction
 from streetlight.service.inference.prediction import BatchPrediction, Explanation, Prediction
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
 from streetlight.service.validation.json_bounds import check_bounds
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view, record_inference
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.request import Schema, parse_body, read_json_body
+from streetlight.service.web.request import parse_body, read_json_body
 
 blueprint = Blueprint("predict", __name__)
 

@@ -14,10 +14,10 @@ from streetlight.service.inference.resolution import NoLiveVersionError, live_ve
 from streetlight.service.inference.scratch_network import ScratchNetwork, StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
-from streetlight.service.web.request import Schema
 
 blueprint = Blueprint("step", __name__)
 

@@ -11,6 +11,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.ledger import queries
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
 from streetlight.service.versions.catalog import Pressure, VersionDetails, VersionList
 from streetlight.service.versions.comparison import Difference, IncomparableError
@@ -19,7 +20,6 @@ from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.request import Schema
 
 blueprint = Blueprint("versions", __name__)
 

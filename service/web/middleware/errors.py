@@ -20,10 +20,9 @@ from streetlight.service.learning.queue import JobFinishedError, JobNotFoundErro
 from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.problems import FieldError, Problem
+from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
-from streetlight.service.web.request import RequestError
 from streetlight.service.web.response import json_response
 
 STATUS: dict[type[Exception], int] = {

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, get_type_hints
 
-from flask import Response
+from flask import Response, request
 
-from streetlight.service.web.request import Schema, parse_body, parse_query
+from streetlight.service.validation.request_schema import Schema, validate_query
+from streetlight.service.web.request import parse_body
 from streetlight.service.web.response import json_response
 
 
@@ -89,7 +90,7 @@ def operation(
             if body_schema:
                 arguments["body"] = parse_body(body_schema)
             if query_schema:
-                arguments["query"] = parse_query(query_schema)
+                arguments["query"] = validate_query(query_schema, request.query_string)
             result = view(**arguments)
             return result if isinstance(result, Response) else json_response(result)
 

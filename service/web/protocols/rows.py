@@ -15,8 +15,13 @@ from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.prediction import check_counts
 from streetlight.service.inference.v2_request import INPUT
-from streetlight.service.validation.problems import FieldError, Problem, preview, problems
-from streetlight.service.web.request import RequestError
+from streetlight.service.validation.problems import (
+    FieldError,
+    Problem,
+    RequestError,
+    preview,
+    problems,
+)
 
 _Lights = Annotated[list[float], FailFast()]
 _ROWS = TypeAdapter(

@@ -15,9 +15,9 @@ from streetlight.service.inference.resolution import (
     live_version,
     pinned_version,
 )
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.instrumentation import record_inference
-from streetlight.service.web.request import Schema
 
 
 class LenientSchema(Schema):

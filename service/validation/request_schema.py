@@ -1,0 +1,69 @@
+"""Request schemas: `Schema`, and how JSON bodies and query strings are parsed into one.
+
+Reading the bytes of a request is in `web.request`; the messages of the errors are in `problems`.
+"""
+
+import codecs
+from collections import Counter
+from typing import TypeVar
+from urllib.parse import parse_qsl, quote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from streetlight.service.validation.json_bounds import check_bounds
+from streetlight.service.validation.problems import Problem, RequestError, problems
+
+# For all objects of a body together: validation builds an error for each unknown field.
+MAX_FIELDS = 10_000
+
+# The name of the error handler that leaves bytes that aren't UTF-8 percent-encoded.
+PERCENT_ENCODE = "streetlight.percent_encode"
+
+
+class Schema(BaseModel):
+    """Base class of request schemas: strict types, finite numbers, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+SchemaT = TypeVar("SchemaT", bound=Schema)
+
+
+def validate_body(schema: type[SchemaT], body: bytes) -> SchemaT:
+    """Return a JSON body as a `schema`.
+
+    Raises:
+        RequestError, FieldError: the body doesn't match the schema.
+    """
+    if check_bounds(body).count(b":") > MAX_FIELDS:
+        raise RequestError([Problem("", f"expected at most {MAX_FIELDS} fields in all")])
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestError(problems(error, schema.model_fields)) from None
+
+
+def validate_query(schema: type[SchemaT], query: bytes) -> SchemaT:
+    """Return a query string, as it was sent, as a `schema`; a repeated parameter is an error.
+
+    Raises:
+        RequestError: the query string doesn't match the schema.
+    """
+    pairs = parse_qsl(query.decode(), keep_blank_values=True, errors=PERCENT_ENCODE)
+    counts = Counter(name for name, _ in pairs)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise RequestError([Problem(name, "expected once, got more") for name in repeated])
+    try:
+        # The values of a query string are text, so only here numbers are parsed from text.
+        return schema.model_validate(dict(pairs), strict=False)
+    except ValidationError as error:
+        raise RequestError(problems(error, schema.model_fields)) from None
+
+
+def _percent_encode(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return quote(error.object[error.start : error.end], safe=""), error.end
+
+
+codecs.register_error(PERCENT_ENCODE, _percent_encode)
