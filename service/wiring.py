@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
+from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.ledger.ingest import NewObservation, record_in_transaction
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.schema import create_schema
@@ -14,16 +15,22 @@ from streetlight.service.store.schema import create_schema
 
 @dataclass(frozen=True)
 class Services:
-    """The settings, the model repository and the database engine of a process."""
+    """The settings, the model repository and the database engine of a process.
+
+    `model` is the repository under the name that the settings give it.
+    """
 
     settings: Settings
     repository: ModelRepository
+    model: ServedModel
     engine: Engine
 
 
 def build_services(settings: Settings) -> Services:
     """Return the services for `settings`, without any file or database access."""
-    return Services(settings, ModelRepository(settings.models_dir), open_engine(settings.database))
+    repository = ModelRepository(settings.models_dir)
+    model = ServedModel(settings.model_name, repository)
+    return Services(settings, repository, model, open_engine(settings.database))
 
 
 def initialize_ledger(services: Services) -> None:

@@ -1,5 +1,7 @@
-"""Resolve the version for a request: the live one, or one with a given number."""
+"""Resolve the version for a request: the live one, or one with a given number or label."""
 
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
@@ -58,3 +60,69 @@ def live_version_if_any(repository: ModelRepository) -> Version | None:
         return live_version(repository)
     except NoLiveVersionError:
         return None
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The one model that the protocols see: the versions in `repository`, with the name `name`."""
+
+    name: str
+    repository: ModelRepository
+
+    def check_name(self, name: str) -> None:
+        """Check that `name` is the name of the model.
+
+        Raises:
+            ModelNotFoundError: it is another name.
+        """
+        if name != self.name:
+            raise ModelNotFoundError(f"no model {name[:100]!r}; the model's name is {self.name!r}")
+
+    def resolve(
+        self, name: str | None = None, version: str | None = None, label: str | None = None
+    ) -> Version:
+        """Return the version with the number `version` or the label `label`, or the live one.
+
+        While no version is live, the model is unloaded, and `NoLiveVersionError` is raised for
+        every version.
+
+        Args:
+            name: the name of the model; `None` if the request doesn't name it.
+            version: the number of the version, as text.
+            label: `live`, or `previous` for the version to which a rollback would return.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError: there is no such model, version or label.
+            NoLiveVersionError: no version is live, or the version can't be read.
+        """
+        if name is not None:
+            self.check_name(name)
+        if label is not None:
+            version = self._number_of(label)
+        if version is None or self.repository.live_number() is None:
+            return live_version(self.repository)
+        try:
+            return pinned_version(self.repository, parse_version_number(version))
+        except VersionDamagedError as error:
+            raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
+
+    def _number_of(self, label: str) -> str | None:
+        if label not in ("live", "previous"):
+            raise ModelNotFoundError(f"no label {label[:40]!r}; the labels are live and previous")
+        if label == "live":
+            return None
+        number = self.repository.previous_number()
+        if number is None:
+            raise ModelNotFoundError("no version has the label previous: no other was live before")
+        return str(number)
+
+
+def parse_version_number(version: str) -> int:
+    """Return the number in `version`, a whole number of 1 to 9 digits without leading zeros.
+
+    Raises:
+        ModelNotFoundError: `version` isn't such a number.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", version):
+        raise ModelNotFoundError(f"no version {version[:40]!r}; versions are numbers from 1")
+    return int(version)

@@ -10,18 +10,13 @@ from flask import Blueprint, Response
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.prediction import explain, ranked_classes
-from streetlight.service.inference.resolution import ModelNotFoundError
 from streetlight.service.inference.v2_request import INPUT
 from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
 from streetlight.service.web.protocols import rows
-from streetlight.service.web.protocols.served_model import (
-    check_model_name,
-    resolve_version,
-    score_and_record,
-)
+from streetlight.service.web.protocols.served_model import score_and_record
 from streetlight.service.web.request import parse_json
 from streetlight.service.web.response import json_response
 
@@ -41,7 +36,7 @@ def models() -> Response:
 @blueprint.get("/<model>/labels/<label>")
 def status(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the status of every version, or of one."""
-    resolved = _resolve(model, version, label)
+    resolved = services().model.resolve(model, version, label)
     repository = services().repository
     # Every version can be requested by its number; the live one is first in the list.
     others = [] if version or label else reversed(repository.versions())
@@ -56,7 +51,7 @@ def status(model: str, version: str | None = None, label: str | None = None) -> 
 @blueprint.get("/<model>/labels/<label>/metadata")
 def metadata(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the model's signature: its input and its output."""
-    resolved = _resolve(model, version, label)
+    resolved = services().model.resolve(model, version, label)
     signature = {
         "inputs": {INPUT: _tensor_info(-1, resolved.network.light_count)},
         "outputs": {"score": _tensor_info(-1, 1)},
@@ -79,7 +74,7 @@ def _tensor_info(*sizes: int) -> dict[str, Any]:
 @inference_view
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances` (rows) or `inputs` (columns)."""
-    resolved = _resolve(model, version, label)
+    resolved = services().model.resolve(model, version, label)
     body = _parse_body()
     if ("inputs" in body) == ("instances" in body):
         message = "expected either instances or inputs, got both or neither"
@@ -97,7 +92,7 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @inference_view
 def explain_rows(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances`, and how each is computed."""
-    resolved = _resolve(model, version, label)
+    resolved = services().model.resolve(model, version, label)
     lights = rows.from_rows(resolved, _required(_parse_body(), "instances"), "instances")
     column = _column(score_and_record(resolved, lights, "instances"))
     explanations = [explain(resolved, row) for row in lights.tolist()]
@@ -111,7 +106,8 @@ def explain_rows(model: str, version: str | None = None, label: str | None = Non
 @inference_view
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
-    scores = _score(_resolve(model, version, label), _parse_body(), "examples").tolist()
+    resolved = services().model.resolve(model, version, label)
+    scores = _score(resolved, _parse_body(), "examples").tolist()
     return json_response({"results": [ranked_classes(score) for score in scores]})
 
 
@@ -122,23 +118,8 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @inference_view
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `examples` as one list."""
-    scores = _score(_resolve(model, version, label), _parse_body(), "examples")
+    scores = _score(services().model.resolve(model, version, label), _parse_body(), "examples")
     return json_response({"results": scores.tolist()})
-
-
-def _resolve(model: str, version: str | None, label: str | None) -> Version:
-    """Return the version with this number or label, or the live one without either."""
-    if label is None:
-        return resolve_version(model, version)
-    check_model_name(model)
-    if label not in ("live", "previous"):
-        raise ModelNotFoundError(f"no label {label[:40]!r}; the labels are live and previous")
-    number = None
-    if label == "previous":
-        number = services().repository.previous_number()
-        if number is None:
-            raise ModelNotFoundError("no version has the label previous: no other was live before")
-    return resolve_version(model, None if number is None else str(number))
 
 
 def _parse_body() -> dict[str, Any]:

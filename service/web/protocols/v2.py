@@ -15,7 +15,7 @@ from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
-from streetlight.service.web.protocols.served_model import resolve_version, score_and_record
+from streetlight.service.web.protocols.served_model import score_and_record
 from streetlight.service.web.request import read_body_buffer
 from streetlight.service.web.response import json_response
 
@@ -62,7 +62,7 @@ def models() -> Response:
 @blueprint.get("/models/<model>/versions/<version>/ready")
 def model_ready(model: str, version: str | None = None) -> Response:
     """Return 200 if the version can answer, 503 otherwise."""
-    resolve_version(model, version)
+    services().model.resolve(model, version)
     return json_response({"name": model, "ready": True})
 
 
@@ -70,7 +70,7 @@ def model_ready(model: str, version: str | None = None) -> Response:
 @blueprint.get("/models/<model>/versions/<version>")
 def metadata(model: str, version: str | None = None) -> Response:
     """Return the model's versions and its input and output tensors."""
-    resolved = resolve_version(model, version)
+    resolved = services().model.resolve(model, version)
     return json_response(
         {
             "name": model,
@@ -98,7 +98,7 @@ def _tensor_metadata(name: str, datatype: str, columns: int) -> dict[str, Any]:
 @blueprint.get("/models/<model>/versions/<version>/config")
 def config(model: str, version: str | None = None) -> Response:
     """Return the model's configuration, in the format of Triton's `config.pbtxt` as JSON."""
-    lights = resolve_version(model, version).network.light_count
+    lights = services().model.resolve(model, version).network.light_count
     return json_response(
         {
             "name": model,
@@ -121,7 +121,7 @@ def config(model: str, version: str | None = None) -> Response:
 @inference_view
 def infer(model: str, version: str | None = None) -> Response:
     """Return scores and decisions for the light states in the tensor `lights`."""
-    resolved = resolve_version(model, version)
+    resolved = services().model.resolve(model, version)
     header_length, light_count = request.headers.get(HEADER_LENGTH), resolved.network.light_count
     parsed = v2_request.parse(read_body_buffer(), header_length, light_count)
     scores = score_and_record(resolved, parsed.lights, v2_request.INPUT)

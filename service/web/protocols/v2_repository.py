@@ -6,24 +6,25 @@ docs/protocols.md describes what load and unload do in this server.
 from typing import Any
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.inference.resolution import pinned_version
+from streetlight.service.inference.resolution import parse_version_number, pinned_version
 from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
+from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
-from streetlight.service.web.protocols.served_model import (
-    LenientSchema,
-    check_model_name,
-    parse_version_number,
-    resolve_version,
-)
 from streetlight.service.web.request import parse_body
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2_repository", __name__, url_prefix="/v2")
+
+
+class LenientSchema(Schema):
+    """Base class of request schemas that ignore unknown fields, as the protocol requires."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class IndexBody(LenientSchema):
@@ -61,7 +62,7 @@ class LoadBody(LenientSchema):
 @blueprint.post("/repository/models/<model>/load")
 def load(model: str) -> Response:
     """Make a version live: the one in the parameters, or the live or last live one."""
-    check_model_name(model)
+    services().model.check_name(model)
     parameters = parse_body(LoadBody).parameters
     if unknown := set(parameters) - {"version"}:
         raise NotSupportedError(f"load accepts the parameter version, got {min(unknown)[:40]!r}")
@@ -76,7 +77,7 @@ def load(model: str) -> Response:
 @blueprint.post("/repository/models/<model>/unload")
 def unload(model: str) -> Response:
     """Take the model out of service, until a version is loaded or promoted."""
-    check_model_name(model)
+    services().model.check_name(model)
     parse_body(LoadBody)
     services().repository.unload("unloaded through the inference protocol")
     return json_response({"name": model, "load": False})
@@ -90,13 +91,13 @@ def statistics(model: str | None = None, version: str | None = None) -> Response
 
     The predictions of all protocols and all workers are included.
     """
-    name = services().settings.model_name
-    check_model_name(model or name)
+    served = services().model
+    served.check_name(model or served.name)
     by_version = inference_statistics()
     numbers = services().repository.versions()
     if version is not None:
-        numbers = [resolve_version(name, version).number]
-    entries = [_model_stats(name, n, by_version.get(n, Statistics())) for n in numbers]
+        numbers = [served.resolve(version=version).number]
+    entries = [_model_stats(served.name, n, by_version.get(n, Statistics())) for n in numbers]
     return json_response({"model_stats": entries})
 
 
