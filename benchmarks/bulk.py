@@ -11,7 +11,7 @@ from benchmarks import bodies, process_tree, results
 from benchmarks.ledger import worker_of
 from benchmarks.results import Table
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.inference import batch_json
+from streetlight.service.inference.codecs import batch_json
 from streetlight.service.web.api.predict import BatchBody
 from tests.server import Server
 

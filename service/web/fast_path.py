@@ -16,7 +16,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from streetlight.model.registry.version import Version
-from streetlight.service.inference import batch_json, prediction, v2_request, v2_response
+from streetlight.service.inference import prediction
+from streetlight.service.inference.codecs import batch_json, v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.observability import metrics
 from streetlight.service.web.api.predict import PredictBody

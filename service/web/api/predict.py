@@ -8,7 +8,8 @@ from flask import Blueprint, Response
 from pydantic import BeforeValidator, FailFast, Field
 
 from streetlight.model.registry.version import Version
-from streetlight.service.inference import batch_json, prediction
+from streetlight.service.inference import prediction
+from streetlight.service.inference.codecs import batch_json
 from streetlight.service.inference.prediction import BatchPrediction, Explanation, Prediction
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
 from streetlight.service.validation.json_bounds import check_bounds

@@ -14,8 +14,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.inference.codecs.v2_request import NotSupportedError
 from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
-from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError

@@ -10,13 +10,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.config import Settings
+from streetlight.service.inference.codecs import rows
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.api import health
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
-from streetlight.service.web.protocols import rows
 from streetlight.service.web.protocols.served_model import score_and_record
 from streetlight.service.web.request import parse_json, read_body
 from streetlight.service.web.response import json_response

@@ -4,7 +4,7 @@ from time import perf_counter
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
-from streetlight.service.inference.batch_json import count_walk
+from streetlight.service.inference.codecs.batch_json import count_walk
 from streetlight.service.inference.prediction import score_rows
 from streetlight.service.web.middleware.instrumentation import record_inference
 

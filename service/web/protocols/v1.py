@@ -9,13 +9,13 @@ from flask import Blueprint, Response
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
+from streetlight.service.inference.codecs import rows
+from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.inference.prediction import explain, ranked_classes
-from streetlight.service.inference.v2_request import INPUT
 from streetlight.service.validation.problems import FieldError, Problem, preview
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.middleware.instrumentation import inference_view
-from streetlight.service.web.protocols import rows
 from streetlight.service.web.protocols.served_model import score_and_record
 from streetlight.service.web.request import parse_json
 from streetlight.service.web.response import json_response

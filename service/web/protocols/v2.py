@@ -1,7 +1,7 @@
 """Version 2 of the Open Inference Protocol (Triton, KServe): server, model and inference.
 
 docs/protocols.md describes how this server maps the protocol. The model repository is in
-`v2_repository`, the tensors in `inference.v2_request` and `inference.v2_response`.
+`v2_repository`, the tensors in `inference.codecs`.
 """
 
 from importlib.metadata import version as package_version
@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from streetlight.service.inference import v2_request, v2_response
+from streetlight.service.inference.codecs import v2_request, v2_response
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress

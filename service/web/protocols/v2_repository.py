@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.inference.codecs.v2_request import NotSupportedError
 from streetlight.service.inference.resolution import parse_version_number, pinned_version
-from streetlight.service.inference.v2_request import NotSupportedError
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services

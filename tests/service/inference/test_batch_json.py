@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streetlight.service.inference.batch_json import decode_rows, encode
+from streetlight.service.inference.codecs.batch_json import decode_rows, encode
 from streetlight.service.inference.prediction import BatchPrediction
 from streetlight.service.web.api.predict import BatchBody
 from streetlight.service.web.response import dump_json

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetlight.model.dataset import FloatArray
+from streetlight.service.inference.codecs.v2_request import NotSupportedError, parse
+from streetlight.service.inference.codecs.v2_response import render
 from streetlight.service.inference.tensors import DTYPES
-from streetlight.service.inference.v2_request import NotSupportedError, parse
-from streetlight.service.inference.v2_response import render
 from streetlight.service.validation.problems import FieldError
 from tests.service.conftest import ROUNDS, run_hypothesis
 

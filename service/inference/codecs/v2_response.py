@@ -11,9 +11,9 @@ import numpy as np
 from pydantic_core import to_json
 
 from streetlight.model.dataset import FloatArray, is_walk
+from streetlight.service.inference.codecs.v2_request import InferRequest, RequestedOutput
 from streetlight.service.inference.prediction import ranked_classes
 from streetlight.service.inference.tensors import texts_to_bytes
-from streetlight.service.inference.v2_request import InferRequest, RequestedOutput
 
 CLASSES = ("stop", "walk")
 # BYTES elements by class. Both have the same length, so an array of them is a packed tensor.

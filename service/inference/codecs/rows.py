@@ -13,8 +13,8 @@ from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
+from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.inference.prediction import check_counts
-from streetlight.service.inference.v2_request import INPUT
 from streetlight.service.validation.problems import (
     FieldError,
     Problem,
