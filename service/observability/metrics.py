@@ -4,15 +4,18 @@ Each worker counts into memory-mapped files. The worker that answers a scrape su
 workers. Metrics that are computed during a scrape are in `learning.state_collector`.
 """
 
+import logging
 import os
-from collections.abc import Iterable
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from typing import NamedTuple, ParamSpec
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+logger = logging.getLogger(__name__)
 
 # The environment variable from which prometheus_client takes the directory of the files.
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -77,6 +80,23 @@ def share_counters(folder: str) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: worker_slot)  # type: ignore[no-untyped-call]
 
 
+Parameters = ParamSpec("Parameters")
+
+
+def _log_failure(count: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Log an error of `count` instead of raising it, so that the response is sent anyway."""
+
+    @wraps(count)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            count(*args, **kwargs)
+        except Exception:  # for example, if the disk is full
+            logger.exception("could not count a request in the metrics")
+
+    return wrapper
+
+
+@_log_failure
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
     """Count a request that was answered, and the seconds it took."""
     _request_counter(route, method, status).inc()
@@ -88,6 +108,7 @@ def count_rejection(status: int) -> None:
     _request_counter(OTHER, OTHER, status).inc()
 
 
+@_log_failure
 def count_inference(
     version: int, walk_count: int, stop_count: int, phases: tuple[float, float, float], at: float
 ) -> None:
@@ -112,6 +133,7 @@ def count_inference(
     counters.last.set(at)
 
 
+@_log_failure
 def count_failure(version: int, seconds: float) -> None:
     """Count a failed request for predictions; version 0 if no version is live."""
     _inferences.labels(version, "failure").inc()
