@@ -12,7 +12,7 @@ from benchmarks.ledger import worker_of
 from benchmarks.results import Table
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.codecs import batch_json
-from streetlight.service.web.api.predict import BatchBody
+from streetlight.service.inference.codecs.native import BatchBody
 from tests.server import Server
 
 ROUNDS = 7

@@ -16,11 +16,12 @@ from benchmarks.results import Table
 from benchmarks.servers import running
 from streetlight.service.config import Settings
 from streetlight.service.inference import prediction, resolution
+from streetlight.service.inference.codecs.native import PredictBody
+from streetlight.service.inference.messages import json_response
+from streetlight.service.inference.result import Prediction
 from streetlight.service.observability import logs, metrics
-from streetlight.service.web.api.predict import PredictBody
 from streetlight.service.web.factory import create_app
 from streetlight.service.web.fast_path import build_fast_path
-from streetlight.service.web.response import dump_json
 from streetlight.service.wiring import build_services
 from tests.server import streetlight
 
@@ -58,7 +59,7 @@ def parts(folder: Path) -> Table:
     metrics.share_counters(str(folder))
     app, fast_path, data = create_app(services), build_fast_path(services), HEAD.encode() + BODY
     version = resolution.live_version(services.repository)
-    predicted = prediction.predict(version, [1.0, 0.0, 1.0])
+    predicted = Prediction("walk", 1.0, version.number)
     formatter = logs.JsonLines()
     line = logging.LogRecord("x", logging.INFO, "", 0, "%s %s %s", ("POST", "/predict", 200), None)
 
@@ -82,8 +83,8 @@ def parts(folder: Path) -> Table:
         "the application, by the fast path": lambda: fast_path(data),
         "part: validate the body": lambda: PredictBody.model_validate_json(BODY),
         "part: find the live version": lambda: resolution.live_version(services.repository),
-        "part: compute the score": lambda: prediction.predict(version, [1.0, 0.0, 1.0]),
-        "part: encode the response": lambda: dump_json(predicted),
+        "part: compute the score": lambda: prediction.score_row(version, [1.0, 0.0, 1.0], "lights"),
+        "part: encode the response": lambda: json_response(predicted, version.number),
         "part: count the request": lambda: metrics.count_request("/predict", "POST", 200, 0.001),
         "part: count the inference": lambda: metrics.count_inference(1, 1, 0, (0.1,) * 3, 1.0),
         "format a log line": lambda: formatter.format(line),

@@ -2,9 +2,10 @@
 
 import click
 
+from streetlight.model.dataset import outcome_name
 from streetlight.service.cli.group import main
 from streetlight.service.config import load_settings
-from streetlight.service.inference import prediction
+from streetlight.service.inference.prediction import score_row
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.wiring import build_services
 
@@ -17,5 +18,6 @@ def predict(lights: tuple[float, ...]) -> None:
     LIGHTS are numbers, one for each light: streetlight predict 1 0 1. The live version answers.
     """
     repository = build_services(load_settings()).repository
-    result = prediction.predict(live_version(repository), lights)
-    click.echo(f"{result.decision}  score {result.score}  version {result.version}")
+    version = live_version(repository)
+    score = score_row(version, lights, "lights")
+    click.echo(f"{outcome_name(score)}  score {score}  version {version.number}")

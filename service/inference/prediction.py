@@ -1,99 +1,73 @@
-"""Predict with a version: score one light state or many, and explain a score.
+"""Score light states with a version: one in plain floats, or many in an array.
 
-`resolution` finds the version.
+`resolution` finds the version, `result` has what the scores mean.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from streetlight.model import explanation
-from streetlight.model.dataset import FloatArray, Outcome, outcome_name
-from streetlight.model.explanation import Counterfactual
-from streetlight.model.network import WeightLists
+from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.validation.problems import FieldError, Problem
+
+# One light state, or many of shape (rows, lights), of any real dtype.
+LightStates = list[float] | npt.NDArray[Any]
+# The score of one light state, or of many, shape (rows,).
+Scores = list[float] | FloatArray
 
 
 class LightsError(FieldError):
     """A light state has the wrong number of lights for the version, or too large a light."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction of `version` for one light state: `walk` if the score is at least 0.5."""
-
-    decision: Outcome
-    score: float
-    version: int
+def row_count(lights: LightStates) -> int:
+    """Return the number of light states in `lights`."""
+    return 1 if isinstance(lights, list) else len(lights)
 
 
-@dataclass(frozen=True)
-class BatchPrediction:
-    """The predictions of `version` for many light states, as columns in the order of the rows."""
-
-    decisions: list[Outcome]
-    scores: list[float]
-    version: int
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """How `version` computes its score for a light state.
-
-    `layers` has the value of each node, `relu` which hidden nodes are active, and `weights` the
-    matrices between the layers. `contributions` has the part of each light in the score; the sum
-    of the parts is the score. `flip` is the smallest change of one light that changes the decision.
-    """
-
-    decision: Outcome
-    score: float
-    version: int
-    layers: dict[str, list[float]]
-    relu: dict[str, list[bool]]
-    weights: WeightLists
-    contributions: list[float]
-    flip: Counterfactual | None
-
-
-def predict(version: Version, lights: Sequence[float]) -> Prediction:
-    """Return the prediction for one light state.
+def score(version: Version, lights: LightStates, field: str) -> Scores:
+    """Return the scores of `lights`; a light state gets the same bits alone and among others.
 
     Raises:
-        LightsError: the number of lights is wrong, or a light is so large that the score overflows.
+        LightsError: as `score_row` and `score_rows`.
     """
-    _check_count(version, len(lights), "lights")
+    if isinstance(lights, list):  # for one row, plain floats are faster than arrays
+        return [score_row(version, lights, field)]
+    return score_rows(version, lights, field)
+
+
+def score_row(version: Version, lights: Sequence[float], field: str) -> float:
+    """Return the score of one light state.
+
+    Raises:
+        LightsError: the number of lights is wrong, or a light is so large that the score overflows;
+            the message names `field`.
+    """
+    _check_count(version, len(lights), field)
     score = version.network.score(lights)
     if not math.isfinite(score):
-        raise _too_large(version, lights, "lights")
-    return Prediction(outcome_name(score), score, version.number)
+        raise _too_large(version, lights, field)
+    return score
 
 
-def ranked_classes(score: float) -> list[tuple[Outcome, float]]:
-    """Return both outcomes with their values, the decision first.
-
-    The value of walk is the score, and the value of stop is 1 minus the score.
-    """
-    values: list[tuple[Outcome, float]] = [("walk", score), ("stop", 1 - score)]
-    return values if outcome_name(score) == "walk" else values[::-1]
-
-
-def score_batch(version: Version, rows: Sequence[Sequence[float]] | FloatArray) -> FloatArray:
-    """Return the scores of many light states, shape (rows,).
-
-    Each score has the same bits as that of `predict` for the row.
+def score_rows(version: Version, lights: npt.NDArray[Any], field: str) -> FloatArray:
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights).
 
     Raises:
-        LightsError: a row has the wrong number of lights or too large a light; the message names
-            the first such row.
+        LightsError: the rows have the wrong number of lights, or the score of a row overflows; the
+            message names the first such row, as an element of `field`.
     """
-    if isinstance(rows, np.ndarray):
-        _check_count(version, rows.shape[1], "lights[0]")
-    else:
-        check_counts(version, rows, "lights")
-    return score_rows(version, np.asarray(rows, dtype=np.float64), "lights")
+    _check_count(version, lights.shape[1], f"{field}[0]")
+    scores = version.network.scores(lights)
+    finite = np.isfinite(scores)
+    if not finite.all():
+        i = int(finite.argmin())
+        raise _too_large(version, lights[i].tolist(), f"{field}[{i}]")
+    return scores
 
 
 def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) -> None:
@@ -105,42 +79,6 @@ def check_counts(version: Version, rows: Sequence[Sequence[float]], field: str) 
     for i, row in enumerate(rows):
         if len(row) != version.network.light_count:
             _check_count(version, len(row), f"{field}[{i}]")
-
-
-def score_rows(version: Version, lights: FloatArray, field: str) -> FloatArray:
-    """Return the scores, shape (rows,), of `lights`, shape (rows, lights).
-
-    Raises:
-        LightsError: the score of a row overflows; the message names the first such row, as an
-            element of `field`.
-    """
-    scores = version.network.scores(lights)
-    finite = np.isfinite(scores)
-    if not finite.all():
-        i = int(finite.argmin())
-        raise _too_large(version, lights[i].tolist(), f"{field}[{i}]")
-    return scores
-
-
-def explain(version: Version, lights: Sequence[float]) -> Explanation:
-    """Return the prediction for one light state, with its explanation.
-
-    Raises:
-        LightsError: as for `predict`.
-    """
-    prediction = predict(version, lights)
-    manifest = version.manifest
-    explained = explanation.explain_score(version.network, lights, (manifest.off, manifest.on))
-    return Explanation(
-        prediction.decision,
-        prediction.score,
-        prediction.version,
-        layers={f"layer_{d}": layer for d, layer in enumerate(explained.layers)},
-        relu={f"layer_{d}": mask for d, mask in enumerate(explained.active, start=1)},
-        weights={name: m.tolist() for name, m in version.network.named_weights.items()},
-        contributions=explained.contributions,
-        flip=explained.flip,
-    )
 
 
 def _check_count(version: Version, count: int, field: str) -> None:

@@ -106,6 +106,19 @@ class ServedModel:
         except VersionDamagedError as error:
             raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
 
+    def requested_number(self, version: str | None) -> int:
+        """Return the number that a failed request for `version` is counted under.
+
+        It is `version` if there is such a version, else the live one; 0 if none is live, or if the
+        folder can't be read.
+        """
+        try:
+            if version and version.isdecimal() and int(version) in self.repository.versions():
+                return int(version)
+            return self.repository.live_number() or 0
+        except (OSError, VersionDamagedError):
+            return 0
+
     def _number_of(self, label: str) -> str | None:
         if label not in ("live", "previous"):
             raise ModelNotFoundError(f"no label {label[:40]!r}; the labels are live and previous")

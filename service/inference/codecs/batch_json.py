@@ -78,11 +78,6 @@ def _decode_numbers(rows: bytes) -> FloatArray | None:
     return array if np.isfinite(array).all() else None
 
 
-def count_walk(scores: FloatArray) -> int:
-    """Return how many of `scores`, shape (rows,), mean walk."""
-    return int(np.count_nonzero(is_walk(scores)))
-
-
 def encode(scores: FloatArray, version: int) -> bytes:
     """Return the JSON response with the decisions and `scores`, shape (rows,), of `version`."""
     # "walk" and "stop" have the same length, so the items of the array are the JSON text.

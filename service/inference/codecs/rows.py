@@ -1,4 +1,4 @@
-"""Parse light states from the JSON and CSV forms of other servers' clients.
+"""`Rows`, the light states of a request, and their JSON and CSV forms in other protocols.
 
 Each function returns an array of shape (rows, lights), or raises an error that names the invalid
 row.
@@ -6,7 +6,7 @@ row.
 
 import csv
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.codecs.v2_request import INPUT
-from streetlight.service.inference.prediction import check_counts
+from streetlight.service.inference.prediction import LightStates, check_counts
 from streetlight.service.validation.problems import (
     FieldError,
     Problem,
@@ -28,6 +28,13 @@ _ROWS = TypeAdapter(
     Annotated[list[_Lights], Field(min_length=1), FailFast()],
     config=ConfigDict(strict=True, allow_inf_nan=False),
 )
+
+
+class Rows(NamedTuple):
+    """The light states of a request, and their name in error messages."""
+
+    lights: LightStates
+    field: str
 
 
 def from_rows(version: Version, rows: object, field: str) -> FloatArray:

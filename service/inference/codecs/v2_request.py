@@ -18,6 +18,7 @@ from streetlight.service.validation.problems import FieldError, Problem, problem
 
 INPUT = "lights"
 OUTPUTS = ("score", "decision")
+HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class NotSupportedError(NotImplementedError):
@@ -91,12 +92,14 @@ class InferRequest:
         outputs: the outputs to return, in this order.
         id: the client's id, which the response repeats.
         binary: whether outputs that don't ask for a format are returned in binary.
+        field: the name of the light states in error messages.
     """
 
     lights: npt.NDArray[Any]
     outputs: list[RequestedOutput]
     id: str | None = None
     binary: bool = False
+    field: str = INPUT
 
 
 def parse(body: Buffer, header_length: str | None, light_count: int) -> InferRequest:
@@ -138,7 +141,7 @@ def _header_length(header: str | None, size: int) -> int:
     # int() alone would also accept signs, spaces and underscores.
     if not (header.isascii() and header.isdigit() and len(header) < 20 and int(header) <= size):
         message = f"expected the length of the JSON, 0 to {size}, got {header[:40]!r}"
-        raise FieldError(Problem("Inference-Header-Content-Length", message))
+        raise FieldError(Problem(HEADER_LENGTH, message))
     return int(header)
 
 
@@ -176,7 +179,7 @@ def _lights(
         raise FieldError(Problem(INPUT, message))
     if size is not None and not has_header:
         message = "required with a binary tensor, but missing"
-        raise FieldError(Problem("Inference-Header-Content-Length", message))
+        raise FieldError(Problem(HEADER_LENGTH, message))
     if len(binary) != (size or 0):
         message = f"expected {size or 0} bytes after the JSON, got {len(binary)}"
         raise FieldError(Problem(INPUT, message))

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from streetlight.model.dataset import FloatArray, is_walk
 from streetlight.service.inference.codecs.v2_request import InferRequest, RequestedOutput
-from streetlight.service.inference.prediction import ranked_classes
+from streetlight.service.inference.result import ranked_classes
 from streetlight.service.inference.tensors import texts_to_bytes
 
 CLASSES = ("stop", "walk")

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
+from streetlight.service.inference.messages import UnsupportedMediaTypeError
 from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.queries import ObservationNotFoundError
@@ -37,6 +38,7 @@ STATUS: dict[type[Exception], int] = {
     NothingToRollBackToError: 409,
     ObservationNotFoundError: 404,
     VerificationBusyError: 503,
+    UnsupportedMediaTypeError: 415,
     VersionDamagedError: 409,
     VersionNotFoundError: 404,
 }

@@ -58,6 +58,7 @@ def operation(
     *,
     body: Any = None,  # noqa: ANN401 - a type
     body_media_types: Sequence[str] = (),
+    query: type[Schema] | None = None,
     headers: Sequence[str] = (),
     responses: Mapping[int, ResponseSpec] | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
@@ -73,6 +74,7 @@ def operation(
     Args:
         body: the type of a body that the view parses itself.
         body_media_types: the media types that the body may have besides JSON.
+        query: the schema of a query string that the view parses itself.
         headers: the request headers that the view reads.
         responses: the successful responses by status; by default, a 200 with the return type.
         links: the links of the default response.
@@ -98,7 +100,7 @@ def operation(
         vars(wrapper)["operation"] = Operation(
             body_schema or body,
             body_media_types,
-            query_schema,
+            query_schema or query,
             headers,
             responses or default,
             raises,

@@ -1,22 +1,20 @@
 """Version 2 of the Open Inference Protocol (Triton, KServe): server, model and inference.
 
 docs/protocols.md describes how this server maps the protocol. The model repository is in
-`v2_repository`, the tensors in `inference.codecs`.
+`v2_repository`, the format in `inference.codecs.v2`.
 """
 
 from importlib.metadata import version as package_version
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from streetlight.service.inference.codecs import v2_request, v2_response
+from streetlight.service.inference.codecs import v2
+from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
-from streetlight.service.web.compression import compress
+from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import read_only
-from streetlight.service.web.middleware.instrumentation import inference_view
-from streetlight.service.web.protocols.served_model import score_and_record
-from streetlight.service.web.request import read_body_buffer
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
@@ -29,7 +27,6 @@ EXTENSIONS = (
     "model_repository(unload_dependents)",
     "statistics",
 )
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 @blueprint.get("", strict_slashes=False)
@@ -76,7 +73,7 @@ def metadata(model: str, version: str | None = None) -> Response:
             "name": model,
             "versions": [str(number) for number in services().repository.versions()],
             "platform": "numpy_npz",
-            "inputs": [_tensor_metadata(v2_request.INPUT, "FP64", resolved.network.light_count)],
+            "inputs": [_tensor_metadata(INPUT, "FP64", resolved.network.light_count)],
             "outputs": [
                 _tensor_metadata("score", "FP64", 1),
                 _tensor_metadata("decision", "BYTES", 1),
@@ -106,7 +103,7 @@ def config(model: str, version: str | None = None) -> Response:
             "backend": "numpy",
             "version_policy": {"all": {}},
             "max_batch_size": 0,
-            "input": [{"name": v2_request.INPUT, "data_type": "TYPE_FP64", "dims": [-1, lights]}],
+            "input": [{"name": INPUT, "data_type": "TYPE_FP64", "dims": [-1, lights]}],
             "output": [
                 {"name": "score", "data_type": "TYPE_FP64", "dims": [-1, 1]},
                 {"name": "decision", "data_type": "TYPE_STRING", "dims": [-1, 1]},
@@ -118,17 +115,6 @@ def config(model: str, version: str | None = None) -> Response:
 @blueprint.post("/models/<model>/infer")
 @blueprint.post("/models/<model>/versions/<version>/infer")
 @read_only
-@inference_view
 def infer(model: str, version: str | None = None) -> Response:
     """Return scores and decisions for the light states in the tensor `lights`."""
-    resolved = services().model.resolve(model, version)
-    header_length, light_count = request.headers.get(HEADER_LENGTH), resolved.network.light_count
-    parsed = v2_request.parse(read_body_buffer(), header_length, light_count)
-    scores = score_and_record(resolved, parsed.lights, v2_request.INPUT)
-    rendered = v2_response.render(parsed, scores, model, resolved.number)
-    if rendered.binary is None:
-        return compress(Response(rendered.header, mimetype="application/json"))
-    response = Response([rendered.header, *rendered.binary], mimetype="application/octet-stream")
-    response.content_length = len(rendered.header) + sum(map(len, rendered.binary))
-    response.headers[HEADER_LENGTH] = str(len(rendered.header))
-    return compress(response)
+    return respond(v2.INFER, model, version)

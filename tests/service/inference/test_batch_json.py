@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streetlight.service.inference.codecs.batch_json import decode_rows, encode
-from streetlight.service.inference.prediction import BatchPrediction
-from streetlight.service.web.api.predict import BatchBody
+from streetlight.service.inference.codecs.native import BatchBody
+from streetlight.service.inference.result import BatchPrediction
 from streetlight.service.web.response import dump_json
 from tests.service.conftest import ROUNDS, run_hypothesis
 

@@ -94,6 +94,13 @@ def test_errors_name_the_field_the_expected_and_the_given_value(
     assert error(shared_app, body)["error"] == message
 
 
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
+def test_without_a_live_version_an_invalid_body_is_not_read(app: App, path: str) -> None:
+    app.services.repository.unload()
+
+    assert "no version is live" in app.expect(503, "POST", path, "{")["error"]
+
+
 def test_details_list_each_invalid_field(shared_app: App) -> None:
     assert error(shared_app, '{"ligths": [1], "x": 2}')["details"] == [
         {"field": "lights", "message": "required, but missing", "got": None},

@@ -1,0 +1,86 @@
+"""The formats of /predict, /predict/batch and /explain."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import BeforeValidator, FailFast, Field
+
+from streetlight.model.registry.version import Version
+from streetlight.service.inference.codecs import batch_json
+from streetlight.service.inference.codecs.rows import Rows
+from streetlight.service.inference.endpoint import InferenceEndpoint
+from streetlight.service.inference.messages import (
+    JSON,
+    InferenceRequest,
+    Response,
+    json_body,
+    json_response,
+)
+from streetlight.service.inference.prediction import check_counts
+from streetlight.service.inference.result import Result
+from streetlight.service.validation.json_bounds import check_bounds
+from streetlight.service.validation.request_schema import Schema, validate_body, validate_query
+
+FIELD = "lights"
+
+# FailFast: report the first invalid light only, since a body may hold millions.
+Lights = Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
+
+
+class PredictBody(Schema):
+    """One light state."""
+
+    lights: Lights
+
+
+class PredictQuery(Schema):
+    """One light state as numbers separated by commas."""
+
+    lights: Annotated[Lights, BeforeValidator(lambda text: text.split(","))]
+
+
+class BatchBody(Schema):
+    """Many light states."""
+
+    lights: Annotated[
+        list[Lights], Field(min_length=1, examples=[[[1, 0, 1], [0, 0, 1]]]), FailFast()
+    ]
+
+
+def _decode_body(request: InferenceRequest, _version: Version) -> Rows:
+    return Rows(validate_body(PredictBody, json_body(request)).lights, FIELD)
+
+
+def _decode_query(request: InferenceRequest, _version: Version) -> Rows:
+    return Rows(validate_query(PredictQuery, request.query).lights, FIELD)
+
+
+def _decode_batch(request: InferenceRequest, version: Version) -> Rows:
+    body = json_body(request)
+    array = batch_json.decode_rows(check_bounds(body))
+    if array is None:
+        rows = validate_body(BatchBody, body).lights
+        check_counts(version, rows, FIELD)
+        array = np.array(rows, dtype=np.float64)
+    return Rows(array, FIELD)
+
+
+def _encode_prediction(_decoded: Rows, result: Result) -> Response:
+    [score] = result.scores
+    return json_response(result.predict(score), result.version.number)
+
+
+def _encode_explanation(_decoded: Rows, result: Result) -> Response:
+    [explanation] = result.explain()
+    return json_response(explanation, result.version.number)
+
+
+def _encode_batch(_decoded: Rows, result: Result) -> Response:
+    number = result.version.number
+    return Response([batch_json.encode(np.asarray(result.scores), number)], JSON, number)
+
+
+PREDICT = InferenceEndpoint(_decode_body, _encode_prediction)
+PREDICT_QUERY = InferenceEndpoint(_decode_query, _encode_prediction)
+PREDICT_BATCH = InferenceEndpoint(_decode_batch, _encode_batch)
+EXPLAIN = InferenceEndpoint(_decode_body, _encode_explanation)

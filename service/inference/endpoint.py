@@ -1,0 +1,106 @@
+"""`InferenceEndpoint`: the steps from a request for predictions to its response.
+
+It resolves the version, decodes the request, computes the scores, encodes the response, and counts
+and times all of it. The formats are in `codecs`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+from streetlight.model.registry.version import Version
+from streetlight.service.inference.messages import InferenceRequest, Response
+from streetlight.service.inference.prediction import LightStates, row_count, score
+from streetlight.service.inference.resolution import ServedModel
+from streetlight.service.inference.result import Result
+from streetlight.service.observability import metrics
+
+
+class DecodedRequest(Protocol):
+    """What the decoder of a format returns: the light states, and what its encoder needs."""
+
+    @property
+    def lights(self) -> LightStates:
+        """The light states."""
+
+    @property
+    def field(self) -> str:
+        """The name of the light states in error messages."""
+
+
+DecodedT = TypeVar("DecodedT", bound=DecodedRequest)
+
+
+@dataclass(frozen=True)
+class InferenceEndpoint(Generic[DecodedT]):
+    """Answers requests for predictions in one format.
+
+    Attributes:
+        decode: returns the light states of a request, for a version; raises the errors of the
+            format.
+        encode: returns the response with a result.
+        compressible: whether the response is compressed for a client that accepts it.
+    """
+
+    decode: Callable[[InferenceRequest, Version], DecodedT]
+    encode: Callable[[DecodedT, Result], Response]
+    compressible: bool = False
+
+    def __call__(self, request: InferenceRequest, model: ServedModel) -> Response:
+        """Return the response to `request`; count the prediction, or its failure.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError: there is no such model, version or label.
+            NoLiveVersionError: no version is live, or the version can't be read.
+            LightsError: the light states don't suit the version.
+        """
+        began = perf_counter()
+        try:
+            return self._respond(request, model)
+        except Exception:
+            metrics.count_failure(model.requested_number(request.version), perf_counter() - began)
+            raise
+
+    def try_within(
+        self, max_multiplications: int, request: InferenceRequest, model: ServedModel
+    ) -> Response | None:
+        """Return the response to a cheap request, and count the prediction.
+
+        Return `None`, and count nothing, if the request is invalid, or if its rows times the
+        version's weights are more than `max_multiplications`.
+        """
+        try:
+            return self._respond(request, model, max_multiplications)
+        except Exception:  # noqa: BLE001 - the caller answers again, and reports the error
+            return None
+
+    def _respond(
+        self, request: InferenceRequest, model: ServedModel, max_multiplications: float = math.inf
+    ) -> Response:
+        began = perf_counter()
+        version = model.resolve(request.model, request.version, request.label)
+        decoded = self.decode(request, version)
+        if row_count(decoded.lights) * version.network.weight_count > max_multiplications:
+            raise _TooExpensiveError
+        scoring_began = perf_counter()
+        scores = score(version, decoded.lights, decoded.field)
+        scoring_ended = perf_counter()
+        result = Result(model.name, version, decoded.lights, scores)
+        response = self.encode(decoded, result)
+        phases = (
+            scoring_began - began,
+            scoring_ended - scoring_began,
+            perf_counter() - scoring_ended,
+        )
+        walk_count = result.walk_count
+        metrics.count_inference(
+            version.number, walk_count, len(scores) - walk_count, phases, time.time()
+        )
+        return response
+
+
+class _TooExpensiveError(Exception):
+    """The request needs more multiplications than the caller allows."""
