@@ -8,6 +8,7 @@ from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from streetlight.service.inference.resolution import ServedModel
+from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, record_in_transaction
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.schema import create_schema
@@ -29,7 +30,7 @@ class Services:
 def build_services(settings: Settings) -> Services:
     """Return the services for `settings`, without any file or database access."""
     repository = ModelRepository(settings.models_dir)
-    model = ServedModel(settings.model_name, repository)
+    model = ServedModel(settings.model_name, repository, VersionCache(repository))
     return Services(settings, repository, model, open_engine(settings.database))
 
 

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
+from streetlight.service.inference.version_cache import VersionCache
 
 
 class NoLiveVersionError(Exception):
@@ -35,25 +35,6 @@ def live_version(repository: ModelRepository) -> Version:
     return version
 
 
-def pinned_version(repository: ModelRepository, number: int) -> Version:
-    """Return version `number`, live or not. The last eight such versions are cached.
-
-    Raises:
-        VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
-    """
-    try:
-        file = repository.path(number).stat()
-    except FileNotFoundError:
-        return repository.load(number)  # raises an error that lists the existing versions
-    # The inode and the time are part of the cache key, so a file that was replaced is read again.
-    return _load_cached(repository, number, file.st_ino, file.st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _load_cached(repository: ModelRepository, number: int, _inode: int, _mtime_ns: int) -> Version:
-    return repository.load(number)
-
-
 def live_version_if_any(repository: ModelRepository) -> Version | None:
     """Return the live version; `None` if no version is live or its file can't be read."""
     try:
@@ -64,10 +45,14 @@ def live_version_if_any(repository: ModelRepository) -> Version | None:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The one model that the protocols see: the versions in `repository`, with the name `name`."""
+    """The one model that the protocols see: the versions in `repository`, with the name `name`.
+
+    `versions` holds those that were requested by number.
+    """
 
     name: str
     repository: ModelRepository
+    versions: VersionCache
 
     def check_name(self, name: str) -> None:
         """Check that `name` is the name of the model.
@@ -102,7 +87,7 @@ class ServedModel:
         if version is None or self.repository.live_number() is None:
             return live_version(self.repository)
         try:
-            return pinned_version(self.repository, parse_version_number(version))
+            return self.versions.load(parse_version_number(version))
         except VersionDamagedError as error:
             raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
-from streetlight.service.inference.resolution import parse_version_number, pinned_version
+from streetlight.service.inference.resolution import parse_version_number
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
@@ -44,7 +44,7 @@ def index() -> Response:
     for number in repository.versions():
         reason = "" if is_loaded else "unloaded"
         try:
-            pinned_version(repository, number)
+            services().model.versions.check(number)
         except VersionDamagedError as error:
             reason = str(error)
         if not reason or not only_ready:
