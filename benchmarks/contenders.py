@@ -13,7 +13,6 @@ PEERS = Path(__file__).with_name("peers")
 BIN = Path(sys.executable).parent
 
 STREETLIGHT = "Streetlight"
-BASELINE = "baseline: bare WSGI in our worker"
 FLASK = "Flask's idiom, gunicorn sync"
 FASTAPI = "FastAPI + uvicorn, async"
 ROBYN = "Robyn"
@@ -22,11 +21,6 @@ FLOOR = "raw ASGI, constant, uvicorn worker"
 
 V2_PATH = "/v2/models/decisions/infer"  # of the peers
 GUNICORN = ("{bin}/gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1")
-WITH_OUR_CONFIG = (
-    f"{BIN}/gunicorn",
-    "--config",
-    "python:streetlight.service.server.gunicorn_conf",
-)
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,6 @@ CONTENDERS = [
         binary="/v2/models/streetlight/infer",
         explain="/explain",
     ),
-    Contender(BASELINE, (*WITH_OUR_CONFIG, "bare_app:app"), many=None),
     Contender(
         "bare WSGI, gunicorn gthread",
         (*GUNICORN, "--worker-class", "gthread", "--threads", "12", "bare_app:app"),

@@ -1,6 +1,7 @@
 """Benchmark of one prediction: through the fast path and through Flask, as a whole and in parts.
 
-A request with a header that the fast path doesn't handle, here `TE`, goes through Flask.
+A request with a header that the fast path doesn't handle, here `Content-Encoding`, goes through
+Flask.
 """
 
 import io
@@ -20,8 +21,9 @@ from streetlight.service.inference.codecs.native import PredictBody
 from streetlight.service.inference.messages import json_response
 from streetlight.service.inference.result import Prediction
 from streetlight.service.observability import logs, metrics
+from streetlight.service.server.fast_path import FastPath
+from streetlight.service.server.request_parser import RequestParser
 from streetlight.service.web.factory import create_app
-from streetlight.service.web.fast_path import build_fast_path
 from streetlight.service.wiring import build_services
 from tests.server import streetlight
 
@@ -32,7 +34,7 @@ HEAD = (
     "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n"
     f"Content-Length: {len(BODY)}\r\n\r\n"
 )
-THROUGH_FLASK = {"TE": "trailers"}
+THROUGH_FLASK = {"Content-Encoding": "identity"}
 
 
 def both_paths(folder: Path) -> Table:
@@ -57,7 +59,15 @@ def parts(folder: Path) -> Table:
     """Return a table of the time of the application and of its parts, in this process."""
     services = build_services(Settings(data_dir=folder))
     metrics.share_counters(str(folder))
-    app, fast_path, data = create_app(services), build_fast_path(services), HEAD.encode() + BODY
+    app, fast_path, parser = create_app(services), FastPath(services), RequestParser(10**6)
+    data = HEAD.encode() + BODY
+    parser.feed(data)
+    request = parser.completed.popleft()
+
+    def parse() -> None:
+        parser.feed(data)
+        parser.completed.clear()
+
     version = resolution.live_version(services.repository)
     predicted = Prediction("walk", 1.0, version.number)
     formatter = logs.JsonLines()
@@ -80,7 +90,8 @@ def parts(folder: Path) -> Table:
 
     timed: dict[str, Callable[[], object]] = {
         "the application, through Flask": through_flask,
-        "the application, by the fast path": lambda: fast_path(data),
+        "the application, by the fast path": lambda: fast_path(request),
+        "parse the request": parse,
         "part: validate the body": lambda: PredictBody.model_validate_json(BODY),
         "part: find the live version": lambda: resolution.live_version(services.repository),
         "part: compute the score": lambda: prediction.score_row(version, [1.0, 0.0, 1.0], "lights"),

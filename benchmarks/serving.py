@@ -14,7 +14,6 @@ from pathlib import Path
 
 from benchmarks import load, process_tree, results
 from benchmarks.contenders import (
-    BASELINE,
     CONTENDERS,
     FASTAPI,
     FLASK,
@@ -110,7 +109,6 @@ def ratios(costs: Mapping[str, Mapping[str, list[Cost]]]) -> list[Table]:
     rows = [
         [f"{workload.title}: {title}, {other}", ratio(workload, figure, other), aim]
         for workload, title, figure, other, aim in (
-            (PREDICT[0], "CPU", "cpu", BASELINE, "at most 1.1"),
             (PREDICT[0], "requests/s", "rate", FASTAPI, "at least 1.5"),
             (PREDICT[0], "p99", "p99", FASTAPI, "at most 1.0"),
             (EXPLAINED, "CPU", "cpu", FLASK, "at most 0.9"),

@@ -17,7 +17,7 @@ from streetlight.service.validation.fields import MustHolds
 from streetlight.service.validation.problems import problems
 
 PREFIX = "STREETLIGHT_"
-# Threads of each worker process. At most half of them serve event streams.
+# Threads of each worker process.
 THREADS = 12
 # The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
 VERTEX = {

@@ -1,4 +1,4 @@
-"""The baseline: a WSGI application that reads the body and returns a constant response."""
+"""A WSGI application that reads the body and returns a constant response."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -15,7 +15,3 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable
     environ["wsgi.input"].read()
     start_response("200 OK", HEADERS)
     return [BODY]
-
-
-# Our worker asks the application for a fast path; this application has none.
-vars(app)["fast_path"] = lambda _data: None

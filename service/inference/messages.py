@@ -1,6 +1,6 @@
 """The requests and responses of inference, independent of the server that carries them.
 
-`web` has the adapters: `web.inference` for Flask, `web.fast_path` for the fast path.
+`web` has the adapters: `web.inference` for Flask, `server.fast_path` for the event loop.
 """
 
 from collections.abc import Sequence

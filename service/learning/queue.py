@@ -4,6 +4,8 @@
 it runs the job.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
@@ -73,6 +75,26 @@ def page(engine: Engine, before: int | None, limit: int) -> list[Job]:
         query = query.where(jobs.c.id < before)
     with engine.connect() as connection:
         return [job_from_row(row) for row in connection.execute(query)]
+
+
+def changed(engine: Engine, revisions: Mapping[int, int]) -> list[Job]:
+    """Return the jobs that have ended, or whose revision is above that in `revisions`.
+
+    Args:
+        engine: the engine of the database.
+        revisions: the last known revision of each job, by the id of the job.
+    """
+    found = []
+    numbers = list(revisions)
+    with engine.connect() as connection:
+        # A bound of variables, which every database has.
+        for start in range(0, len(numbers), 500):
+            query = select(jobs.c.id, jobs.c.revision, jobs.c.state)
+            query = query.where(jobs.c.id.in_(numbers[start : start + 500]))
+            for number, revision, state in connection.execute(query).all():
+                if revision > revisions[number] or state not in UNFINISHED:
+                    found.append(_get(connection, number))
+    return found
 
 
 def cancel(engine: Engine, number: int) -> Job:

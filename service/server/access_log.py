@@ -6,12 +6,11 @@ standard output; gunicorn's own messages go to standard error in the same format
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from gunicorn.glogging import Logger
 
-from streetlight.service.observability.logs import LOG_FIELDS, formatter, log_fields
+from streetlight.service.observability.logs import formatter, log_fields
 
 # Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
 # a line stays below 4096 bytes: the size up to which Linux writes to a pipe atomically.
@@ -28,32 +27,20 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             if isinstance(handler, logging.StreamHandler):
                 handler.setFormatter(formatter(handler.stream))
 
-    def access(
-        self,
-        resp: Any,  # noqa: ANN401 - gunicorn's Response has no types
-        _req: object,
-        environ: dict[str, Any],
-        request_time: timedelta,
-    ) -> None:
-        """Log a request that was answered through WSGI; gunicorn calls this."""
-        method = environ["REQUEST_METHOD"]
-        # gunicorn doesn't count the bytes of a file that it sends by sendfile.
-        sent = resp.sent or (method != "HEAD" and resp.response_length) or 0
-        self.record(
-            environ.get(LOG_FIELDS, {}),
-            method=method,
-            uri=environ["RAW_URI"],
-            status=resp.status_code,
-            sent=sent,
-            duration_ms=request_time / timedelta(milliseconds=1),
-        )
+    def info(self, msg: str, *args: object, **kwargs: object) -> None:
+        """Log a message of gunicorn; add the address if it says only that it listens."""
+        if msg.startswith("Listening at") and args and not args[0]:
+            # With SO_REUSEPORT, gunicorn's main process has no socket.
+            args = (", ".join(map(_url, self.cfg.address)), *args[1:])
+        super().info(msg, *args, **kwargs)
 
     def record(
         self,
         application_fields: Mapping[str, Any],
         *,
+        client: str,
         method: str,
-        uri: str,
+        uri: bytes,
         status: int,
         sent: int,
         duration_ms: float,
@@ -62,17 +49,19 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
 
         Args:
             application_fields: `request_id`, `route` and `version`, where the application set them.
+            client: the address of the client.
             method: the request method.
-            uri: the request target, percent-encoded as received.
+            uri: the request target, as received.
             status: the status of the response.
             sent: the length of the response body in bytes.
             duration_ms: milliseconds from the complete request to the end of the response.
         """
-        path = uri.partition("?")[0]
+        path = uri.partition(b"?")[0].decode("latin-1")
         if len(path) > MAX_PATH_LENGTH:
             path = path[:MAX_PATH_LENGTH] + "…"
         fields: dict[str, object] = {
             "request_id": application_fields.get("request_id"),
+            "client": client,
             "method": method,
             "route": application_fields.get("route"),
             "path": path,
@@ -83,3 +72,10 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         if application_fields.get("version"):
             fields["version"] = application_fields["version"]
         self.access_log.info("%s %s %s", method, path, status, extra=log_fields(**fields))
+
+
+def _url(address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return address
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

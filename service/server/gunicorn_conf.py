@@ -12,7 +12,7 @@ import tempfile
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.config import THREADS, load_settings
+from streetlight.service.config import load_settings
 from streetlight.service.observability import logs, metrics
 
 logs.configure()
@@ -25,15 +25,16 @@ bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
 # The application is loaded once, before the fork: workers start at once and share its memory.
 preload_app = True
-worker_class = "streetlight.service.server.worker.DrainingWorker"
-threads = THREADS
+worker_class = "streetlight.service.server.worker.EventLoopWorker"
 keepalive = 75
-# Each connection is an open file; 128 are left for everything else.
-worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
-# `auto` would use gunicorn's C parser where it is installed, whose errors and limits differ.
-http_parser = "python"
-# With the default, a client could change its path by the headers SCRIPT_NAME and PATH_INFO.
-forwarder_headers = ""
+# A connection is an open file, and may send another one; 128 are left for everything else.
+MAX_CONNECTIONS = 2500
+_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+if _files == resource.RLIM_INFINITY or _files > 2 * MAX_CONNECTIONS + 128:
+    _files = 2 * MAX_CONNECTIONS + 128
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, _files), _hard))
+worker_connections = (_files - 128) // 2
 # Each worker has its own listening socket, and the kernel distributes the connections.
 reuse_port = True
 control_socket_disable = True
@@ -77,11 +78,7 @@ def on_exit(_server: Any) -> None:  # noqa: ANN401 - likewise
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
-    """Make all stop signals graceful; in the first worker, print the URL and an example."""
-    # On SIGINT and SIGQUIT, gunicorn shuts the thread pool down inside the signal handler. That
-    # deadlocks, until graceful_timeout, if the signal interrupts a submit to the pool.
-    for signal_number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(signal_number, worker.handle_exit)
+    """Accept stop signals; in the first worker, print the URL and an example."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if worker.age != 1:
         return

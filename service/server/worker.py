@@ -1,33 +1,143 @@
-"""A gunicorn worker that drains its accept queue on SIGTERM."""
+"""The gunicorn worker: an event loop that receives requests and sends responses.
 
+gunicorn starts and stops the worker, and opens its sockets. `connection` has what belongs to one
+client, `threads` the threads that run the application.
+"""
+
+import asyncio
+import os
+import shutil
 import socket
-from selectors import EVENT_READ, DefaultSelector
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 
-from streetlight.service.server.fast_worker import FastPathWorker
-from streetlight.service.web.shutdown import stopping
+import uvloop
+from gunicorn.sock import ssl_context
+from gunicorn.workers.base import Worker
+
+from streetlight.service.observability import metrics
+from streetlight.service.server.connection import Connection
+from streetlight.service.server.event_streams import EventStreams
+from streetlight.service.server.fast_path import FastPath
+from streetlight.service.server.limits import Limits
+from streetlight.service.server.proxy import ProxyHeaders
+from streetlight.service.server.threads import Threads
+from streetlight.service.server.worker_state import WorkerState
+from streetlight.service.web.application import Application
+
+# Seconds between two checks of the deadlines, each with a heartbeat to gunicorn's arbiter.
+CHECK_INTERVAL = 0.5
+STOP_INTERVAL = 0.02
+# Seconds a thread may compute while the event loop waits for the interpreter; Python's default is
+# 0.005.
+SWITCH_INTERVAL = 0.0005
 
 
-class DrainingWorker(FastPathWorker):
-    """`FastPathWorker`, which on SIGTERM accepts the connections that are already queued.
+class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
+    """The `worker_class` of gunicorn."""
 
-    Each worker has its own listening socket (SO_REUSEPORT), so no other worker can accept a
-    connection from its queue. gthread keeps the sockets open without accepting until its last
-    request is finished, and then closes them; the connections queued meanwhile are reset.
-    """
-
+    alive: bool
     sockets: list[socket.socket]
+    state: WorkerState
 
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Start or stop accepting; in a stopping worker, drain and close the listening sockets."""
-        super().set_accept_enabled(enabled)
-        if self.alive:
-            return
-        stopping.set()
+    def init_process(self) -> None:
+        """Create the event loop, then run it."""
+        self.loop = uvloop.new_event_loop()
+        # Set when `_wait` has to end early.
+        self._wake = asyncio.Event()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application, and create what the connections share."""
+        super().load_wsgi()
+        application: Application = self.wsgi
+        services, threads = application.services, Threads(self.loop)
+        self.state = WorkerState(
+            loop=self.loop,
+            application=application,
+            fast_path=FastPath(services),
+            threads=threads,
+            event_streams=EventStreams(self.loop, threads, services.engine),
+            limits=Limits(self.cfg.worker_connections),
+            proxy_headers=ProxyHeaders(self.cfg),
+            log=self.log,
+            max_body=services.settings.max_body_bytes,
+            keep_alive=self.cfg.keepalive,
+        )
+
+    def handle_exit(self, _signal: int, _frame: object) -> None:
+        """Stop gracefully; a signal handler."""
+        self.alive = False
+        self.loop.call_soon_threadsafe(self._wake.set)
+
+    # gunicorn's own stops at once.
+    handle_quit = handle_exit
+
+    def run(self) -> None:
+        """Serve until a signal stops the worker, or until gunicorn's arbiter is gone."""
+        self.loop.run_until_complete(self._serve())
+        self.state.threads.shut_down()
+
+    async def _serve(self) -> None:
+        context = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        servers = []
         for listener in self.sockets:
-            listener.setblocking(False)
-            with DefaultSelector() as selector:
-                selector.register(listener, EVENT_READ)
-                while selector.select(0):
-                    self.accept(listener)
+            is_unix = listener.family == socket.AF_UNIX
+            create = self.loop.create_unix_server if is_unix else self.loop.create_server
+            # A duplicate, because `_drain` uses the socket after the server is closed.
+            server = create(lambda: Connection(self.state), sock=listener.dup(), ssl=context)
+            servers.append(await server)
+        while self.alive:
+            await self._wait(CHECK_INTERVAL)
+            if os.getppid() != self.ppid:
+                self.log.error("gunicorn's main process is gone; stopping")
+                self.alive = False
+        self.state.stopping = True
+        await self._drain(servers, context)
+        self.state.event_streams.stop()
+        for connection in self.state.limits.connections():
+            connection.stop()
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while self.state.limits.connections() and time.monotonic() < deadline:
+            await self._wait(STOP_INTERVAL)
+        if os.getppid() != self.ppid:
+            # Otherwise gunicorn's main process removes them.
+            shutil.rmtree(os.environ[metrics.MULTIPROC_DIR], ignore_errors=True)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a short time or for a signal, then check all deadlines."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+        self.notify()
+        now = time.monotonic()
+        for connection in self.state.limits.connections():
+            connection.check_deadlines(now)
+
+    async def _drain(
+        self, servers: Sequence[asyncio.AbstractServer], context: ssl.SSLContext | None
+    ) -> None:
+        """Close the listening sockets, and accept the connections that are already queued.
+
+        Each worker has its own listening socket (SO_REUSEPORT), so no other worker can accept a
+        connection from its queue; when the socket is closed, the kernel resets those in the queue.
+        """
+        for server in servers:
+            server.close()
+            await server.wait_closed()
+        accepted = []
+        for listener in self.sockets:
+            with suppress(BlockingIOError):
+                while True:
+                    accepted.append(listener.accept()[0])
             listener.close()
         self.sockets = []
+        for client in accepted:
+            with suppress(OSError):
+                await self.loop.connect_accepted_socket(
+                    lambda: Connection(self.state), client, ssl=context
+                )

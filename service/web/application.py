@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from streetlight.service.web.response import FastPath
 from streetlight.service.wiring import Services
 
 
@@ -13,13 +12,17 @@ class Application(Flask):
 
     Attributes:
         services: the settings, the model repository and the database that the views use.
-        fast_path: answers simple prediction requests from their bytes, without Flask.
+        database_segments: the first segments of the paths whose views use the database.
         openapi: the OpenAPI document; `None` until it is first requested.
     """
 
     services: Services
-    fast_path: FastPath
+    database_segments: frozenset[str] = frozenset()
     openapi: dict[str, Any] | None = None
+
+    def uses_database(self, path: str) -> bool:
+        """Return whether the view for `path` may use the database."""
+        return path.split("/", 2)[1] in self.database_segments
 
 
 def application() -> Application:

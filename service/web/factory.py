@@ -4,7 +4,6 @@ Each resource has a module. A view parses the request, calls one function of ano
 `streetlight.service`, and returns the response.
 """
 
-from streetlight.service.web import fast_path
 from streetlight.service.web.api import health, jobs, metrics, observations, predict, step, versions
 from streetlight.service.web.application import Application
 from streetlight.service.web.middleware import auth, errors, instrumentation, request_id
@@ -19,7 +18,6 @@ def create_app(services: Services) -> Application:
     """Return the WSGI application with its middleware and routes."""
     app = Application("streetlight", static_folder=None)
     app.services = services
-    app.fast_path = fast_path.build_fast_path(services)
     app.url_map.converters["int"] = IdConverter
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     instrumentation.init_app(app)
@@ -40,4 +38,10 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(document.blueprint)
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
+    use_database = {module.blueprint.name for module in (metrics, observations, jobs, versions)}
+    app.database_segments = frozenset(
+        rule.rule.split("/")[1]
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] in use_database
+    )
     return app

@@ -1,33 +1,16 @@
-"""Responses: JSON through Flask, and the raw responses of the fast path."""
+"""JSON responses, and the keys by which a view and the server agree on others."""
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Response
 from pydantic import TypeAdapter
 
-
-class RawResponse(NamedTuple):
-    """A response with status 200 that the server sends without Flask.
-
-    Attributes:
-        headers: the header lines after those of the server, and the empty line that ends them.
-        body: the response body.
-        uri: the target of the request, for the access log.
-        log_fields: the fields `request_id`, `route` and `version` of the access log line.
-        keep_alive: whether the connection stays open.
-    """
-
-    headers: bytes
-    body: bytes
-    uri: str
-    log_fields: dict[str, Any]
-    keep_alive: bool
-
-
-# Returns the response to the bytes of a request, or `None` if Flask must answer the request.
-FastPath = Callable[[bytes], RawResponse | None]
+# Keys in the WSGI environment. The server sets the number of clients that follow jobs. If a view
+# sets the number of a job and its last known revision, the server sends the events of the job
+# behind the response.
+FOLLOWER_COUNT = "streetlight.follower_count"
+FOLLOWED_JOB = "streetlight.followed_job"
 
 
 def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - any type that Pydantic serialises

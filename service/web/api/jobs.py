@@ -1,20 +1,15 @@
 """Retraining jobs: queue, list, follow and cancel them."""
 
 import re
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
-from sqlalchemy import Engine
 
 from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
-from streetlight.service.config import THREADS
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job, JobSpec, Promote
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
@@ -26,18 +21,13 @@ from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request
-from streetlight.service.web.response import dump_json, json_response
-from streetlight.service.web.shutdown import stopping
+from streetlight.service.web.response import FOLLOWED_JOB, FOLLOWER_COUNT, json_response
 
 blueprint = Blueprint("jobs", __name__)
 
-# Each event stream occupies a thread of the worker; the other half is left for other requests.
-MAX_EVENT_STREAMS = THREADS // 2
+# Event streams of a worker. Each is a connection, of which some are left for other requests.
+MAX_EVENT_STREAMS = 2000
 MAX_MESSAGE = 200
-POLL_SECONDS = 0.2
-HEARTBEAT_SECONDS = 10.0
-
-_event_streams = threading.BoundedSemaphore(MAX_EVENT_STREAMS)
 
 
 class RetrainBody(Schema):
@@ -161,10 +151,9 @@ def follow(number: int) -> Response:
     The data of an event `job` is the job as JSON; the event `end` is the last of the stream. A
     worker with its maximum number of streams returns 503.
     """
-    engine = services().engine
-    queue.get(engine, number)
+    queue.get(services().engine, number)
     last_id = request.headers.get("Last-Event-ID", "")
-    if not _event_streams.acquire(blocking=False):
+    if request.environ.get(FOLLOWER_COUNT, 0) >= MAX_EVENT_STREAMS:
         message = (
             f"this worker has reached its limit of {MAX_EVENT_STREAMS} event streams; "
             f"poll GET /jobs/{number} instead"
@@ -173,27 +162,8 @@ def follow(number: int) -> Response:
         response.headers["Retry-After"] = "5"
         return response
     revision = int(last_id) if re.fullmatch("[0-9]{1,18}", last_id) else -1
-    response = Response(_events(engine, number, revision), mimetype="text/event-stream")
-    response.call_on_close(_event_streams.release)
+    request.environ[FOLLOWED_JOB] = (number, revision)
+    response = Response(iter([b": following\n\n"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
-
-
-def _events(engine: Engine, number: int, revision: int) -> Iterator[bytes]:
-    """Yield an event for each revision of the job above `revision`, and heartbeat comments."""
-    last_sent = time.monotonic()
-    yield b": following\n\n"
-    while True:
-        job = queue.get(engine, number)
-        if job.revision > revision:
-            revision, last_sent = job.revision, time.monotonic()
-            yield b"id: %d\nevent: job\ndata: %s\n\n" % (revision, dump_json(job))
-        elif time.monotonic() - last_sent > HEARTBEAT_SECONDS:
-            last_sent = time.monotonic()
-            yield b": still here\n\n"
-        if job.finished:
-            yield b"event: end\ndata: {}\n\n"
-            return
-        if stopping.wait(POLL_SECONDS):
-            return

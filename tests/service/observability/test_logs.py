@@ -44,7 +44,8 @@ def test_each_request_is_logged_as_one_line(shared_server: Server) -> None:
     response = shared_server.request("POST", "/predict", body, **{"X-Request-ID": "a-prediction"})
     line = line_of(shared_server, "a-prediction")
 
-    names = "time level message logger request_id method route path status duration_ms bytes"
+    names = "time level message logger request_id client method route path status"
+    names += " duration_ms bytes"
     assert " ".join(sorted(line)) == " ".join(sorted([*names.split(), "version"]))
     assert (line["method"], line["route"], line["path"]) == ("POST", "/predict", "/predict")
     assert (line["level"], line["status"], line["version"]) == ("info", 200, 1)

@@ -33,7 +33,7 @@ TRAFFIC: list[tuple[str, str, Any, int, str, int, int]] = [
     ("GET", "/versions/2", None, 404, "/versions/<int:number>", 0, 0),
     ("GET", "/made/up", None, 404, "other", 0, 0),
     ("POST", "/livez", None, 405, "other", 0, 0),
-    ("BREW", "/made/up", None, 404, "other", 0, 0),
+    ("PROPFIND", "/made/up", None, 404, "other", 0, 0),
 ]
 GOOD = sum(walk + stop > 0 for *_, walk, stop in TRAFFIC)
 ROWS = sum(walk + stop for *_, walk, stop in TRAFFIC)
@@ -71,7 +71,7 @@ def check_sums(scraped: dict[str, float], rounds: int) -> None:
     repeats = rounds * CONNECTIONS
     expected: Counter[str] = Counter()
     for method, _, _, status, route, walk, stop in TRAFFIC:
-        known = method if method != "BREW" else "other"
+        known = method if method != "PROPFIND" else "other"
         expected[f"streetlight_requests_total {known} {route} {status}"] += repeats
         expected[f"streetlight_request_duration_seconds_count {route}"] += repeats
         expected["streetlight_predictions_total walk 1"] += repeats * walk

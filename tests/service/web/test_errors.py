@@ -113,13 +113,13 @@ def test_an_internal_error_is_logged_and_not_described(server: Server) -> None:
 
 
 @pytest.mark.process
-def test_errors_of_gunicorn_have_the_same_form(shared_server: Server) -> None:
+def test_errors_of_the_server_have_the_same_form(shared_server: Server) -> None:
     response = shared_server.request("GET", "/predict?lights=" + "1," * 3000)
 
     assert response.status == 414
     assert response.headers["Content-Type"] == "application/json"
     assert len(response.headers["X-Request-ID"]) == 32
-    assert response.json()["error"].startswith("Request Line is too large")
+    assert response.json()["error"].startswith("expected a request line of at most 4094 bytes")
     assert shared_server.request("GET", "/livez", **{"X-Y": "1" * 9000}).json()["error"]
 
 

@@ -1,0 +1,333 @@
+"""A client's connection: it receives requests, has them answered in order, and sends the responses.
+
+A connection costs memory for one request and one response, and no thread, however slowly its client
+sends or reads. `request_parser` parses the requests, `worker` has what all connections share, and
+`exchange` has the application called in a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any, cast
+
+from streetlight.service.inference.tensors import Buffer
+from streetlight.service.server.application_call import build_environ
+from streetlight.service.server.error_responses import error_response
+from streetlight.service.server.exchange import Exchange
+from streetlight.service.server.request_parser import (
+    ReceivedRequest,
+    RequestParser,
+    RequestRejected,
+)
+from streetlight.service.server.worker_state import WorkerState
+from streetlight.service.web.response import FOLLOWER_COUNT
+
+# The deadline of a request is RECEIVE_TIMEOUT seconds after its start, and is extended by 1 s for
+# each MIN_BYTES_PER_SECOND received, to at most RECEIVE_TIMEOUT seconds after the last bytes.
+RECEIVE_TIMEOUT = 30.0
+MIN_BYTES_PER_SECOND = 16 * 1024
+# Replaces RECEIVE_TIMEOUT for a large request while others are queued.
+QUEUED_TIMEOUT = 5.0
+# A client must read what is buffered for it in SEND_TIMEOUT seconds, and 1 s more for each
+# MIN_BYTES_PER_SECOND.
+SEND_TIMEOUT = 30.0
+# Seconds that a connection stays open after its last response.
+LINGER_TIMEOUT = 2.0
+# Bytes of requests that wait for the response to an earlier one; then the connection isn't read.
+MAX_PIPELINED = 64 * 1024
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+INCOMPLETE = "the request is incomplete: the connection ended before all of it arrived"
+TOO_SLOW = "the request took too long to arrive; send at least 16 KiB per second"
+TOO_MANY = (
+    "the request was still incomplete when the server reached its connection limit; "
+    "send the request again"
+)
+TOO_BUSY = "the server is receiving other large requests; try again later"
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection; the event loop of the worker calls all methods.
+
+    Attributes:
+        client: the address of the client, empty for a Unix socket.
+        exchange: the request that the application answers, if any.
+        paused: whether the client reads too slowly to be sent more.
+        queued: whether a large request waits for one of the places of the worker.
+        lingering: whether the last response was sent; what the client still sends is discarded.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, worker: WorkerState) -> None:
+        self._worker = worker
+        self.client = ""
+        self.exchange: Exchange | None = None
+        self.paused = self.queued = self.lingering = False
+        self._parser = RequestParser(worker.max_body)
+        # Received behind a request that isn't answered yet.
+        self._unparsed = b""
+        self._reading, self._ended = True, False
+        self._deadline = time.monotonic() + RECEIVE_TIMEOUT
+        self._send_deadline = 0.0
+        self._environ: dict[str, Any] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next request has to wait."""
+        return self.paused or self.exchange is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Add the connection to those of the worker."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's isn't derived from it
+        peer = transport.get_extra_info("peername")
+        server = transport.get_extra_info("sockname")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        is_unix = not isinstance(server, tuple)
+        self._environ = {
+            "REMOTE_ADDR": self.client,
+            "SERVER_NAME": "localhost" if is_unix else server[0],
+            "SERVER_PORT": "" if is_unix else str(server[1]),
+        }
+        self._worker.limits.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Free what the connection holds."""
+        self._worker.limits.remove(self)
+        self._parser.close()
+        self._unparsed = b""
+        if self.exchange is not None:
+            self.exchange.abandon()
+
+    def get_buffer(self, _size: int) -> Buffer:
+        """Return where the next bytes are received."""
+        if not self.lingering and (space := self._parser.free_space()) is not None:
+            return space
+        return self._worker.receive_buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """Parse the bytes received, and answer the requests that are complete."""
+        if self.lingering:
+            return
+        now = time.monotonic()
+        if not self._parser.in_message:
+            self._deadline = now + RECEIVE_TIMEOUT
+        self._deadline = min(now + RECEIVE_TIMEOUT, self._deadline + size / MIN_BYTES_PER_SECOND)
+        if self._parser.free_space() is not None:
+            self._parser.received(size)
+            self._serve_completed()
+            return
+        data = self._worker.receive_buffer[:size]
+        if self.busy or self._unparsed:
+            self._unparsed += data
+            if len(self._unparsed) > MAX_PIPELINED:
+                self._set_reading(False)
+            return
+        self._parse(data)
+
+    def eof_received(self) -> bool:
+        """Answer an incomplete request; return whether responses are still to be sent."""
+        self._ended = True
+        if self.lingering:
+            return False
+        if not self.busy:
+            self._end_or_wait()
+        return not self.transport.is_closing()
+
+    def pause_writing(self) -> None:
+        """Send no more until the client has read what is buffered."""
+        self.paused = True
+        seconds = SEND_TIMEOUT + self.unsent / MIN_BYTES_PER_SECOND
+        self._send_deadline = time.monotonic() + seconds
+        self._worker.limits.pause(self)
+
+    def resume_writing(self) -> None:
+        """Go on with the response, or with the next request."""
+        self.paused = False
+        self._worker.limits.resume(self)
+        if self.exchange is not None:
+            self.exchange.resume()
+        elif not self.lingering:
+            self._continue()
+
+    @property
+    def unsent(self) -> int:
+        """The number of bytes that are buffered for the client."""
+        return self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """End the connection at once, and discard what is buffered."""
+        self.transport.abort()
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        """Send a part of a response; what the kernel doesn't take yet is buffered."""
+        self.transport.writelines(parts)
+
+    def response_ended(self, keep_alive: bool) -> None:
+        """Go on with the next request, or end the connection."""
+        self.exchange = None
+        if self.transport.is_closing():
+            return
+        if not keep_alive:
+            self._linger()
+            return
+        self._await_request()
+        if not self.paused:
+            self._continue()
+
+    def receive_large(self) -> None:
+        """Receive the large request that was queued."""
+        self.queued = False
+        self._deadline = time.monotonic() + RECEIVE_TIMEOUT
+        self._set_reading(True)
+        self._send_continue()
+
+    def check_deadlines(self, now: float) -> None:
+        """End the connection if its client is too slow."""
+        if self.paused:
+            if now > self._send_deadline:
+                self._worker.log.warning("%s doesn't read its response; disconnected", self.client)
+                self.transport.abort()
+        elif self.lingering:
+            if now > self._deadline:
+                self.transport.abort()
+        elif self.exchange is not None:
+            self.exchange.check_deadline(now)
+        elif self.queued:
+            if now > self._deadline:
+                self.reject(RequestRejected(503, TOO_BUSY))
+        elif now > self._deadline - self._reduction():
+            if self._parser.in_message:
+                self.reject(RequestRejected(408, TOO_SLOW))
+            else:
+                self.transport.close()
+
+    def _reduction(self) -> float:
+        return RECEIVE_TIMEOUT - QUEUED_TIMEOUT if self._worker.limits.delays_others(self) else 0.0
+
+    def evict(self) -> None:
+        """End a connection that isn't busy; answer an incomplete request with 408."""
+        if self._parser.in_message and not self.lingering:
+            self.transport.write(error_response(408, TOO_MANY, self.client))
+        self.lingering = True
+        self.transport.close()
+
+    def reject(self, rejection: RequestRejected) -> None:
+        """Send an error, and end the connection."""
+        self.exchange = None
+        self.transport.write(error_response(rejection.status, str(rejection), self.client))
+        self._linger()
+
+    def stop(self) -> None:
+        """End the connection soon, since the worker stops: after its response, or when idle."""
+        if not (self.busy or self._parser.in_message):
+            self._deadline = min(self._deadline, time.monotonic() + LINGER_TIMEOUT)
+
+    def _parse(self, data: Buffer) -> None:
+        parser = self._parser
+        while data and not (self.busy or self.lingering):
+            size = parser.step
+            parser.feed(data[:size])
+            data = data[size:]
+            if parser.completed or parser.rejection:
+                self._serve_completed()
+        if self.lingering:
+            return
+        self._unparsed = bytes(data)
+        if parser.in_message and not self.busy:
+            if parser.large and not self.queued and not self._worker.limits.reserve_large(self):
+                self.queued = True
+                self._set_reading(False)
+            self._send_continue()
+
+    def _serve_completed(self) -> None:
+        parser = self._parser
+        while parser.completed and not (self.busy or self.lingering):
+            self._serve(parser.completed.popleft())
+        if parser.rejection and not (parser.completed or self.busy or self.lingering):
+            self.reject(parser.rejection)
+
+    def _serve(self, request: ReceivedRequest) -> None:
+        started = perf_counter()
+        worker = self._worker
+        try:
+            request.scheme = worker.proxy_headers.scheme(request, self.client)
+            response = worker.fast_path(request)
+            if response is None:
+                variables = {FOLLOWER_COUNT: len(worker.event_streams)}
+                environ = build_environ(request, self._environ | variables)
+                self.exchange = Exchange(worker, self, request, environ, started)
+                return
+        except RequestRejected as rejection:
+            self.reject(rejection)
+            return
+        keep_alive = request.keep_alive and not worker.stopping
+        self.transport.write(
+            worker.heads.get(b"200 OK", keep_alive) + response.headers + response.body
+        )
+        if keep_alive:
+            self._await_request()
+        else:
+            self._linger()
+        worker.log.record(
+            response.log_fields,
+            client=self.client,
+            method=request.method,
+            uri=request.target,
+            status=200,
+            sent=len(response.body),
+            duration_ms=(perf_counter() - started) * 1000,
+        )
+
+    def _continue(self) -> None:
+        self._serve_completed()
+        if self._unparsed and not (self.busy or self.lingering):
+            data, self._unparsed = self._unparsed, b""
+            self._parse(data)
+        if self.busy or self.lingering or self.queued:
+            return
+        self._set_reading(True)
+        if self._ended:
+            self._end_or_wait()
+
+    def _end_or_wait(self) -> None:
+        """End the connection, which the client has half-closed, unless a response is being sent."""
+        if self._parser.in_message:
+            self.reject(RequestRejected(400, INCOMPLETE))
+        else:
+            self.transport.close()
+
+    def _await_request(self) -> None:
+        timeout = LINGER_TIMEOUT if self._worker.stopping else self._worker.keep_alive
+        self._deadline = time.monotonic() + timeout
+        self._worker.limits.touch(self)
+
+    def _send_continue(self) -> None:
+        if self._parser.expects_continue and not self.queued:
+            self._parser.expects_continue = False
+            self.transport.write(CONTINUE)
+
+    def _linger(self) -> None:
+        """Shut down writing, and discard what the client sends for up to `LINGER_TIMEOUT` seconds.
+
+        If the socket were closed with unread input, the kernel would reset the connection, and the
+        client might lose the response.
+        """
+        self.lingering = True
+        self._worker.limits.release_large(self)
+        self._unparsed = b""
+        if self._ended or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._deadline = time.monotonic() + LINGER_TIMEOUT
+        self.transport.write_eof()
+        self._set_reading(True)
+
+    def _set_reading(self, reading: bool) -> None:
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()

@@ -1,0 +1,112 @@
+"""The clients that follow jobs: a worker reads the database once for all of them.
+
+The events are server-sent events (WHATWG HTML, 9.2): `job` for each change of the job, with the job
+as JSON, and `end` after the last one. `web.api.jobs` checks the requests.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from streetlight.service.inference.tensors import Buffer
+from streetlight.service.learning import queue
+from streetlight.service.learning.job import Job
+from streetlight.service.server.threads import Threads
+from streetlight.service.web.response import dump_json
+
+POLL_SECONDS = 0.2
+HEARTBEAT_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class EventStream(Protocol):
+    """The response to a client that follows a job."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads too slowly to be sent more."""
+
+    def send(self, part: list[Buffer], *, last: bool) -> None:
+        """Send a part of the body."""
+
+
+class EventStreams:
+    """The event streams of a worker; its event loop calls the methods."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: Threads, engine: Engine) -> None:
+        self._loop = loop
+        self._threads = threads
+        self._engine = engine
+        # The number of the job, and the revision that was sent last.
+        self._followed: dict[EventStream, tuple[int, int]] = {}
+        self._last_heartbeat = 0.0
+        self._polling = False
+
+    def __len__(self) -> int:
+        return len(self._followed)
+
+    def __contains__(self, stream: EventStream) -> bool:
+        return stream in self._followed
+
+    def add(self, stream: EventStream, number: int, revision: int) -> None:
+        """Send the client of `stream` the changes of job `number` after `revision`."""
+        self._followed[stream] = (number, revision)
+        self._poll()
+
+    def remove(self, stream: EventStream) -> None:
+        """Forget a client whose connection has ended."""
+        self._followed.pop(stream, None)
+
+    def stop(self) -> None:
+        """End all streams, before their jobs have ended; clients reconnect to another worker."""
+        for stream in list(self._followed):
+            self.remove(stream)
+            stream.send([], last=True)
+
+    def _poll(self) -> None:
+        # The next poll starts after this one has ended, however long the database takes.
+        if not self._polling and self._followed:
+            self._polling = True
+            oldest: dict[int, int] = {}
+            for number, revision in self._followed.values():
+                oldest[number] = min(revision, oldest.get(number, revision))
+            self._threads.submit(lambda: self._read(oldest), uses_database=True)
+
+    def _read(self, oldest: dict[int, int]) -> None:
+        """Read the jobs that have changed; a thread calls this."""
+        changed: list[Job] = []
+        try:
+            changed = queue.changed(self._engine, oldest)
+        except Exception:
+            logger.exception("could not read the jobs that are followed")
+        self._loop.call_soon_threadsafe(self._send, changed)
+
+    def _send(self, changed: list[Job]) -> None:
+        self._polling = False
+        self._loop.call_later(POLL_SECONDS, self._poll)
+        events = {
+            job.id: (job, b"id: %d\nevent: job\ndata: %s\n\n" % (job.revision, dump_json(job)))
+            for job in changed
+        }
+        heartbeat = time.monotonic() > self._last_heartbeat + HEARTBEAT_SECONDS
+        if heartbeat:
+            self._last_heartbeat = time.monotonic()
+        for stream, (number, revision) in list(self._followed.items()):
+            if stream.paused:  # its client gets a later revision when it has read this one
+                continue
+            if number not in events:
+                if heartbeat:
+                    stream.send([b": still here\n\n"], last=False)
+                continue
+            job, event = events[number]
+            if job.finished:
+                self.remove(stream)
+                part = [event] if job.revision > revision else []
+                stream.send([*part, b"event: end\ndata: {}\n\n"], last=True)
+            elif job.revision > revision:
+                self._followed[stream] = (number, job.revision)
+                stream.send([event], last=False)

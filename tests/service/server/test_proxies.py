@@ -1,0 +1,217 @@
+"""nginx, HAProxy and Caddy in front of the server: both find the same requests in any bytes.
+
+Each proxy adds the `X-Request-ID` of the request it forwarded to the response, as X-Proxied-ID. If
+the server found other requests in the forwarded bytes than the proxy, which is request smuggling,
+the two ids of a response would differ.
+"""
+
+import contextlib
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+import urllib3
+
+from tests.conftest import STORM
+from tests.server import DEADLINE, ForkedServer, Server, free_port
+from tests.service.conftest import ROUNDS, until
+from tests.service.server.mutated_requests import (
+    LIGHTS,
+    Response,
+    mutated_requests,
+    read_responses,
+)
+
+pytestmark = [pytest.mark.process, pytest.mark.storm]
+
+REQUEST_ID = re.compile(rb"\d+\.(\d)(\.hidden)?")
+# Connections at a time. A proxy closes a connection that is silent for a second.
+CONCURRENCY = 50
+
+NGINX = """
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx-error.log;
+events {{ worker_connections 1000; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  client_header_timeout 1s;
+  client_body_timeout 1s;
+  keepalive_timeout 1s;
+  upstream streetlight {{ server 127.0.0.1:{server}; keepalive 8; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://streetlight;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      add_header X-Proxied-ID $http_x_request_id always;
+    }}
+  }}
+}}
+"""
+HAPROXY = """
+defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  timeout connect 5s
+  timeout server 5s
+  timeout client 1s
+  timeout http-request 1s
+  timeout http-keep-alive 1s
+frontend clients
+  bind 127.0.0.1:{port}
+  http-request set-var(txn.id) req.hdr(X-Request-ID)
+  http-response set-header X-Proxied-ID %[var(txn.id)]
+  default_backend streetlight
+backend streetlight
+  server streetlight 127.0.0.1:{server}
+"""
+CADDY = """
+{{
+  admin off
+  auto_https off
+  servers {{
+    timeouts {{
+      read_header 1s
+      read_body 1s
+      idle 1s
+    }}
+  }}
+}}
+http://:{port} {{
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:{server} {{
+    header_down X-Proxied-ID {{http.request.header.X-Request-ID}}
+  }}
+}}
+"""
+PROXIES = {
+    "nginx": (NGINX, ["nginx", "-c", "{config}"]),
+    "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{config}"]),
+    "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{config}"]),
+}
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with ForkedServer(tmp_path_factory.mktemp("proxies")) as server:
+        yield server
+        assert "Traceback" not in server.log.read_text()
+
+
+@contextlib.contextmanager
+def running_proxy(name: str, server: Server, directory: Path) -> Iterator[int]:
+    """Run a proxy in front of the server, and return its port."""
+    assert shutil.which(name), f"expected {name}; install it with: apt-get install {name}"
+    template, command = PROXIES[name]
+    port, config, log = free_port(), directory / "config", directory / "log"
+    config.write_text(template.format(directory=directory, port=port, server=server.port))
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [argument.format(config=config) for argument in command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(directory)},
+        ) as process,
+    ):
+
+        def listens() -> bool:
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+                return True
+            return False
+
+        try:
+            until(listens)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+
+
+def exchange(port: int, data: bytes) -> list[Response]:
+    """Send bytes and return the responses until the proxy closes the connection."""
+    received = b""
+    # A reset may end the responses.
+    reset = contextlib.suppress(BrokenPipeError, ConnectionResetError)
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as client, reset:
+        client.sendall(data)
+        while part := client.recv(65536):
+            received += part
+    return read_responses(received)
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+@pytest.mark.parametrize("name", PROXIES)
+def test_the_server_finds_the_requests_that_the_proxy_forwarded(
+    target: Server, tmp_path: Path, name: str, rounds: int
+) -> None:
+    first = secrets.randbits(32) if STORM else 0
+    seeds = range(first, first + max(200, 20 * rounds))
+    scores = {
+        light: target.post("/predict", {"lights": [light, 0, 1]})["score"] for light in LIGHTS
+    }
+    done = Event()
+
+    def ordinary_traffic(client: int) -> int:
+        """Send valid requests on a kept-alive connection, and check each response."""
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=1, timeout=DEADLINE)
+        count = 0
+        while not done.is_set():
+            light, request_id = count % len(LIGHTS), f"ordinary.{client}.{count}"
+            response = pool.request(
+                "POST",
+                "/predict",
+                json={"lights": [light, 0, 1]},
+                headers={"X-Request-ID": request_id},
+            )
+            assert response.status == 200, response.data
+            assert response.headers["X-Request-ID"] == request_id
+            assert response.json()["score"] == scores[light]
+            count += 1
+        return count
+
+    with running_proxy(name, target, tmp_path) as port, ThreadPoolExecutor(CONCURRENCY + 2) as pool:
+        ordinary = [pool.submit(ordinary_traffic, client) for client in range(2)]
+        try:
+            inputs = list(map(mutated_requests, seeds))
+            found = list(pool.map(lambda data: exchange(port, data), inputs))
+        finally:
+            done.set()
+        valid = sum(traffic.result() for traffic in ordinary)
+    succeeded, wrong = 0, []
+    for seed, data, responses in zip(seeds, inputs, found, strict=True):
+        for response in responses:
+            if response.status >= 400:
+                continue
+            ids = [response.headers.get(name, b"") for name in (b"x-request-id", b"x-proxied-id")]
+            sent = REQUEST_ID.fullmatch(ids[0]) or REQUEST_ID.fullmatch(ids[1])
+            if sent is None:  # the request's id was mutated, and the server generated one
+                continue
+            succeeded += 1
+            light = int(sent[1]) + 5 * bool(sent[2])
+            if ids[0] != ids[1] or response.score != scores[light]:
+                wrong.append(f"seed {seed}: {data!r}\n{response}")
+    print(
+        f"{name}: {len(seeds)} inputs from seed {first}: {succeeded} requests answered, "
+        f"{valid} ordinary requests"
+    )
+    assert not wrong, f"{len(wrong)} responses:\n" + "\n".join(wrong[:20])
+    assert succeeded > len(seeds) / 3
+    assert valid > 10

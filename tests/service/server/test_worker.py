@@ -1,0 +1,182 @@
+"""Tests of the worker as a process: TLS, its threads, its followers, and what it leaves behind."""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+from sqlalchemy import text
+
+from streetlight.service.config import THREADS
+from streetlight.service.store.engine import open_engine, write_transaction
+from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
+from tests.server import DEADLINE, ForkedServer, Server
+from tests.service.conftest import Site, until
+from tests.service.server.processes import running_processes, threads_of
+
+pytestmark = pytest.mark.process
+
+
+class TLSServer(ForkedServer):
+    """A server that speaks TLS with a certificate of its own."""
+
+    def new_pool(self) -> urllib3.HTTPConnectionPool:
+        """Return a client that trusts the certificate."""
+        self.url = self.url.replace("http://", "https://")
+        return urllib3.connection_from_url(
+            self.url, maxsize=8, retries=False, timeout=DEADLINE, ca_certs=self.data_dir / "cert"
+        )
+
+
+def test_tls_is_configured_as_in_gunicorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = tmp_path / "cert", tmp_path / "key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
+    command += f" -subj /CN=x -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--certfile={cert} --keyfile={key}")
+    with TLSServer(tmp_path) as server:
+        for _ in range(3):
+            assert server.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+        rows = [[1, 0, 1]] * 100_000
+        assert len(server.post("/predict/batch", {"lights": rows})["decisions"]) == 100_000
+        # Without a Content-Length, urllib3 sends chunks.
+        chunks = iter([b'{"lights": ', b"[1, 0, 1]}"])
+        assert server.pool.request("POST", "/predict", body=chunks, chunked=True).status == 200
+        closed = server.request("POST", "/predict", {"lights": [1, 0, 1]}, Connection="close")
+        assert closed.json()["version"] == 1
+        plain = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+        with plain:
+            plain.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert not plain.recv(1).startswith(b"H")
+        assert server.get("/livez") == {"status": "ok"}
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("killed", ["master", "worker"])
+def test_a_killed_process_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    """No process goes on without its parent, and no folder of counters is left."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with Server(tmp_path, workers=2, trainer=True) as server:
+        session = server.process.pid
+        until(lambda: len(running_processes(session)) == 5)
+        assert list(temporary.glob("streetlight-metrics-*"))
+        if killed == "worker":
+            worker = int(re.findall(r"Booting worker with pid: (\d+)", server.log.read_text())[0])
+            os.kill(worker, signal.SIGKILL)
+            until(lambda: len(running := running_processes(session)) == 5 and worker not in running)
+            server.stop()
+        else:
+            server.process.send_signal(signal.SIGKILL)
+        until(lambda: not running_processes(session))
+        assert not list(temporary.glob("streetlight-metrics-*"))
+
+
+def test_the_log_names_the_address(shared_server: Server) -> None:
+    assert f"Listening at: http://127.0.0.1:{shared_server.port} (" in shared_server.log.read_text()
+
+
+def test_requests_that_wait_for_the_database_do_not_delay_others(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    observation = {"lights": [1, 0, 0], "outcome": "walk"}
+    count = 2 * THREADS
+    with Site(tmp_path, database_url) as site, ThreadPoolExecutor(count) as pool:
+        engine = open_engine(site.database)
+        with write_transaction(engine) as connection:
+            if database_url:
+                connection.execute(text("LOCK TABLE observations IN ACCESS EXCLUSIVE MODE"))
+            posts = [
+                pool.submit(site.request, "POST", "/observations", observation)
+                for _ in range(count)
+            ]
+            # As soon as a post waits, all of them are on their way.
+            until(lambda: threads_of(site.workers()[0]) > 8)
+            for _ in range(5):
+                start = time.monotonic()
+                assert site.get("/livez") == {"status": "ok"}
+                assert site.get("/readyz")["version"] == 1
+                assert site.get("/predict?lights=1,0,1")["decision"] == "walk"
+                assert site.post("/explain", {"lights": [1, 0, 1]})["decision"] == "walk"
+                assert time.monotonic() - start < 2
+            assert not any(post.done() for post in posts)
+        statuses = {post.result().status for post in posts}
+        engine.dispose()
+    assert statuses == {201}
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process open as many connections as a test needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4000:
+        pytest.skip("this machine allows too few files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.storm
+@pytest.mark.usefixtures("many_files")
+def test_thousands_of_clients_follow_a_job_without_a_thread_each(tmp_path: Path) -> None:
+    with Site(tmp_path, None) as site, contextlib.ExitStack() as stack:
+        number = site.retrain()
+        request = b"GET /jobs/%d/events HTTP/1.1\r\nHost: x\r\n\r\n" % number
+        clients = []
+        for _ in range(MAX_EVENT_STREAMS):
+            address = ("127.0.0.1", site.port)
+            clients.append(stack.enter_context(socket.create_connection(address, DEADLINE)))
+            clients[-1].sendall(request)
+        received = [b""] * len(clients)
+
+        def receive(until_text: bytes) -> None:
+            for i, client in enumerate(clients):
+                while until_text not in received[i]:
+                    part = client.recv(65536)
+                    assert part, received[i]
+                    received[i] += part
+
+        receive(b'"state":"queued"')
+        [worker] = site.workers()
+        assert threads_of(worker) < 2 * THREADS
+        refused = site.request("GET", f"/jobs/{number}/events")
+        assert refused.status == 503
+        assert refused.headers["Retry-After"] == "5"
+        assert f"limit of {MAX_EVENT_STREAMS} event streams" in refused.json()["error"]
+        for _ in range(20):
+            assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+        start = time.monotonic()
+        site.expect(200, "DELETE", f"/jobs/{number}")
+        receive(b"event: end\ndata: {}\n\n")
+        print(f"{len(clients)} followers received the end after {time.monotonic() - start:.2f} s")
+        with socket.create_connection(("127.0.0.1", site.port), DEADLINE) as again:
+            again.sendall(request.replace(b"1.1", b"1.0"))
+            with again.makefile("rb") as file:
+                assert file.read().endswith(b"\nevent: end\ndata: {}\n\n")
+
+
+def test_an_upgrade_that_is_not_offered_is_ignored(shared_server: Server) -> None:
+    body = b'{"lights": [1, 0, 1]}'
+    request = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: %d\r\n\r\n%s"
+    ) % (len(body), body)
+    with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
+        client.sendall(request * 2 + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as file:
+            responses = file.read()
+    assert responses.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert responses.count(b'"decision":"walk"') == 2
