@@ -4,20 +4,20 @@ A log call adds fields with `extra=log_fields(…)`. The lines for requests are 
 `server.access_log`.
 """
 
-import json
 import logging
 import sys
 import textwrap
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
+
+from pydantic_core import to_json
 
 # The key in the WSGI environment of the application's fields for the access log.
 LOG_FIELDS = "streetlight.log_fields"
 
 # The fields that a plain line shows after the message.
 TERMINAL_FIELDS = ("duration_ms", "version", "request_id")
-
-_encode = json.JSONEncoder(default=str).encode
 
 
 def configure() -> None:
@@ -43,7 +43,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line without its end."""
         line = {
-            "time": _time(record).isoformat(timespec="milliseconds"),
+            "time": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03}+00:00",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             "logger": record.name,
@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line)
+        return to_json(line, ensure_ascii=True, fallback=str).decode()
 
 
 class PlainLines(logging.Formatter):
@@ -69,6 +69,11 @@ class PlainLines(logging.Formatter):
         if record.exc_info:
             line += "\n" + textwrap.indent(self.formatException(record.exc_info), "    ")
         return line
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _time(record: logging.LogRecord) -> datetime:

@@ -15,6 +15,7 @@ from streetlight.service.observability.logs import formatter, log_fields
 # Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
 # a line stays below 4096 bytes: the size up to which Linux writes to a pipe atomically.
 MAX_PATH_LENGTH = 300
+LOGGER = "gunicorn.access"
 
 
 class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -71,7 +72,11 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         }
         if application_fields.get("version"):
             fields["version"] = application_fields["version"]
-        self.access_log.info("%s %s %s", method, path, status, extra=log_fields(**fields))
+        # `info` would also look for the line of code that logs, which takes a third of the time.
+        arguments = (method, path, status)
+        line = logging.LogRecord(LOGGER, logging.INFO, "", 0, "%s %s %s", arguments, None)
+        vars(line).update(log_fields(**fields))
+        self.access_log.handle(line)
 
 
 def _url(address: tuple[str, int] | str) -> str:

@@ -80,7 +80,6 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     def run(self) -> None:
         """Serve until a signal stops the worker, or until gunicorn's arbiter is gone."""
         self.loop.run_until_complete(self._serve())
-        self.state.threads.shut_down()
 
     async def _serve(self) -> None:
         context = ssl_context(self.cfg) if self.cfg.is_ssl else None
