@@ -181,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
         self.queued = False
         self._deadline = time.monotonic() + RECEIVE_TIMEOUT
         self._set_reading(True)
-        self._send_continue()
+        self._begin_body()
 
     def check_deadlines(self, now: float) -> None:
         """End the connection if its client is too slow."""
@@ -235,11 +235,22 @@ class Connection(asyncio.BufferedProtocol):
         if self.lingering:
             return
         self._unparsed = bytes(data)
-        if parser.in_message and not self.busy:
-            if parser.large and not self.queued and not self._worker.limits.reserve_large(self):
-                self.queued = True
+        self._begin_body()
+
+    def _begin_body(self) -> None:
+        """Let the client send a body, when all requests before it are answered."""
+        parser = self._parser
+        if not parser.in_message or self.lingering or self.queued:
+            return
+        if self.busy:
+            if parser.large:
                 self._set_reading(False)
-            self._send_continue()
+        elif parser.large and not self._worker.limits.reserve_large(self):
+            self.queued = True
+            self._set_reading(False)
+        elif parser.expects_continue:
+            parser.expects_continue = False
+            self.transport.write(CONTINUE)
 
     def _serve_completed(self) -> None:
         parser = self._parser
@@ -285,6 +296,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._unparsed and not (self.busy or self.lingering):
             data, self._unparsed = self._unparsed, b""
             self._parse(data)
+        self._begin_body()
         if self.busy or self.lingering or self.queued:
             return
         self._set_reading(True)
@@ -300,13 +312,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _await_request(self) -> None:
         timeout = LINGER_TIMEOUT if self._worker.stopping else self._worker.keep_alive
+        if self._parser.in_message:
+            timeout = RECEIVE_TIMEOUT
         self._deadline = time.monotonic() + timeout
         self._worker.limits.touch(self)
-
-    def _send_continue(self) -> None:
-        if self._parser.expects_continue and not self.queued:
-            self._parser.expects_continue = False
-            self.transport.write(CONTINUE)
 
     def _linger(self) -> None:
         """Shut down writing, and discard what the client sends for up to `LINGER_TIMEOUT` seconds.

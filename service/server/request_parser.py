@@ -83,7 +83,9 @@ class RequestParser:
         self._request = ReceivedRequest()
         self._in_body = False
         self._body: bytes | bytearray = b""
-        self._header_count = self._head_size = 0
+        self._header_count = self._header_size = 0
+        # Bytes received of a head that isn't complete.
+        self._head_size = 0
         # Bytes between requests, of which only one line end is legitimate.
         self._idle_bytes = 0
         self._content_length: int | None = None
@@ -170,7 +172,7 @@ class RequestParser:
         elif not self._in_body:
             # A line that never ends reaches no callback.
             self._head_size += size
-            if self._head_size > MAX_HEAD + STEP:
+            if self._head_size > MAX_REQUEST_LINE + MAX_HEAD + STEP:
                 self.rejection = _too_long_head()
         elif self._content_length is None:
             self._coded_size += size
@@ -186,7 +188,7 @@ class RequestParser:
             return
         self._request, self._body = ReceivedRequest(), b""
         self.in_message, self._in_body = True, False
-        self._header_count = self._head_size = self._idle_bytes = 0
+        self._header_count = self._header_size = self._head_size = self._idle_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         """Add a part of the request target."""
@@ -203,8 +205,12 @@ class RequestParser:
             return
         size = len(name) + len(value) + len(": ")
         self._header_count += 1
-        self._head_size += size
-        if size > MAX_HEADER_LINE or self._header_count > MAX_HEADERS or self._head_size > MAX_HEAD:
+        self._header_size += size
+        if (
+            size > MAX_HEADER_LINE
+            or self._header_count > MAX_HEADERS
+            or self._header_size > MAX_HEAD
+        ):
             raise _too_long_head()
         if b"_" in name:
             return

@@ -162,7 +162,8 @@ def follow(number: int) -> Response:
         response.headers["Retry-After"] = "5"
         return response
     revision = int(last_id) if re.fullmatch("[0-9]{1,18}", last_id) else -1
-    request.environ[FOLLOWED_JOB] = (number, revision)
+    if request.method == "GET":
+        request.environ[FOLLOWED_JOB] = (number, revision)
     response = Response(iter([b": following\n\n"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"

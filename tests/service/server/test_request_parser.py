@@ -149,6 +149,7 @@ def test_a_request_that_breaks_a_rule_is_rejected(name: str, step: int) -> None:
         b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 4080),
         GET + b"X: %s\r\n\r\n" % (b"y" * 8187),
         GET + b"X: y\r\n" * 99 + b"\r\n",
+        GET + (b"X: %s\r\n" % (b"y" * 8000)) * 8 + b"\r\n",
         POST + b"Content-Length: %d\r\n\r\n%s" % (MAX_BODY, b"x" * MAX_BODY),
         CHUNKED + (b"40\r\n%s\r\n" % (b"x" * 64)) * 15_000 + b"0\r\n\r\n",
         CHUNKED + b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n",

@@ -22,6 +22,7 @@ from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import Site, until
 from tests.service.server.processes import running_processes, threads_of
+from tests.service.server.test_hostile import read_response
 
 pytestmark = pytest.mark.process
 
@@ -180,3 +181,24 @@ def test_an_upgrade_that_is_not_offered_is_ignored(shared_server: Server) -> Non
             responses = file.read()
     assert responses.count(b"HTTP/1.1 200 OK\r\n") == 3
     assert responses.count(b'"decision":"walk"') == 2
+
+
+def test_a_request_behind_another_gets_its_100_continue(shared_server: Server) -> None:
+    body = b'{"lights": [[1, 0, 1]' + b" " * 500_000 + b"]}"
+    heads = b"GET /versions HTTP/1.1\r\nHost: x\r\n\r\n"
+    heads += b"POST /predict/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+    heads += b"Content-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
+        client.sendall(heads)
+        with client.makefile("rb") as file:
+            read_response(file)
+            assert [file.readline(), file.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
+            client.sendall(body)
+            assert read_response(file)[1]["decisions"] == ["walk"]
+
+
+def test_a_head_of_events_is_answered_at_once(server: Server) -> None:
+    number = server.expect(202, "POST", "/retrain")["id"]
+    head = server.request("HEAD", f"/jobs/{number}/events")
+    assert head.headers["Content-Type"].startswith("text/event-stream")
+    assert server.get(f"/jobs/{number}")["state"] == "queued"
