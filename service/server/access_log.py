@@ -32,7 +32,9 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         """Log a message of gunicorn; add the address if it says only that it listens."""
         if msg.startswith("Listening at") and args and not args[0]:
             # With SO_REUSEPORT, gunicorn's main process has no socket.
-            args = (", ".join(map(_url, self.cfg.address)), *args[1:])
+            scheme = "https" if self.cfg.is_ssl else "http"
+            addresses = [_url(scheme, address) for address in self.cfg.address]
+            args = (", ".join(addresses), *args[1:])
         super().info(msg, *args, **kwargs)
 
     def record(
@@ -79,8 +81,8 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         self.access_log.handle(line)
 
 
-def _url(address: tuple[str, int] | str) -> str:
+def _url(scheme: str, address: tuple[str, int] | str) -> str:
     if isinstance(address, str):
         return address
     host, port = address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

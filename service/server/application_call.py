@@ -73,6 +73,8 @@ def build_environ(request: ReceivedRequest, connection: dict[str, Any]) -> dict[
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH", "TRANSFER_ENCODING"):
             key = "HTTP_" + key
         environ[key] = value.decode("latin-1")
+    # No upgrade is offered, and Werkzeug would answer one to WebSocket with an error.
+    environ.pop("HTTP_UPGRADE", None)
     # The body has been decoded, so its length is known.
     if environ.pop("TRANSFER_ENCODING", None):
         environ["CONTENT_LENGTH"] = str(len(body))

@@ -98,7 +98,9 @@ class Connection(asyncio.BufferedProtocol):
         self._parser.close()
         self._unparsed = b""
         if self.exchange is not None:
-            self.exchange.abandon()
+            self.exchange.abandon()  # releases the place of a large request when it is freed
+        else:
+            self._worker.limits.release_large(self)
 
     def get_buffer(self, _size: int) -> Buffer:
         """Return where the next bytes are received."""
@@ -133,13 +135,13 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if not self.busy:
             self._end_or_wait()
-        return not self.transport.is_closing()
+        # With TLS, a connection can't be half-closed.
+        return self.transport.can_write_eof() and not self.transport.is_closing()
 
     def pause_writing(self) -> None:
         """Send no more until the client has read what is buffered."""
         self.paused = True
-        seconds = SEND_TIMEOUT + self.unsent / MIN_BYTES_PER_SECOND
-        self._send_deadline = time.monotonic() + seconds
+        self._set_send_deadline()
         self._worker.limits.pause(self)
 
     def resume_writing(self) -> None:
@@ -190,7 +192,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._worker.log.warning("%s doesn't read its response; disconnected", self.client)
                 self.transport.abort()
         elif self.lingering:
-            if now > self._deadline:
+            is_sending = self.unsent and not self._worker.stopping
+            if now > (self._send_deadline if is_sending else self._deadline):
                 self.transport.abort()
         elif self.exchange is not None:
             self.exchange.check_deadline(now)
@@ -201,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._parser.in_message:
                 self.reject(RequestRejected(408, TOO_SLOW))
             else:
-                self.transport.close()
+                self._end()
 
     def _reduction(self) -> float:
         return RECEIVE_TIMEOUT - QUEUED_TIMEOUT if self._worker.limits.delays_others(self) else 0.0
@@ -210,8 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         """End a connection that isn't busy; answer an incomplete request with 408."""
         if self._parser.in_message and not self.lingering:
             self.transport.write(error_response(408, TOO_MANY, self.client))
-        self.lingering = True
-        self.transport.close()
+        self._end()
 
     def reject(self, rejection: RequestRejected) -> None:
         """Send an error, and end the connection."""
@@ -308,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._parser.in_message:
             self.reject(RequestRejected(400, INCOMPLETE))
         else:
-            self.transport.close()
+            self._end()
 
     def _await_request(self) -> None:
         timeout = LINGER_TIMEOUT if self._worker.stopping else self._worker.keep_alive
@@ -323,15 +325,28 @@ class Connection(asyncio.BufferedProtocol):
         If the socket were closed with unread input, the kernel would reset the connection, and the
         client might lose the response.
         """
+        if self._ended or not self.transport.can_write_eof():
+            self._end()
+        else:
+            self._leave()
+            self.transport.write_eof()
+            self._set_reading(True)
+
+    def _end(self) -> None:
+        """Close the connection when what is buffered for the client is sent."""
+        self._leave()
+        self.transport.close()
+
+    def _leave(self) -> None:
         self.lingering = True
         self._worker.limits.release_large(self)
         self._unparsed = b""
-        if self._ended or not self.transport.can_write_eof():
-            self.transport.close()
-            return
         self._deadline = time.monotonic() + LINGER_TIMEOUT
-        self.transport.write_eof()
-        self._set_reading(True)
+        self._set_send_deadline()
+
+    def _set_send_deadline(self) -> None:
+        seconds = SEND_TIMEOUT + self.unsent / MIN_BYTES_PER_SECOND
+        self._send_deadline = time.monotonic() + seconds
 
     def _set_reading(self, reading: bool) -> None:
         if reading != self._reading:

@@ -44,7 +44,7 @@ class EventStreams:
         # The number of the job, and the revision that was sent last.
         self._followed: dict[EventStream, tuple[int, int]] = {}
         self._last_heartbeat = 0.0
-        self._polling = False
+        self._polling = self._stopped = False
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -54,6 +54,9 @@ class EventStreams:
 
     def add(self, stream: EventStream, number: int, revision: int) -> None:
         """Send the client of `stream` the changes of job `number` after `revision`."""
+        if self._stopped:
+            stream.send([], last=True)
+            return
         self._followed[stream] = (number, revision)
         self._poll()
 
@@ -63,6 +66,7 @@ class EventStreams:
 
     def stop(self) -> None:
         """End all streams, before their jobs have ended; clients reconnect to another worker."""
+        self._stopped = True
         for stream in list(self._followed):
             self.remove(stream)
             stream.send([], last=True)

@@ -74,8 +74,11 @@ class Exchange:
         """Free what the request holds, since the connection has ended."""
         self._abandoned = True
         self._worker.event_streams.remove(self)
-        if not self._computing or self._worker.threads.withdraw(self._run):
-            self._worker.threads.submit(self._close, uses_database=self._uses_database)
+        if self._worker.threads.withdraw(self._run):
+            self._computing = False
+            self._worker.limits.release_large(self._connection)
+        if not self._computing:
+            self._worker.threads.submit(self._close, uses_database=False)
 
     def check_deadline(self, now: float) -> None:
         """Reject a request that has waited too long for a thread that may use the database."""
@@ -117,6 +120,10 @@ class Exchange:
     def _run(self) -> None:
         """Compute a part; a thread calls this."""
         call_soon = self._worker.loop.call_soon_threadsafe
+        if self._abandoned:
+            self._close()
+            call_soon(self._worker.limits.release_large, self._connection)
+            return
         try:
             part, last = self._call.compute()
             followed = self._call.environ.get(FOLLOWED_JOB)
@@ -152,7 +159,7 @@ class Exchange:
         self._worker.limits.release_large(self._connection)
         if self._abandoned:
             if not last:
-                self._worker.threads.submit(self._close, uses_database=self._uses_database)
+                self._worker.threads.submit(self._close, uses_database=False)
             return
         if not self._status:
             self._send_head(complete=last and not followed, size=sum(map(len, part)))

@@ -84,7 +84,8 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
         return
     version = ModelRepository(_settings.models_dir).live()
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
-    url = f"http://{loopback.get(_settings.host, _host)}:{_settings.port}"
+    scheme = "https" if worker.cfg.is_ssl else "http"
+    url = f"{scheme}://{loopback.get(_settings.host, _host)}:{_settings.port}"
     lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
     print(
         f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. Try:\n\n"

@@ -45,6 +45,8 @@ class Limits:
         self._max_connections = max_connections
         # In the order of their last response.
         self._open: dict[LimitedConnection, None] = {}
+        # The evicted connections whose buffered bytes are being sent.
+        self._evicted: set[LimitedConnection] = set()
         # The connections whose clients don't read, in the order in which they stopped.
         self._paused: dict[LimitedConnection, None] = {}
         # The connections that occupy a place for large requests, and those that wait for one.
@@ -53,7 +55,7 @@ class Limits:
 
     def connections(self) -> list[LimitedConnection]:
         """Return the connections."""
-        return list(self._open)
+        return [*self._open, *self._evicted]
 
     def add(self, connection: LimitedConnection) -> None:
         """Add a new connection; above the limit, evict the one that has been idle the longest.
@@ -64,6 +66,7 @@ class Limits:
         if len(self._open) > self._max_connections:
             oldest = next(other for other in self._open if not other.busy)
             del self._open[oldest]
+            self._evicted.add(oldest)
             oldest.evict()
 
     def touch(self, connection: LimitedConnection) -> None:
@@ -73,10 +76,10 @@ class Limits:
             self._open[connection] = None
 
     def remove(self, connection: LimitedConnection) -> None:
-        """Remove a connection that has ended."""
+        """Remove a connection that has ended; its large request may still be in memory."""
         self._open.pop(connection, None)
+        self._evicted.discard(connection)
         self._paused.pop(connection, None)
-        self.release_large(connection)
 
     def reserve_large(self, connection: LimitedConnection) -> bool:
         """Return whether a large request may be received; if not, it is queued."""

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import uvloop
 from gunicorn.sock import ssl_context
@@ -31,6 +32,11 @@ from streetlight.service.web.application import Application
 # Seconds between two checks of the deadlines, each with a heartbeat to gunicorn's arbiter.
 CHECK_INTERVAL = 0.5
 STOP_INTERVAL = 0.02
+# Bytes of a connection that the kernel buffers before it sends them.
+MAX_UNSENT_KERNEL = 64 * 1024
+# Seconds. Until the handshake is done, a connection isn't counted in any limit. The end of one has
+# the deadlines of `connection`.
+TLS_TIMEOUTS: dict[str, Any] = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 3600.0}
 # Seconds a thread may compute while the event loop waits for the interpreter; Python's default is
 # 0.005.
 SWITCH_INTERVAL = 0.0005
@@ -87,8 +93,16 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         for listener in self.sockets:
             is_unix = listener.family == socket.AF_UNIX
             create = self.loop.create_unix_server if is_unix else self.loop.create_server
-            # A duplicate, because `_drain` uses the socket after the server is closed.
-            server = create(lambda: Connection(self.state), sock=listener.dup(), ssl=context)
+            if not is_unix:
+                # Otherwise the kernel buffers up to 4 MB for a slow client, and reports no progress
+                # until a third of that is free. Accepted sockets inherit the option.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_KERNEL)
+            server = create(
+                lambda: Connection(self.state),
+                sock=listener.dup(),  # because `_drain` uses the socket after the server is closed
+                ssl=context,
+                **(TLS_TIMEOUTS if context else {}),
+            )
             servers.append(await server)
         while self.alive:
             await self._wait(CHECK_INTERVAL)
@@ -96,12 +110,14 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
                 self.log.error("gunicorn's main process is gone; stopping")
                 self.alive = False
         self.state.stopping = True
-        await self._drain(servers, context)
+        accepting = await self._drain(servers, context)
         self.state.event_streams.stop()
         for connection in self.state.limits.connections():
             connection.stop()
         deadline = time.monotonic() + self.cfg.graceful_timeout
-        while self.state.limits.connections() and time.monotonic() < deadline:
+        while time.monotonic() < deadline and (
+            self.state.limits.connections() or not accepting.done()
+        ):
             await self._wait(STOP_INTERVAL)
         if os.getppid() != self.ppid:
             # Otherwise gunicorn's main process removes them.
@@ -119,8 +135,10 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
 
     async def _drain(
         self, servers: Sequence[asyncio.AbstractServer], context: ssl.SSLContext | None
-    ) -> None:
+    ) -> asyncio.Future[Any]:
         """Close the listening sockets, and accept the connections that are already queued.
+
+        A client may be slow in a TLS handshake, so the result is done only when all are accepted.
 
         Each worker has its own listening socket (SO_REUSEPORT), so no other worker can accept a
         connection from its queue; when the socket is closed, the kernel resets those in the queue.
@@ -135,8 +153,11 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
                     accepted.append(listener.accept()[0])
             listener.close()
         self.sockets = []
-        for client in accepted:
-            with suppress(OSError):
-                await self.loop.connect_accepted_socket(
-                    lambda: Connection(self.state), client, ssl=context
-                )
+        timeouts = TLS_TIMEOUTS if context else {}
+        connecting = [
+            self.loop.connect_accepted_socket(
+                lambda: Connection(self.state), client, ssl=context, **timeouts
+            )
+            for client in accepted
+        ]
+        return asyncio.gather(*connecting, return_exceptions=True)

@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def test_tls_is_configured_as_in_gunicorn(tmp_path: Path, monkeypatch: pytest.Mo
             with contextlib.suppress(ConnectionResetError):
                 assert not plain.recv(1).startswith(b"H")
         assert server.get("/livez") == {"status": "ok"}
+        assert f"Listening at: {server.url} " in server.log.read_text()
+        assert f"curl {server.url}/predict" in server.log.read_text()
         assert server.stop() == 0
 
 
@@ -175,11 +178,16 @@ def test_an_upgrade_that_is_not_offered_is_ignored(shared_server: Server) -> Non
         b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: %d\r\n\r\n%s"
     ) % (len(body), body)
+    websocket = (
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
-        client.sendall(request * 2 + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(
+            request * 2 + websocket + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
         with client.makefile("rb") as file:
             responses = file.read()
-    assert responses.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert responses.count(b"HTTP/1.1 200 OK\r\n") == 4
     assert responses.count(b'"decision":"walk"') == 2
 
 
@@ -202,3 +210,58 @@ def test_a_head_of_events_is_answered_at_once(server: Server) -> None:
     head = server.request("HEAD", f"/jobs/{number}/events")
     assert head.headers["Content-Type"].startswith("text/event-stream")
     assert server.get(f"/jobs/{number}")["state"] == "queued"
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory of a process in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_clients_that_leave_while_the_database_is_slow_leave_no_bodies_behind(
+    tmp_path: Path,
+) -> None:
+    """The place of a large request is free only when its body is."""
+    body = b'{"lights": [1, 0, 0], "outcome": "walk"}' + b" " * 20_000_000
+    head = b"POST /observations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with Site(tmp_path, None) as site:
+        [worker] = site.workers()
+        before, engine = resident_mib(worker), open_engine(site.database)
+        with write_transaction(engine):
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", site.port), DEADLINE) as client:
+                    client.settimeout(0.2)
+                    with contextlib.suppress(TimeoutError):
+                        client.sendall(head + body)
+                    linger = struct.pack("ii", 1, 0)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            peak = resident_mib(worker)
+            assert site.get("/livez") == {"status": "ok"}
+        engine.dispose()
+        print(f"{before:.0f} MiB before, peak {peak:.0f} MiB")
+        # Four requests at once, each received and decoded.
+        assert peak < before + 4 * 2 * 20 + 20
+
+
+@pytest.mark.storm
+def test_a_slow_but_steady_reader_gets_the_whole_response(tmp_path: Path) -> None:
+    """It reads faster than the least rate, but the kernel could buffer more than a minute of it."""
+    number = "0.12345678901234567"
+    table = "a,b,c,outcome\n" + f"{number},{number},{number},walk\n" * 9_000
+    with Site(tmp_path, None) as site, socket.socket() as client:
+        for _ in range(5):
+            site.expect(201, "POST", "/observations", table, **{"Content-Type": "text/csv"})
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.settimeout(DEADLINE)
+        client.connect(("127.0.0.1", site.port))
+        client.sendall(
+            b"GET /observations?format=csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        received, start = b"", time.monotonic()
+        while time.monotonic() < start + 50:
+            received += client.recv(5 * 1024)
+            time.sleep(0.25)
+        while part := client.recv(1_000_000):
+            received += part
+    assert received.endswith(b"\r\n0\r\n\r\n")
+    assert received.count(b",walk\n") >= 45_000

@@ -1,0 +1,141 @@
+"""Tests of a connection's deadlines, with a transport that sends nothing."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streetlight.service.server.connection import (
+    LINGER_TIMEOUT,
+    RECEIVE_TIMEOUT,
+    SEND_TIMEOUT,
+    Connection,
+)
+from streetlight.service.server.fast_path import FastPath
+from streetlight.service.server.limits import Limits
+from streetlight.service.server.worker_state import ResponseHeads
+from tests.client import App
+
+KEEP_ALIVE = 75.0
+REQUEST = b"GET /predict?lights=1,0,1 HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Transport:
+    """A transport whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = self.aborted = False
+
+    def get_extra_info(self, _name: str) -> tuple[str, int]:
+        return ("127.0.0.1", 1)
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class BusyConnection:
+    """A connection that isn't evicted."""
+
+    busy = True
+
+
+@pytest.fixture
+def connection(shared_app: App) -> Any:
+    """A connection to a worker that has an application, but no threads."""
+    worker = SimpleNamespace(
+        fast_path=FastPath(shared_app.services),
+        limits=Limits(10),
+        proxy_headers=SimpleNamespace(scheme=lambda *_: "http"),
+        heads=ResponseHeads(),
+        log=SimpleNamespace(record=lambda *_, **__: None, warning=lambda *_: None),
+        receive_buffer=memoryview(bytearray(65536)),
+        max_body=10_000_000,
+        keep_alive=KEEP_ALIVE,
+        stopping=False,
+    )
+    connection = Connection(worker)  # type: ignore[arg-type]
+    connection.connection_made(Transport())  # type: ignore[arg-type]
+    return connection
+
+
+def receive(connection: Any, data: bytes) -> None:
+    connection.get_buffer(0)[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
+def after(connection: Any, seconds: float) -> Any:
+    """Check the deadlines as of so many seconds from now, and return the transport."""
+    connection.check_deadlines(time.monotonic() + seconds)
+    return connection.transport
+
+
+def test_a_client_that_sends_nothing_is_disconnected(connection: Any) -> None:
+    assert not after(connection, RECEIVE_TIMEOUT - 1).closing
+    assert after(connection, RECEIVE_TIMEOUT + 1).closing
+    assert connection.transport.written == b""
+
+
+def test_a_kept_connection_is_closed_after_the_idle_time(connection: Any) -> None:
+    receive(connection, REQUEST)
+    assert not after(connection, KEEP_ALIVE - 1).closing
+    assert after(connection, KEEP_ALIVE + 1).closing
+    # The client hasn't read the response, and never does.
+    assert not after(connection, SEND_TIMEOUT - 1).aborted
+    assert after(connection, SEND_TIMEOUT + 1).aborted
+
+
+def test_a_stopping_worker_does_not_wait_for_a_client_that_reads_nothing(connection: Any) -> None:
+    receive(connection, REQUEST)
+    connection._worker.stopping = True
+    connection.stop()
+    assert after(connection, LINGER_TIMEOUT + 1).closing
+    assert after(connection, LINGER_TIMEOUT + 1).aborted
+
+
+def test_an_incomplete_request_gets_a_408(connection: Any) -> None:
+    receive(connection, REQUEST + REQUEST[:20])
+    assert after(connection, RECEIVE_TIMEOUT + 1).written.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 408 " in connection.transport.written
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_an_evicted_connection_ends_even_if_its_client_reads_nothing(
+    connection: Any, large: bool
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    receive(connection, REQUEST + head % (1_000_000 if large else 1000))
+    limits = connection._worker.limits
+    for _ in range(10):
+        limits.add(BusyConnection())
+    assert b"HTTP/1.1 408 " in connection.transport.written
+    assert connection.transport.closing
+    assert not limits.delays_others(connection)
+    assert connection in limits.connections()
+    assert after(connection, LINGER_TIMEOUT + SEND_TIMEOUT + 1).aborted
+
+
+def test_a_client_that_stops_reading_is_disconnected(connection: Any) -> None:
+    receive(connection, REQUEST)
+    connection.pause_writing()
+    assert not after(connection, SEND_TIMEOUT - 1).aborted
+    assert after(connection, SEND_TIMEOUT + 2).aborted
