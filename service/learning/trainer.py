@@ -19,7 +19,7 @@ from streetlight.service.wiring import Services
 # Seconds between two looks at an empty queue.
 POLL_INTERVAL = 0.25
 # A lower priority than that of the workers, so that a training doesn't delay predictions:
-# docs/decisions/0015.
+# docs/decisions/0023.
 NICENESS = 10
 
 log = logging.getLogger(__name__)
