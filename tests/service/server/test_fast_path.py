@@ -255,7 +255,7 @@ SPELLINGS: list[Callable[[str], str]] = [str, str, str.lower, str.upper, str.tit
 
 @st.composite
 def any_requests(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """Draw a request with at most one unusual part, and the same request for the normal path."""
+    """Draw a request with at most one unusual part, and the same request through Flask."""
     unusual_part = draw(
         st.sets(st.sampled_from(["body", "line", "repeated", "special", "length"]), max_size=1)
     )

@@ -162,7 +162,7 @@ def test_two_thousand_idle_connections_do_not_delay_others(target: Server) -> No
 
 
 def test_clients_that_keep_closed_connections_do_not_delay_others(target: Server) -> None:
-    """The worker's main loop must not wait for a client to close its connection."""
+    """The worker's event loop must not wait for a client to close its connection."""
     with contextlib.ExitStack() as lingering:
         for _ in range(40):
             client = lingering.enter_context(connect(target))
