@@ -28,7 +28,8 @@ class NotSupportedError(NotImplementedError):
 class ProtocolModel(BaseModel):
     """A JSON object in a request; unknown fields are ignored, as the protocol requires."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    # Frozen, so that Pydantic doesn't copy the default of a field for each request.
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]
@@ -79,7 +80,7 @@ class InferBody(ProtocolModel):
 
     id: str | None = None
     inputs: list[Input]
-    outputs: list[RequestedOutput] = []
+    outputs: list[RequestedOutput] = Field(default_factory=list)
     parameters: RequestParameters = RequestParameters()
 
 

@@ -1,8 +1,8 @@
 """Request ids: the client's X-Request-ID if it is valid, or a new one, in responses and logs."""
 
 import logging
-import os
 import re
+from random import getrandbits
 
 from flask import Flask, Response, g, has_request_context, request
 
@@ -13,8 +13,9 @@ VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 def choose_request_id(client_id: str) -> str:
     """Return the client's id if it is valid, otherwise a new one."""
-    # `uuid4` takes four times as long for the same random bytes.
-    return client_id if VALID_REQUEST_ID.fullmatch(client_id) else os.urandom(16).hex()
+    if VALID_REQUEST_ID.fullmatch(client_id):
+        return client_id
+    return f"{getrandbits(128):032x}"  # unique, but no secret
 
 
 def init_app(app: Flask) -> None:
