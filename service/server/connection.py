@@ -151,6 +151,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.exchange is not None:
             self.exchange.resume()
         elif not self.lingering:
+            self._await_request()
             self._continue()
 
     @property
@@ -192,9 +193,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._worker.log.warning("%s doesn't read its response; disconnected", self.client)
                 self.transport.abort()
         elif self.lingering:
-            is_sending = self.unsent and not self._worker.stopping
-            if now > (self._send_deadline if is_sending else self._deadline):
+            if now > (self._send_deadline if self.unsent else self._deadline):
                 self.transport.abort()
+            elif self.unsent:
+                self._deadline = now + LINGER_TIMEOUT
         elif self.exchange is not None:
             self.exchange.check_deadline(now)
         elif self.queued:

@@ -21,6 +21,8 @@ from streetlight.service.web.response import FOLLOWED_JOB
 # Seconds that a request may wait for one of the threads that may use the database.
 DATABASE_TIMEOUT = 10.0
 DATABASE_BUSY = "the database is too slow: other requests wait for it; send the request again later"
+# The status, as nginx logs it, of a request whose client has left before it was answered.
+CLIENT_CLOSED_REQUEST = 499
 WITHOUT_BODY = ("1", "204", "304")
 
 
@@ -74,6 +76,7 @@ class Exchange:
         """Free what the request holds, since the connection has ended."""
         self._abandoned = True
         self._worker.event_streams.remove(self)
+        self._log(self._status or CLIENT_CLOSED_REQUEST)
         if self._worker.threads.withdraw(self._run):
             self._computing = False
             self._worker.limits.release_large(self._connection)
@@ -142,7 +145,7 @@ class Exchange:
         self._computing = False
         self._worker.limits.release_large(self._connection)
         if self._status:
-            self._connection.abort()
+            self._connection.abort()  # calls `abandon`
         elif not self._abandoned:
             self._connection.reject(rejection)
 
@@ -155,6 +158,15 @@ class Exchange:
         self._request.body = b""
 
     def _computed(self, part: list[Buffer], last: bool, followed: tuple[int, int] | None) -> None:
+        try:
+            self._deliver(part, last, followed)
+        except Exception:
+            self._worker.log.exception(
+                "could not send the response to %.300r", self._request.target
+            )
+            self._connection.abort()
+
+    def _deliver(self, part: list[Buffer], last: bool, followed: tuple[int, int] | None) -> None:
         self._computing = False
         self._worker.limits.release_large(self._connection)
         if self._abandoned:
@@ -187,13 +199,16 @@ class Exchange:
         self._connection.write([head, "".join(lines).encode("latin-1"), b"\r\n"])
 
     def _end(self) -> None:
+        self._log(self._status)
+        self._connection.response_ended(self._keep_alive)
+
+    def _log(self, status: int) -> None:
         self._worker.log.record(
             self._log_fields,
             client=self._connection.client,
             method=self._request.method,
             uri=self._request.target,
-            status=self._status,
+            status=status,
             sent=self._sent,
             duration_ms=(perf_counter() - self._started) * 1000,
         )
-        self._connection.response_ended(self._keep_alive)

@@ -104,12 +104,21 @@ def test_a_kept_connection_is_closed_after_the_idle_time(connection: Any) -> Non
     assert after(connection, SEND_TIMEOUT + 1).aborted
 
 
-def test_a_stopping_worker_does_not_wait_for_a_client_that_reads_nothing(connection: Any) -> None:
+def test_a_stopping_worker_closes_idle_connections_soon(connection: Any) -> None:
     receive(connection, REQUEST)
     connection._worker.stopping = True
     connection.stop()
     assert after(connection, LINGER_TIMEOUT + 1).closing
-    assert after(connection, LINGER_TIMEOUT + 1).aborted
+    # The client may still read the response.
+    assert not after(connection, LINGER_TIMEOUT + 1).aborted
+
+
+def test_the_last_response_is_sent_before_the_connection_ends(connection: Any) -> None:
+    receive(connection, REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+    assert not after(connection, LINGER_TIMEOUT + 1).aborted
+    connection.transport.written = b""
+    assert not after(connection, LINGER_TIMEOUT + 2).aborted
+    assert after(connection, 2 * LINGER_TIMEOUT + 2).aborted
 
 
 def test_an_incomplete_request_gets_a_408(connection: Any) -> None:

@@ -238,6 +238,7 @@ def test_clients_that_leave_while_the_database_is_slow_leave_no_bodies_behind(
             peak = resident_mib(worker)
             assert site.get("/livez") == {"status": "ok"}
         engine.dispose()
+        site.wait_for_log('"message":"POST /observations 499"')
         print(f"{before:.0f} MiB before, peak {peak:.0f} MiB")
         # Four requests at once, each received and decoded.
         assert peak < before + 4 * 2 * 20 + 20
