@@ -104,9 +104,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, _size: int) -> Buffer:
         """Return where the next bytes are received."""
-        if not self.lingering and (space := self._parser.free_space()) is not None:
-            return space
-        return self._worker.receive_buffer
+        return self._body_space() or self._worker.receive_buffer
+
+    def _body_space(self) -> memoryview | None:
+        """Return where a large body is received, once all that came before it is parsed."""
+        if self.busy or self._unparsed or self.lingering:
+            return None
+        return self._parser.free_space()
 
     def buffer_updated(self, size: int) -> None:
         """Parse the bytes received, and answer the requests that are complete."""
@@ -116,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._parser.in_message:
             self._deadline = now + RECEIVE_TIMEOUT
         self._deadline = min(now + RECEIVE_TIMEOUT, self._deadline + size / MIN_BYTES_PER_SECOND)
-        if self._parser.free_space() is not None:
+        if self._body_space() is not None:
             self._parser.received(size)
             self._serve_completed()
             return

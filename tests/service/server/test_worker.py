@@ -1,6 +1,7 @@
 """Tests of the worker as a process: TLS, its threads, its followers, and what it leaves behind."""
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -203,6 +204,21 @@ def test_a_request_behind_another_gets_its_100_continue(shared_server: Server) -
             assert [file.readline(), file.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
             client.sendall(body)
             assert read_response(file)[1]["decisions"] == ["walk"]
+
+
+def test_a_large_body_behind_another_request_arrives_unchanged(shared_server: Server) -> None:
+    """The body is received while the request before it is answered in a thread."""
+    rows = [[1, 0, 1]] * 20_000 + [[0, 0, 1]] * 30_000
+    body = json.dumps({"lights": rows}).encode()
+    requests = b"GET /versions HTTP/1.1\r\nHost: x\r\n\r\n"
+    requests += b"POST /predict/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", shared_server.port), DEADLINE) as client:
+        for _ in range(10):
+            client.sendall(requests + body)
+            with client.makefile("rb") as file:
+                read_response(file)
+                decisions = read_response(file)[1]["decisions"]
+            assert decisions == ["walk"] * 20_000 + ["stop"] * 30_000
 
 
 def test_a_head_of_events_is_answered_at_once(server: Server) -> None:
