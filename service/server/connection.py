@@ -313,7 +313,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _end_or_wait(self) -> None:
         """End the connection, which the client has half-closed, unless a response is being sent."""
-        if self._parser.in_message:
+        if self._parser.in_message or self._parser.idle_bytes:
             self.reject(RequestRejected(400, INCOMPLETE))
         else:
             self._end()

@@ -71,6 +71,7 @@ class RequestParser:
         completed: the requests that were received in full, in order.
         rejection: the reason why the request after those is rejected; nothing more is parsed.
         in_message: whether a request was received in part.
+        idle_bytes: the number of bytes received since the last request, at most one line end.
         expects_continue: whether the client waits for `100 Continue` before it sends the body.
     """
 
@@ -86,8 +87,7 @@ class RequestParser:
         self._header_count = self._header_size = 0
         # Bytes received of a head that isn't complete.
         self._head_size = 0
-        # Bytes between requests, of which only one line end is legitimate.
-        self._idle_bytes = 0
+        self.idle_bytes = 0
         self._content_length: int | None = None
         # Replaces `_body` if the body is large and its length is known; the part that was received.
         self._buffer: memoryview | None = None
@@ -166,8 +166,8 @@ class RequestParser:
 
     def _check_size(self, size: int) -> None:
         if not self.in_message:
-            self._idle_bytes = 0 if self.completed else self._idle_bytes + size
-            if self._idle_bytes > len(b"\r\n"):
+            self.idle_bytes = 0 if self.completed else self.idle_bytes + size
+            if self.idle_bytes > len(b"\r\n"):
                 self.rejection = RequestRejected(400, "invalid request: expected a request line")
         elif not self._in_body:
             # A line that never ends reaches no callback.
@@ -188,7 +188,7 @@ class RequestParser:
             return
         self._request, self._body = ReceivedRequest(), b""
         self.in_message, self._in_body = True, False
-        self._header_count = self._header_size = self._head_size = self._idle_bytes = 0
+        self._header_count = self._header_size = self._head_size = self.idle_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         """Add a part of the request target."""

@@ -16,8 +16,8 @@ DATABASE_THREADS = 8
 class Threads:
     """A bounded pool of threads; the event loop `loop` calls its methods.
 
-    A `ThreadPoolExecutor` takes a fifth longer for a short task, and keeps a process that exits
-    waiting for its threads.
+    A `ThreadPoolExecutor` takes a fifth longer for a short task, and makes a process that exits
+    wait for its threads.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -26,16 +26,17 @@ class Threads:
         # In the order of their submission.
         self._waiting: dict[Callable[[], None], None] = {}
         self._using_database = 0
-        for number in range(THREADS):
-            threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
+        self._threads = 0
+        # An item for each idle thread; `append` and `pop` are atomic.
+        self._idle: list[None] = []
 
     def submit(self, task: Callable[[], None], *, uses_database: bool) -> None:
         """Run `task`, which raises no exception, in a thread as soon as one is free."""
         if not uses_database:
-            self._tasks.put(task)
+            self._run_soon(task)
         elif self._using_database < DATABASE_THREADS:
             self._using_database += 1
-            self._tasks.put(partial(self._run, task))
+            self._run_soon(partial(self._run, task))
         else:
             self._waiting[task] = None
 
@@ -43,9 +44,19 @@ class Threads:
         """Return whether `task` was waiting for the database; if so, it is not run."""
         return self._waiting.pop(task, self) is None
 
+    def _run_soon(self, task: Callable[[], None]) -> None:
+        self._tasks.put(task)
+        if self._idle:
+            self._idle.pop()
+        elif self._threads < THREADS:
+            # Only when it is needed: each thread keeps some of the memory that it has freed.
+            self._threads += 1
+            threading.Thread(target=self._work, daemon=True).start()
+
     def _work(self) -> None:
         while True:
             self._tasks.get()()
+            self._idle.append(None)
 
     def _run(self, task: Callable[[], None]) -> None:
         try:
