@@ -45,6 +45,7 @@ class EventStreams:
         self._followed: dict[EventStream, tuple[int, int]] = {}
         self._last_heartbeat = 0.0
         self._polling = self._stopped = False
+        self._next_poll: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -74,6 +75,8 @@ class EventStreams:
     def _poll(self) -> None:
         # The next poll starts after this one has ended, however long the database takes.
         if not self._polling and self._followed:
+            if self._next_poll is not None:
+                self._next_poll.cancel()
             self._polling = True
             oldest: dict[int, int] = {}
             for number, revision in self._followed.values():
@@ -91,7 +94,7 @@ class EventStreams:
 
     def _send(self, changed: list[Job]) -> None:
         self._polling = False
-        self._loop.call_later(POLL_SECONDS, self._poll)
+        self._next_poll = self._loop.call_later(POLL_SECONDS, self._poll)
         events = {
             job.id: (job, b"id: %d\nevent: job\ndata: %s\n\n" % (job.revision, dump_json(job)))
             for job in changed
