@@ -79,6 +79,8 @@ def array_from_json(data: object, datatype: str, shape: Sequence[int]) -> FloatA
         expected = EXPECTED_ITEMS[dtype.kind]
         raise TensorError(f"data[{wrong}]: expected {expected}, got {items[wrong]!r:.80}")
     try:
+        if dtype.itemsize == 8:  # no number is too large: a list of ints or floats fits, or raises
+            return np.array(items, dtype).astype(np.float64, copy=False).reshape(shape)
         with np.errstate(over="raise"):
             return np.array(items, dtype).astype(np.float64).reshape(shape)
     except (OverflowError, FloatingPointError):

@@ -4,6 +4,7 @@ The input `lights` has a row for each light state. `tensors` decodes tensors, `v
 the response, and `streetlight.service.web.protocols.v2` has the routes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -67,6 +68,9 @@ class RequestedOutput(ProtocolModel):
     parameters: OutputParameters = OutputParameters()
 
 
+DEFAULT_OUTPUTS = tuple(RequestedOutput(name=name) for name in OUTPUTS)
+
+
 class RequestParameters(ProtocolModel):
     """The parameters of the request as a whole."""
 
@@ -97,7 +101,7 @@ class InferRequest:
     """
 
     lights: npt.NDArray[Any]
-    outputs: list[RequestedOutput]
+    outputs: Sequence[RequestedOutput]
     id: str | None = None
     binary: bool = False
     field: str = INPUT
@@ -131,8 +135,8 @@ def parse(body: Buffer, header_length: str | None, light_count: int) -> InferReq
             )
     binary = memoryview(body)[length:]
     lights = _lights(request.inputs, binary, header_length is not None, light_count)
-    outputs = request.outputs or [RequestedOutput(name=name) for name in OUTPUTS]
-    _check_outputs(outputs)
+    _check_outputs(request.outputs)
+    outputs = request.outputs or DEFAULT_OUTPUTS
     return InferRequest(lights, outputs, request.id, request.parameters.binary_data_output)
 
 
@@ -156,7 +160,7 @@ def _parse_raw(body: Buffer, light_count: int) -> InferRequest:
         raise FieldError(Problem(INPUT, message))
     shape = (len(body) // row_size, light_count)
     lights = _check_finite(tensors.array_from_bytes(body, "FP64", shape))
-    return InferRequest(lights, [RequestedOutput(name=name) for name in OUTPUTS], binary=True)
+    return InferRequest(lights, DEFAULT_OUTPUTS, binary=True)
 
 
 def _lights(
