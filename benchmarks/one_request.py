@@ -106,7 +106,7 @@ def parts(folder: Path) -> Table:
     ]
     note = (
         "The rest of a whole request is spent in the kernel, in the worker's event loop and, "
-        "through Flask, in gunicorn."
+        "through Flask, in passing it to a thread and back."
     )
     return Table("Its parts", ["", "us"], rows, note)
 
