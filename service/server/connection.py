@@ -44,6 +44,7 @@ TOO_MANY = (
     "the request was still incomplete when the server reached its connection limit; "
     "send the request again"
 )
+ALL_BUSY = "the server answers as many clients as it can; try again later"
 TOO_BUSY = "the server is receiving other large requests; try again later"
 
 
@@ -219,6 +220,11 @@ class Connection(asyncio.BufferedProtocol):
         """End a connection that isn't busy; answer an incomplete request with 408."""
         if self._parser.in_message and not self.lingering:
             self.transport.write(error_response(408, TOO_MANY, self.client))
+        self._end()
+
+    def refuse(self) -> None:
+        """Answer a new connection with 503, since all others are busy."""
+        self.transport.write(error_response(503, ALL_BUSY, self.client))
         self._end()
 
     def reject(self, rejection: RequestRejected) -> None:

@@ -3,7 +3,10 @@
 What a single request may be is in `request_parser`, how long it may take in `connection`.
 """
 
+import logging
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 # Large requests received or handled at the same time; bounds the memory and the threads they use.
 MAX_LARGE = 4
@@ -23,7 +26,10 @@ class LimitedConnection(Protocol):
         """The number of bytes that are buffered for the client."""
 
     def evict(self) -> None:
-        """End a connection that isn't busy."""
+        """End a connection that isn't busy, to make room for another."""
+
+    def refuse(self) -> None:
+        """End a new connection, for which there is no room."""
 
     def abort(self) -> None:
         """End the connection at once, and discard what is buffered."""
@@ -60,14 +66,17 @@ class Limits:
     def add(self, connection: LimitedConnection) -> None:
         """Add a new connection; above the limit, evict the one that has been idle the longest.
 
-        If all others are busy, that is the new one.
+        If all others are busy, the new one is refused.
         """
         self._open[connection] = None
         if len(self._open) > self._max_connections:
             oldest = next(other for other in self._open if not other.busy)
             del self._open[oldest]
             self._evicted.add(oldest)
-            oldest.evict()
+            if oldest is connection:
+                oldest.refuse()
+            else:
+                oldest.evict()
 
     def touch(self, connection: LimitedConnection) -> None:
         """Record that a connection has just sent a response."""
@@ -109,6 +118,7 @@ class Limits:
         if sum(other.unsent for other in self._paused) > MAX_UNSENT:
             oldest = next(iter(self._paused))
             del self._paused[oldest]
+            logger.warning("clients leave too much unread; disconnected the first of them")
             oldest.abort()
 
     def resume(self, connection: LimitedConnection) -> None:

@@ -143,6 +143,14 @@ def test_an_evicted_connection_ends_even_if_its_client_reads_nothing(
     assert after(connection, LINGER_TIMEOUT + SEND_TIMEOUT + 1).aborted
 
 
+def test_a_connection_for_which_there_is_no_room_gets_a_503(connection: Any) -> None:
+    limits = Limits(1)
+    limits.add(BusyConnection())  # type: ignore[arg-type]
+    limits.add(connection)
+    assert connection.transport.written.startswith(b"HTTP/1.1 503 ")
+    assert connection.transport.closing
+
+
 def test_a_client_that_stops_reading_is_disconnected(connection: Any) -> None:
     receive(connection, REQUEST)
     connection.pause_writing()

@@ -14,6 +14,9 @@ class Connection:
     def evict(self) -> None:
         self.told.append("evict")
 
+    def refuse(self) -> None:
+        self.told.append("refuse")
+
     def abort(self) -> None:
         self.told.append("abort")
 
@@ -43,11 +46,11 @@ def test_the_connection_that_has_been_idle_the_longest_is_evicted() -> None:
     assert oldest not in shared.connections()
 
 
-def test_a_new_connection_is_evicted_if_all_others_are_busy() -> None:
+def test_a_new_connection_is_refused_if_all_others_are_busy() -> None:
     shared, new = Limits(2), Connection()
     for connection in (Connection(busy=True), Connection(busy=True), new):
         shared.add(connection)
-    assert new.told == ["evict"]
+    assert new.told == ["refuse"]
 
 
 def test_large_requests_are_received_in_turn() -> None:
