@@ -100,6 +100,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             server = create(
                 lambda: Connection(self.state),
                 sock=listener.dup(),  # because `_drain` uses the socket after the server is closed
+                backlog=self.cfg.backlog,  # the default, 100, would replace that of the socket
                 ssl=context,
                 **(TLS_TIMEOUTS if context else {}),
             )

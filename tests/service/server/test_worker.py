@@ -173,6 +173,25 @@ def test_thousands_of_clients_follow_a_job_without_a_thread_each(tmp_path: Path)
                 assert file.read().endswith(b"\nevent: end\ndata: {}\n\n")
 
 
+def test_connections_wait_while_the_worker_is_busy(tmp_path: Path) -> None:
+    with Site(tmp_path, None) as site, contextlib.ExitStack() as stack:
+        [worker] = site.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            # The kernel drops a connection for which there is no room, and the client tries again.
+            clients = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 5))
+                for _ in range(500)
+            ]
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        for client in clients:
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            with client.makefile("rb") as file:
+                assert read_response(file)[0] == 200
+
+
 def test_an_upgrade_that_is_not_offered_is_ignored(shared_server: Server) -> None:
     body = b'{"lights": [1, 0, 1]}'
     request = (
