@@ -279,6 +279,9 @@ class RequestParser:
         if self._skipped_body:
             return
         request = self._request
+        if self._content_length is None:
+            # httptools accepts no further request after a trailer `Connection: close`.
+            request.keep_alive = request.keep_alive and self._parser.should_keep_alive()
         request.body = bytes(self._body) if self._buffer is None else self._buffer
         self._buffer, self._body = None, b""
         self.completed.append(request)

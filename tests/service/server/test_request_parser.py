@@ -104,6 +104,14 @@ def test_a_connection_is_kept_as_its_client_says(
     assert only(data).keep_alive == keep_alive
 
 
+def test_a_trailer_that_closes_the_connection_is_not_kept_from_the_server() -> None:
+    """The parser accepts nothing after it, so a proxy must not send another client's request."""
+    chunks = POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n%s\r\n"
+    assert only(chunks % b"").keep_alive
+    assert only(chunks % b"X: y\r\n").keep_alive
+    assert not only(chunks % b"Connection: close\r\n").keep_alive
+
+
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 REJECTED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
