@@ -74,7 +74,7 @@ defaults
   timeout http-keep-alive 1s
 frontend clients
   bind 127.0.0.1:{port}
-  http-request set-var(txn.id) req.hdr(X-Request-ID)
+  http-request set-var(txn.id) req.fhdr(X-Request-ID)
   http-response set-header X-Proxied-ID %[var(txn.id)]
   default_backend streetlight
 backend streetlight
