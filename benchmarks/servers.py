@@ -115,7 +115,7 @@ def running(contender: Contender, data_dir: Path, log: Path) -> Iterator[Running
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let the server remove its temporary files and shared memory, then kill what is left of it."""
+    """Stop a server by SIGTERM, on which it removes its files; kill the processes that remain."""
     # Not by process group: some servers put their workers into other groups.
     pids = process_tree.pids(process.pid)
     process.terminate()

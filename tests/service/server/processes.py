@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.server import Server
+
 
 def running_processes(session: int) -> list[int]:
     """Return the running processes of a session."""
@@ -19,3 +21,10 @@ def running_processes(session: int) -> list[int]:
 def threads_of(pid: int) -> int:
     """Return the number of threads of a process."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def worker_of(server: Server) -> int:
+    """Return the process id of the only worker of a server."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    (worker,) = children.read_text().split()
+    return int(worker)

@@ -22,7 +22,7 @@ class Threads:
 
 
 class Stream:
-    """A stream that keeps what it is told to send."""
+    """A stream that records the parts that it sends."""
 
     paused = False
 

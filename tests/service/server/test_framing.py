@@ -3,13 +3,12 @@
 import contextlib
 import secrets
 import socket
-from collections.abc import Iterator
 from itertools import zip_longest
 
 import pytest
 
 from tests.conftest import STORM
-from tests.server import DEADLINE, ForkedServer, Server
+from tests.server import DEADLINE, Server
 from tests.service.conftest import ROUNDS
 from tests.service.server.mutated_requests import (
     LIGHTS,
@@ -21,13 +20,6 @@ from tests.service.server.mutated_requests import (
 )
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with ForkedServer(tmp_path_factory.mktemp("framing")) as server:
-        yield server
-        assert "Traceback" not in server.log.read_text()
 
 
 def exchange(server: Server, *parts: bytes) -> list[Response]:

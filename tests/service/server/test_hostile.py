@@ -8,7 +8,7 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import parse_headers
 from pathlib import Path
@@ -18,8 +18,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from tests.server import DEADLINE, ForkedServer, Server
+from tests.server import DEADLINE, Server
 from tests.service.conftest import ROUNDS, run_hypothesis, until
+from tests.service.server.processes import worker_of
 
 pytestmark = pytest.mark.process
 
@@ -31,22 +32,6 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 RESPONSE_LIMIT = 15.0
 # The server closes a connection that stops in a large body after 5 s while others are queued.
 QUEUED_TIMEOUT = 5.0
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one worker, which must stay the same process through all tests."""
-    with ForkedServer(tmp_path_factory.mktemp("hostile")) as server:
-        worker = worker_of(server)
-        yield server
-        assert worker_of(server) == worker
-        assert "Traceback" not in server.log.read_text()
-
-
-def worker_of(server: Server) -> int:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    (worker,) = children.read_text().split()
-    return int(worker)
 
 
 def peak_mib(server: Server) -> float:

@@ -20,7 +20,7 @@ import pytest
 import urllib3
 
 from tests.conftest import STORM
-from tests.server import DEADLINE, ForkedServer, Server, free_port
+from tests.server import DEADLINE, Server, free_port
 from tests.service.conftest import ROUNDS, until
 from tests.service.server.mutated_requests import (
     LIGHTS,
@@ -104,13 +104,6 @@ PROXIES = {
     "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{config}"]),
     "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{config}"]),
 }
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with ForkedServer(tmp_path_factory.mktemp("proxies")) as server:
-        yield server
-        assert "Traceback" not in server.log.read_text()
 
 
 @contextlib.contextmanager

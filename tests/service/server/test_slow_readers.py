@@ -14,14 +14,14 @@ from threading import Event
 
 import pytest
 
-from tests.server import DEADLINE, ForkedServer, Server
+from tests.server import DEADLINE, Server
 from tests.service.conftest import ROUNDS, until
+from tests.service.server.processes import worker_of
 from tests.service.server.test_hostile import (
     cpu_seconds,
     peak_mib,
     post_request,
     send,
-    worker_of,
 )
 
 pytestmark = pytest.mark.process
@@ -36,16 +36,6 @@ OTHER_REQUESTS = {
 }
 # A static file of more than 1 MB.
 LARGE_FILE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one worker, which must stay the same process through all tests."""
-    with ForkedServer(tmp_path_factory.mktemp("slow_readers")) as server:
-        worker = worker_of(server)
-        yield server
-        assert worker_of(server) == worker
-        assert "Traceback" not in server.log.read_text()
 
 
 @contextlib.contextmanager
@@ -97,7 +87,7 @@ def many_files() -> Iterator[None]:
 
 
 class SlowClient:
-    """A connection that sends what the server takes, and reads only when it is told to.
+    """A connection that sends what the server takes, and reads only in `read`.
 
     The kernel's buffers of both sides are small, so that a large response stays in the server; the
     kernel would take several MB from the server otherwise. The server may close the connection at

@@ -10,7 +10,7 @@ from tests.server import DEADLINE
 
 
 class Tasks:
-    """Tasks that run until they are told to end."""
+    """Tasks that run until `may_end` is set."""
 
     def __init__(self) -> None:
         self.started = threading.Semaphore(0)
