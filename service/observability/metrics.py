@@ -103,6 +103,7 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     _duration_histogram(route).observe(seconds)
 
 
+@_log_failure
 def count_rejection(status: int) -> None:
     """Count a request that the server rejected before it reached the application."""
     _request_counter(OTHER, OTHER, status).inc()

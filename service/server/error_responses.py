@@ -6,11 +6,11 @@ the route and method `other`, because the request may not have been parsed.
 
 import json
 import logging
-import uuid
 from http import HTTPStatus
 
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.web.middleware.request_id import choose_request_id
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def error_response(status: int, message: str, client: str) -> bytes:
         message: the error in a sentence.
         client: the address of the client, for the log.
     """
-    request_id = uuid.uuid4().hex
+    request_id = choose_request_id("")
     body = json.dumps({"error": message}, ensure_ascii=False).encode() + b"\n"
     retry = "Retry-After: 1\r\n" if status == 503 else ""
     head = (
@@ -35,9 +35,5 @@ def error_response(status: int, message: str, client: str) -> bytes:
     )
     fields = log_fields(request_id=request_id, status=status, client=client)
     logger.warning("rejected: %d %s", status, message, extra=fields)
-    try:
-        metrics.count_rejection(status)
-    except Exception:
-        # Counting can fail, for example if the disk is full; the response is sent anyway.
-        logger.exception("could not count a rejected request in the metrics")
+    metrics.count_rejection(status)
     return head.encode() + body
