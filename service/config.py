@@ -18,7 +18,7 @@ from streetlight.service.validation.problems import problems
 
 PREFIX = "STREETLIGHT_"
 # Threads of each worker process.
-THREADS = 12
+THREADS = 20
 # The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
 VERTEX = {
     "AIP_HTTP_PORT": "port",
@@ -83,6 +83,21 @@ class Settings(BaseSettings):
         le=1024**3,
         description="Largest request body in bytes, before and after decompression; "
         "a larger one is answered with 413.",
+    )
+    max_multiplications: int = Field(
+        500_000_000,
+        ge=1_000_000,
+        le=10**12,
+        description="Largest number of multiplications for one request, which are rows times "
+        "weights; 1,000,000,000 take about a second. A request that needs more is answered with "
+        "413.",
+    )
+    max_response_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1024**3,
+        description="Largest response in bytes, estimated before it is computed; a request for a "
+        "larger one is answered with 413.",
     )
 
     database_url: str | None = Field(

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
+from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, record_in_transaction
@@ -16,22 +17,25 @@ from streetlight.service.store.schema import create_schema
 
 @dataclass(frozen=True)
 class Services:
-    """The settings, the model repository and the database engine of a process.
+    """The settings, the model repository, the database engine and the work of a process.
 
-    `model` is the repository under the name that the settings give it.
+    `model` is the repository under the name that the settings give it. `budget` bounds what
+    requests cost.
     """
 
     settings: Settings
     repository: ModelRepository
     model: ServedModel
     engine: Engine
+    budget: Budget
 
 
 def build_services(settings: Settings) -> Services:
     """Return the services for `settings`, without any file or database access."""
     repository = ModelRepository(settings.models_dir)
     model = ServedModel(settings.model_name, repository, VersionCache(repository))
-    return Services(settings, repository, model, open_engine(settings.database))
+    budget = Budget(settings.max_multiplications, settings.max_response_bytes)
+    return Services(settings, repository, model, open_engine(settings.database), budget)
 
 
 def initialize_ledger(services: Services) -> None:

@@ -15,6 +15,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
+from streetlight.service.inference.limits import (
+    ClientDisconnectedError,
+    OverloadedError,
+    TooExpensiveError,
+)
 from streetlight.service.inference.messages import UnsupportedMediaTypeError
 from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
@@ -26,7 +31,11 @@ from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.web.response import json_response
 
+# As nginx logs it: the client doesn't receive this status.
+CLIENT_CLOSED_REQUEST = 499
+
 STATUS: dict[type[Exception], int] = {
+    ClientDisconnectedError: CLIENT_CLOSED_REQUEST,
     IncomparableError: 409,
     NoLiveVersionError: 503,
     JobFinishedError: 409,
@@ -37,6 +46,8 @@ STATUS: dict[type[Exception], int] = {
     NotSupportedError: 501,
     NothingToRollBackToError: 409,
     ObservationNotFoundError: 404,
+    OverloadedError: 503,
+    TooExpensiveError: 413,
     VerificationBusyError: 503,
     UnsupportedMediaTypeError: 415,
     VersionDamagedError: 409,

@@ -1,0 +1,45 @@
+"""Admission of the current request's work: its bounds, and its turn if it is large.
+
+The bounds are in `inference.limits`. A large request holds its place until its response is encoded.
+"""
+
+from flask import Flask, g, request
+
+from streetlight.service.inference.limits import Cost
+from streetlight.service.web.application import services
+
+# The key, in the WSGI environment, of a function that returns whether the client has left.
+IS_DISCONNECTED = "streetlight.is_disconnected"
+
+
+def init_app(app: Flask) -> None:
+    """Release the place of every large request of `app`."""
+    app.teardown_request(_release)
+
+
+def admit(*, multiplications: int = 0, request_bytes: int = 0, response_bytes: int = 0) -> None:
+    """Check what the current request costs, before it is computed; wait if it is large.
+
+    A request may call this as often as it knows more; it waits once.
+
+    Raises:
+        TooExpensiveError: one request may not cost so much.
+        OverloadedError: too many other large requests wait.
+        ClientDisconnectedError: the client has left meanwhile.
+    """
+    cost, budget = Cost(multiplications, request_bytes, response_bytes), services().budget
+    budget.check(cost)
+    if cost.is_large and not g.get("admitted"):
+        budget.acquire(is_disconnected)
+        g.admitted = True
+
+
+def is_disconnected() -> bool:
+    """Return whether the client of the current request has left."""
+    check = request.environ.get(IS_DISCONNECTED)
+    return check is not None and check()
+
+
+def _release(_error: BaseException | None) -> None:
+    if g.pop("admitted", False):
+        services().budget.release()
