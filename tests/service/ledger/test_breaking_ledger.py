@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from streetlight.service.ledger.queries import Filter, page
 from streetlight.service.store.engine import open_engine
 from tests import databases
 from tests.conftest import STORM
-from tests.server import DEADLINE, STREETLIGHT, Server, environment, streetlight
+from tests.server import DEADLINE, environment, streetlight
 from tests.service.conftest import Site, until
+from tests.service.small_disk import SmallSite
 
 pytestmark = [pytest.mark.process, pytest.mark.storm]
 
@@ -181,29 +181,6 @@ def test_a_promotion_that_cannot_be_logged_fails_and_is_undone(tmp_path: Path) -
 
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (limit, limit))
         assert site.post("/versions/2/promote")["promotion"]["instead_of"] == 1
-
-
-class SmallSite(Site):
-    """A site whose data directory is a file system of 4 MiB."""
-
-    start = Server.start  # a forked server would not run this command
-
-    command = (
-        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
-        'mount -t tmpfs -o size=4m none "$STREETLIGHT_DATA_DIR" && exec "$0" serve',
-        STREETLIGHT,
-    )
-
-    @property
-    def filler(self) -> Path:
-        """A file in that file system, by its path outside the mount namespace."""
-        return Path(f"/proc/{self.process.pid}/root{self.data_dir}/filler")
-
-    def fill(self) -> None:
-        """Fill the file system."""
-        with self.filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(1024))
 
 
 def test_a_full_disk_fails_writes_but_not_predictions(
