@@ -1,31 +1,29 @@
 """Prometheus metrics of requests and predictions, shared by all workers of a server.
 
-Each worker counts into memory-mapped files. The worker that answers a scrape sums the files of all
-workers. Metrics that are computed during a scrape are in `learning.state_collector`.
+Each worker counts in memory of its own slot; the worker that answers a scrape sums the slots.
+`shared_counters` has that memory, `learning.state_collector` the metrics that are computed during a
+scrape.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
 from typing import NamedTuple, ParamSpec
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from streetlight.service.observability import shared_counters
 
 logger = logging.getLogger(__name__)
 
-# The environment variable from which prometheus_client takes the directory of the files.
-MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 # The label for unknown routes and methods: clients must not be able to add labels without limit.
 OTHER = "other"
 
-# Part of the names of this process's files. `gunicorn_conf.pre_fork` gives a new worker the slot of
-# the one that it replaces; names by process id would add files without limit, and the counts would
-# start again.
-worker_slot = "master"
+# The number of this process's memory. `gunicorn_conf.pre_fork` gives a new worker the slot of the
+# one that it replaces, so that the counts continue.
+worker_slot: int | None = None
 
 _registry = CollectorRegistry()
 _requests = Counter(
@@ -74,9 +72,9 @@ _last = Gauge(
 )
 
 
-def share_counters(folder: str) -> None:
-    """Count into files in `folder`; to be called before the workers are forked."""
-    os.environ[MULTIPROC_DIR] = folder
+def share_counters(slots: int) -> None:
+    """Count in shared memory of `slots` workers; to be called before the workers are forked."""
+    shared_counters.share(slots)
     values.ValueClass = values.MultiProcessValue(lambda: worker_slot)  # type: ignore[no-untyped-call]
 
 
@@ -90,7 +88,7 @@ def _log_failure(count: Callable[Parameters, None]) -> Callable[Parameters, None
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
             count(*args, **kwargs)
-        except Exception:  # for example, if the disk is full
+        except Exception:
             logger.exception("could not count a request in the metrics")
 
     return wrapper
@@ -162,9 +160,7 @@ class _SharedCounters(Collector):
 
 def collect() -> Iterable[Metric]:
     """Return the metrics of all workers, or of this process if the counters aren't shared."""
-    if MULTIPROC_DIR in os.environ:
-        return MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call, no-any-return]
-    return _registry.collect()
+    return _registry.collect() if worker_slot is None else shared_counters.collect()
 
 
 # Cached, because looking up the labels takes longer than counting.

@@ -6,9 +6,7 @@
 
 import os
 import resource
-import shutil
 import signal
-import tempfile
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository
@@ -17,12 +15,12 @@ from streetlight.service.observability import logs, metrics
 
 logs.configure()
 _settings = load_settings()
-_metrics_dir = tempfile.mkdtemp(prefix="streetlight-metrics-")
-metrics.share_counters(_metrics_dir)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
+# During a reload (SIGHUP) there are twice as many, and SIGTTIN adds one.
+metrics.share_counters(2 * workers + 8)
 # The application is loaded once, before the fork: workers start at once and share its memory.
 preload_app = True
 worker_class = "streetlight.service.server.worker.EventLoopWorker"
@@ -69,12 +67,7 @@ def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
 
 def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
     """Set the slot in the worker's process."""
-    metrics.worker_slot = str(worker.slot)
-
-
-def on_exit(_server: Any) -> None:  # noqa: ANN401 - likewise
-    """Remove the metric files."""
-    shutil.rmtree(_metrics_dir, ignore_errors=True)
+    metrics.worker_slot = worker.slot
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types

@@ -6,7 +6,6 @@ client, `threads` the threads that run the application.
 
 import asyncio
 import os
-import shutil
 import socket
 import ssl
 import sys
@@ -19,7 +18,6 @@ import uvloop
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
-from streetlight.service.observability import metrics
 from streetlight.service.server.connection import Connection
 from streetlight.service.server.event_streams import EventStreams
 from streetlight.service.server.fast_path import FastPath
@@ -120,9 +118,6 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             self.state.limits.connections() or not accepting.done()
         ):
             await self._wait(STOP_INTERVAL)
-        if os.getppid() != self.ppid:
-            # Otherwise gunicorn's main process removes them.
-            shutil.rmtree(os.environ[metrics.MULTIPROC_DIR], ignore_errors=True)
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a short time or for a signal, then check all deadlines."""

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from prometheus_client import parser
 
-from streetlight.service.observability import inference_statistics, metrics
+from streetlight.service.observability import metrics, shared_counters
+from tests.client import App
 from tests.server import Server
 from tests.service.conftest import Site, until
+from tests.service.small_disk import SmallSite
 
 pytestmark = pytest.mark.process
 
@@ -87,15 +89,11 @@ def check_sums(scraped: dict[str, float], rounds: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_metrics_are_summed_over_workers_and_killed_workers(
-    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with Site(tmp_path / "data", None, workers=workers) as server:
+def test_metrics_are_summed_over_workers_and_killed_workers(workers: int, tmp_path: Path) -> None:
+    with Site(tmp_path, None, workers=workers) as server:
         until(lambda: len(server.workers()) == workers)
         send_all(server)
         check_sums(scrape(server), 1)
-        (folder,) = tmp_path.glob("streetlight-metrics-*")
 
         for rounds in (2, 3):
             before = server.workers()
@@ -110,31 +108,25 @@ def test_metrics_are_summed_over_workers_and_killed_workers(
         # The kernel spreads 16 connections over the workers; each worker exports the same values.
         scrapes = [scrape(server) for _ in range(16)]
         assert all(scraped == scrapes[0] for scraped in scrapes)
-        # Three files for each worker slot; a new worker reuses the files of a killed one.
-        assert len(list(folder.iterdir())) <= 3 * workers
+        (statistics,) = server.get("/v2/models/stats")["model_stats"]
 
-        monkeypatch.setenv(metrics.MULTIPROC_DIR, str(folder))
-        statistics = inference_statistics.inference_statistics()
-        assert server.stop() == 0
-        assert not folder.exists()
-
-    check_statistics(statistics[1], scrapes[0])
-    assert list(statistics) == [1]
+    check_statistics(statistics, scrapes[0])
 
 
-def check_statistics(found: inference_statistics.Statistics, scraped: dict[str, float]) -> None:
-    """Assert that the statistics equal the metrics, in other units."""
-    phases = (found.compute_input_ns, found.compute_infer_ns, found.compute_output_ns)
-    assert found.success_count == found.execution_count == 3 * CONNECTIONS * GOOD
-    assert found.inference_count == 3 * CONNECTIONS * ROWS
-    assert found.fail_count == 3 * CONNECTIONS * 2
-    assert found.success_ns == sum(phases)
+def check_statistics(found: dict[str, Any], scraped: dict[str, float]) -> None:
+    """Assert that the statistics of the V2 protocol equal the metrics, in other units."""
+    stats = found["inference_stats"]
+    phases = [stats[f"compute_{phase}"]["ns"] for phase in ("input", "infer", "output")]
+    assert stats["success"]["count"] == found["execution_count"] == 3 * CONNECTIONS * GOOD
+    assert found["inference_count"] == 3 * CONNECTIONS * ROWS
+    assert stats["fail"]["count"] == 3 * CONNECTIONS * 2
+    assert stats["success"]["ns"] == sum(phases)
     for phase, ns in zip(("input", "infer", "output"), phases, strict=True):
         assert ns == round(scraped[f"streetlight_inference_seconds_total {phase} 1"] * 1e9) > 0
     failed = scraped["streetlight_inference_failed_seconds_total 1"]
-    assert found.fail_ns == round(failed * 1e9) > 0
+    assert stats["fail"]["ns"] == round(failed * 1e9) > 0
     last = scraped["streetlight_last_inference_timestamp_seconds 1"]
-    assert found.last_inference_ms == round(last * 1000)
+    assert found["last_inference"] == round(last * 1000)
 
 
 def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str | None) -> None:
@@ -193,23 +185,52 @@ def test_metrics_are_exported_without_a_database(server: Server) -> None:
     assert "streetlight_observations " not in scraped
 
 
-def test_a_prediction_succeeds_if_it_cannot_be_counted(
+def test_requests_are_counted_while_the_temporary_directory_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with Site(tmp_path / "data", None) as server:
-        (folder,) = tmp_path.glob("streetlight-metrics-*")
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-        before = server.workers()
-        os.kill(before[0], signal.SIGKILL)
-        until(lambda: server.workers() not in (before, []))
-        server.wait_until_ready()
+    temporary = tmp_path / "tmp"
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with SmallSite(tmp_path / "data", None, folder=temporary) as site:
+        [worker] = site.workers()
+        site.fill()
+        send_all(site)
+        check_sums(scrape(site), 1)
+        assert site.workers() == [worker]
 
-        assert server.post("/predict", {"lights": WALK})["decision"] == "walk"
-        assert server.expect(400, "POST", "/predict", {"lights": []})
-        assert "could not count a request in the metrics" in server.log.read_text()
+
+def test_a_prediction_succeeds_if_it_cannot_be_counted(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    for name in ("_counters", "_request_counter", "_inferences"):
+        monkeypatch.setattr(metrics, name, fail)
+    assert app.post("/predict", {"lights": WALK})["decision"] == "walk"
+    assert app.expect(400, "POST", "/predict", {"lights": []})
+    assert caplog.text.count("could not count a request in the metrics") == 4
+
+
+def test_when_the_memory_is_full_only_new_counters_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared_counters, "_memory", {})
+    counters = shared_counters.SharedDict("counter_0.db")
+    keys = [f"{number} {'x' * 10_000}" for number in range(500)]
+    for _ in range(2):
+        for key in keys:
+            value, _ = counters.read_value(key)  # type: ignore[no-untyped-call]
+            counters.write_value(key, value + 1, 0.0)  # type: ignore[no-untyped-call]
+    kept = [
+        (key, value)
+        for key, value, *_ in shared_counters.SharedDict.read_all_values_from_file("counter_0.db")
+    ]
+    assert 400 < len(kept) < 430
+    assert [(key.strip(), value) for key, value in kept] == [(key, 2) for key in keys[: len(kept)]]
+    assert caplog.text.count("the memory for metrics is full") == len(keys) - len(kept)
+    # A process that replaces another one continues.
+    again = shared_counters.SharedDict("counter_0.db")
+    assert again.read_value(kept[0][0])[0] == 2  # type: ignore[no-untyped-call]
 
 
 def test_openmetrics_is_returned_on_request(shared_server: Server) -> None:
