@@ -11,7 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticKnownError, from_json
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from streetlight.service.validation.fields import MustHolds
 from streetlight.service.validation.problems import problems
@@ -159,15 +165,13 @@ def load_settings() -> Settings:
     """Return the settings of the environment.
 
     Raises:
-        SettingsError: a variable `STREETLIGHT_…` is unknown, or a value has the wrong type or is
-            out of bounds; the message names each of them.
+        SettingsError: a variable `STREETLIGHT_…` is unknown or has no value, or its value has the
+            wrong type or is out of bounds; the message names each of them.
     """
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    found = []
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, 1) or known
-            found.append(f"{name}: unknown setting; did you mean {' or '.join(close)}?")
+    found = [
+        *_misspelt("", EnvSettingsSource(Settings)),
+        *_misspelt(" in .env", DotEnvSettingsSource(Settings)),
+    ]
     try:
         given: dict[str, Any] = {
             field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
@@ -181,3 +185,21 @@ def load_settings() -> Settings:
     if found:
         raise SettingsError("; ".join(found))
     return settings
+
+
+def _misspelt(place: str, source: EnvSettingsSource) -> list[str]:
+    """Return an error for each variable of `source` that is unknown or has no value.
+
+    pydantic-settings ignores both, and would leave the API key unset.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    found = []
+    # In capitals, because pydantic-settings accepts any case.
+    variables = {name.upper(): value for name, value in source.env_vars.items()}
+    for name, value in sorted(variables.items()):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, 1) or known
+            found.append(f"{name}{place}: unknown setting; did you mean {' or '.join(close)}?")
+        elif name in known and value is None:
+            found.append(f"{name}{place}: expected {name}=VALUE, got no value")
+    return found

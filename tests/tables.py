@@ -26,8 +26,8 @@ SETTINGS_HEAD = """\
 
 The settings are environment variables, or lines of a file `.env` in the working directory. The
 service reads them when it starts. `streetlight serve` has the options `--host`, `--port` and
-`--workers`, which override the environment. A variable `STREETLIGHT_…` of the environment that is
-not in this table is an error; in `.env` it is ignored.
+`--workers`, which override the environment. A variable `STREETLIGHT_…` that is not in this table is
+an error, in the environment and in `.env`.
 
 | setting | type | default | description |
 |---|---|---|---|

@@ -124,6 +124,34 @@ def test_settings_are_read_from_a_file(
     assert "*  2 " in invoke("versions").stdout
 
 
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (
+            "export STREETLIGHT_API_KYE=hunter2",
+            "STREETLIGHT_API_KYE in .env: unknown setting; did you mean STREETLIGHT_API_KEY?",
+        ),
+        (
+            "streetlight_api_kye=",
+            "STREETLIGHT_API_KYE in .env: unknown setting; did you mean STREETLIGHT_API_KEY?",
+        ),
+        (
+            "STREETLIGHT_API_KEY",
+            "STREETLIGHT_API_KEY in .env: expected STREETLIGHT_API_KEY=VALUE, got no value",
+        ),
+    ],
+)
+def test_a_misspelt_setting_in_a_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, error: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{line}\nGUNICORN_CMD_ARGS=--pid=x\n")
+    monkeypatch.chdir(tmp_path)
+
+    run = invoke("serve", host="::1", data_dir=tmp_path)
+
+    assert (run.returncode, run.stderr) == (2, f"streetlight: {error}\n")
+
+
 def test_a_trainer_to_be_restarted_does_not_start_with_an_invalid_setting() -> None:
     run = invoke("work", "--restart", port="x")
 
