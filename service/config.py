@@ -32,6 +32,9 @@ VERTEX = {
     "AIP_PREDICT_ROUTE": "predict_route",
 }
 
+# The settings that a file can contain, which the variable `STREETLIGHT_…_FILE` names.
+SECRETS = ("api_key", "database_url")
+
 
 def _parse_json(value: object) -> object:
     # pydantic-settings would parse it too, but reports malformed JSON without a `ValidationError`.
@@ -106,7 +109,7 @@ class Settings(BaseSettings):
         "larger one is answered with 413.",
     )
 
-    database_url: str | None = Field(
+    database_url: SecretStr | None = Field(
         None,
         min_length=1,
         description="URL of the database of observations and jobs, such as "
@@ -153,7 +156,9 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The URL of the database: the setting, or SQLite in the data directory."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'streetlight.db'}"
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'streetlight.db'}"
 
     @property
     def models_dir(self) -> Path:
@@ -162,21 +167,25 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Return the settings of the environment.
+    """Return the settings of the environment, of `.env`, and of the files that they name.
 
     Raises:
-        SettingsError: a variable `STREETLIGHT_…` is unknown or has no value, or its value has the
-            wrong type or is out of bounds; the message names each of them.
+        SettingsError: a variable `STREETLIGHT_…` is unknown or has no value, its value has the
+            wrong type or is out of bounds, or its file can't be read; the message names each of
+            them.
     """
-    found = [
-        *_misspelt("", EnvSettingsSource(Settings)),
-        *_misspelt(" in .env", DotEnvSettingsSource(Settings)),
-    ]
+    environment = _variables(EnvSettingsSource(Settings))
+    in_file = _variables(DotEnvSettingsSource(Settings))
+    found = [*_misspelt("", environment), *_misspelt(" in .env", in_file)]
+    given: dict[str, Any] = {
+        field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
+    }
+    variables = in_file | environment
     try:
-        given: dict[str, Any] = {
-            field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
-        }
+        given |= _read_secrets(variables)
         settings = Settings(**given)
+    except SettingsError as error:
+        found.append(str(error))
     except ValidationError as error:
         for problem in problems(error):
             # Only the name of the setting is in capitals, not the path to a value in its JSON.
@@ -187,19 +196,46 @@ def load_settings() -> Settings:
     return settings
 
 
-def _misspelt(place: str, source: EnvSettingsSource) -> list[str]:
-    """Return an error for each variable of `source` that is unknown or has no value.
+def _variables(source: EnvSettingsSource) -> dict[str, str | None]:
+    """Return the variables of the service; names in capitals, though any case is accepted."""
+    variables = {name.upper(): value for name, value in source.env_vars.items()}
+    return {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+
+
+def _misspelt(place: str, variables: dict[str, str | None]) -> list[str]:
+    """Return an error for each variable that is unknown or has no value.
 
     pydantic-settings ignores both, and would leave the API key unset.
     """
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    names = [*Settings.model_fields, *(f"{field}_file" for field in SECRETS)]
+    known = [PREFIX + name.upper() for name in names]
     found = []
-    # In capitals, because pydantic-settings accepts any case.
-    variables = {name.upper(): value for name, value in source.env_vars.items()}
     for name, value in sorted(variables.items()):
-        if name.startswith(PREFIX) and name not in known:
+        if name not in known:
             close = difflib.get_close_matches(name, known, 1) or known
             found.append(f"{name}{place}: unknown setting; did you mean {' or '.join(close)}?")
-        elif name in known and value is None:
+        elif value is None:
             found.append(f"{name}{place}: expected {name}=VALUE, got no value")
     return found
+
+
+def _read_secrets(variables: dict[str, str | None]) -> dict[str, str]:
+    """Return the settings whose values are in files, without the newline at the end."""
+    secrets = {}
+    for field in SECRETS:
+        setting = PREFIX + field.upper()
+        variable = f"{setting}_FILE"
+        path = variables.get(variable)
+        if path is None:
+            continue
+        if setting in variables:
+            raise SettingsError(f"{setting} and {variable}: expected one of them, got both")
+        try:
+            secret = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+            raise SettingsError(f"{variable}: can't read {path}: {reason}") from None
+        if not secret:
+            raise SettingsError(f"{variable}: expected the value in {path}, got an empty file")
+        secrets[field] = secret
+    return secrets

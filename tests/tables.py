@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from streetlight.service.config import PREFIX, VERTEX, Settings
+from streetlight.service.config import PREFIX, SECRETS, VERTEX, Settings
 from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import build_services
 from tests.reference import with_bounds
@@ -57,6 +57,8 @@ def settings() -> str:
         if "pattern" in option:
             allowed += f", matching `{option['pattern']}`"
         description += platforms.get(name, "")
+        if name in SECRETS:
+            description += f" `{PREFIX}{name.upper()}_FILE` names a file with the value instead."
         rows.append(f"| `{PREFIX}{name.upper()}` | {allowed} | {default} | {description} |\n")
     return SETTINGS_HEAD + "".join(rows)
 

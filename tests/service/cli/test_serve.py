@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from streetlight.service.config import load_settings
 from tests.client import invoke
 from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environment, free_port
 from tests.service.conftest import until
@@ -101,6 +102,58 @@ def test_an_invalid_setting_ends_serve_with_one_line(
 
 def test_an_error_does_not_show_the_key() -> None:
     assert "hunter2" not in invoke("versions", api_key="hunter2", port="x").stderr
+
+
+@pytest.mark.process
+def test_secrets_are_read_from_files(tmp_path: Path) -> None:
+    """A newline at the end isn't part of the secret."""
+    key, database = tmp_path / "key", tmp_path / "url"
+    key.write_bytes(b"hunter2 \xc3\xa4\r\n")
+    database.write_text(f"sqlite:///{tmp_path}/other.db\n")
+    with ForkedServer(tmp_path / "data", api_key_file=key, database_url_file=database) as server:
+        server.expect(401, "POST", "/rollback")
+        server.expect(401, "POST", "/rollback", Authorization="Bearer hunter2")
+        authorization = "Bearer hunter2 ä".encode().decode("latin-1")
+        server.expect(409, "POST", "/rollback", Authorization=authorization)
+        assert (tmp_path / "other.db").exists()
+        assert not (tmp_path / "data" / "streetlight.db").exists()
+        assert "hunter2" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "message"),
+    [
+        (None, {}, "STREETLIGHT_API_KEY_FILE: can't read {path}: No such file or directory"),
+        (b"\n", {}, "STREETLIGHT_API_KEY_FILE: expected the value in {path}, got an empty file"),
+        (b"hunter2\xff", {}, "STREETLIGHT_API_KEY_FILE: can't read {path}: it isn't UTF-8 text"),
+        (
+            b"hunter2",
+            {"api_key": "hunter2"},
+            "STREETLIGHT_API_KEY and STREETLIGHT_API_KEY_FILE: expected one of them, got both",
+        ),
+    ],
+)
+def test_an_unusable_file_of_a_secret_ends_serve_with_one_line(
+    tmp_path: Path, content: bytes | None, settings: dict[str, str], message: str
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+
+    run = invoke("serve", host="::1", data_dir=tmp_path, api_key_file=path, **settings)
+
+    assert run.returncode == 2
+    assert run.stderr == f"streetlight: {message.format(path=path)}\n"
+
+
+def test_the_settings_do_not_show_the_secrets() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STREETLIGHT_API_KEY", "hunter2")
+        patch.setenv("STREETLIGHT_DATABASE_URL", "postgresql+psycopg://me:hunter2@host/ledger")
+        settings = load_settings()
+
+    assert "hunter2" not in f"{settings!r} {settings}"
+    assert "hunter2" in settings.database
 
 
 @pytest.mark.process
