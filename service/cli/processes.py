@@ -62,9 +62,9 @@ def _start_supervisor() -> None:
         os._exit(0)
 
 
-def _supervise_trainer(parent: int) -> None:
+def _supervise_trainer(parent: int, *options: str) -> None:
     logs.configure()
-    command = ["work", "--parent", str(os.getpid())]
+    command = ["work", "--parent", str(os.getpid()), *options]
     supervise(lambda: main(command), parent)
 
 
@@ -86,7 +86,12 @@ def _train_first(settings: Settings) -> None:
 @main.command()
 @click.option("--restart", is_flag=True, help="Restart the trainer whenever it exits.")
 @click.option("--parent", type=int, help="Process id of the parent; exit when it is gone.")
-def work(restart: bool, parent: int | None) -> None:
+@click.option(
+    "--liveness-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that the trainer touches every second, for a health check.",
+)
+def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     """Run a trainer: one retraining job after another.
 
     SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If no
@@ -94,7 +99,8 @@ def work(restart: bool, parent: int | None) -> None:
     """
     settings = load_settings()
     if restart:
-        _supervise_trainer(parent or os.getppid())
+        options = ["--liveness-file", str(liveness_file)] if liveness_file else []
+        _supervise_trainer(parent or os.getppid(), *options)
         return
     logs.configure()
     _check_writable(settings.data_dir)
@@ -102,7 +108,7 @@ def work(restart: bool, parent: int | None) -> None:
     if services.repository.live_number() is None:
         _train_first(settings)
     initialize_ledger(services)
-    run_trainer(services, parent or os.getppid())
+    run_trainer(services, parent or os.getppid(), liveness_file)
 
 
 def _check_writable(folder: Path) -> None:

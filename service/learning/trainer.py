@@ -6,7 +6,10 @@
 import logging
 import os
 import socket
+import time
 import uuid
+from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
@@ -25,17 +28,31 @@ NICENESS = 10
 log = logging.getLogger(__name__)
 
 
-def work(services: Services, parent: int) -> None:
+# Seconds between two updates of the liveness file.
+LIVENESS_INTERVAL = 1.0
+
+
+def work(services: Services, parent: int, liveness_file: Path | None = None) -> None:
     """Run jobs until SIGTERM, SIGINT, or until the process `parent` is no longer the parent.
 
-    A job that is running then is released to the queue.
+    A job that is running then is released to the queue. While the trainer polls the queue, and
+    after each pass of a training, it sets the modification time of `liveness_file` to now.
     """
     stopping = install_stop_signals()
     os.nice(NICENESS)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
+    touched = 0.0
+    if liveness_file:
+        liveness_file.touch()  # raises an error if the path can't be written
 
     def should_stop() -> bool:
+        nonlocal touched
+        if liveness_file and time.monotonic() - touched >= LIVENESS_INTERVAL:
+            touched = time.monotonic()
+            # A health check notices the file's age; the job must not fail.
+            with suppress(OSError):
+                liveness_file.touch()
         return stopping.is_set() or os.getppid() != parent
 
     while not should_stop():
