@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import PydanticKnownError, from_json
 from pydantic_settings import (
     BaseSettings,
@@ -46,6 +46,18 @@ def _parse_json(value: object) -> object:
         raise PydanticKnownError("json_invalid", {"error": str(error)}) from None
 
 
+def _split(value: object) -> object:
+    # Not by pydantic-settings, which expects lists as JSON.
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+HostName = Annotated[
+    str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
+]
+
+
 class SettingsError(ValueError):
     """A setting is unknown or has an unusable value; the message names the setting."""
 
@@ -74,6 +86,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="Key that requests that change state must send: `Authorization: Bearer KEY`. "
         "Without a key, every client that reaches the port can change state.",
+    )
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Names of this server, separated by commas, under which a browser may change "
+        "state without an API key. IP addresses, localhost and `STREETLIGHT_HOST` always may.",
     )
     model_name: str = Field(
         "streetlight",

@@ -2,16 +2,21 @@
 
 Every request except GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
 `read_only`. If an API key is set, such a request must send it; and a browser may send such a
-request only from a page of the same origin.
+request only from a page of the same origin. Without a key, that page must have an address to which
+no other site can direct its own name: docs/decisions/0026.
 """
 
 import hmac
+import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 
+from streetlight.service.config import Settings
+from streetlight.service.validation.problems import preview
 from streetlight.service.web.application import services
 from streetlight.service.web.response import json_response
 
@@ -41,12 +46,10 @@ def _authorize() -> Response | None:
     endpoint = request.endpoint
     if endpoint is None or not changes_state(request.method, current_app.view_functions[endpoint]):
         return None
-    if _is_from_another_origin():
-        return json_response(
-            {"error": "requests that change state are accepted from pages of the same origin only"},
-            403,
-        )
-    key = services().settings.api_key
+    settings = services().settings
+    if refusal := _refuse_page(settings):
+        return json_response({"error": refusal}, 403)
+    key = settings.api_key
     if key is None:
         return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -61,15 +64,41 @@ def _authorize() -> Response | None:
     return response
 
 
-def _is_from_another_origin() -> bool:
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        # The browser has compared the origins; this holds even if a proxy changes the Host header.
-        return site not in ("same-origin", "none")
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return False
+def _refuse_page(settings: Settings) -> str | None:
+    """Return why the page that sent the request may not change state; `None` for other requests."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is None:
+        return None  # every browser sends one of them with a request that changes state
+    # If the browser has compared the origins, this holds even if a proxy changes the Host header.
+    if site != "same-origin" and (site not in (None, "none") or not _is_own_origin(origin)):
+        return "requests that change state are accepted from pages of the same origin only"
+    if settings.api_key is None and not _is_own_host(settings):
+        return (
+            "without an API key, a page can change state under an IP address, localhost or a host "
+            f"of STREETLIGHT_ALLOWED_HOSTS, got {preview(request.host)}; if this name belongs to "
+            "the server, add it to STREETLIGHT_ALLOWED_HOSTS, or set STREETLIGHT_API_KEY"
+        )
+    return None
+
+
+def _is_own_origin(origin: str | None) -> bool:
     try:
-        return urlsplit(origin).netloc != request.host
+        return origin is None or urlsplit(origin).netloc == request.host
     except ValueError:
-        return True
+        return False
+
+
+def _is_own_host(settings: Settings) -> bool:
+    """Return whether the request's host can't be the name of another site.
+
+    Anyone can let a name of their own resolve to this server, and so give their page the origin of
+    this server; an IP address and localhost can't be given to another server.
+    """
+    host = re.sub(r":[0-9]+$", "", request.host.lower()).strip("[]")
+    try:
+        ip_address(host)
+    except ValueError:
+        host = host.removesuffix(".")
+        names = ("localhost", settings.host.lower(), *settings.allowed_hosts)
+        return host.endswith(".localhost") or host in names
+    return True

@@ -1,12 +1,13 @@
 """Tests of authentication: the API key, and requests from pages of other origins."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.client import App, Client
-from tests.server import ForkedServer
+from tests.server import DEADLINE, ForkedServer
 
 KEY = "a key, with ünicode"
 CHANGES_NOTHING = {
@@ -25,6 +26,16 @@ CHANGES_NOTHING = {
         for verb in ("classify", "explain", "predict", "regress")
     ),
 }
+CHANGES_STATE = {
+    "/jobs/<int:number>",
+    "/observations",
+    "/observations/<int:number>",
+    "/retrain",
+    "/rollback",
+    "/v2/repository/models/<model>/load",
+    "/v2/repository/models/<model>/unload",
+    "/versions/<int:number>/promote",
+}
 
 
 def routes(app: App) -> Iterator[tuple[str, str]]:
@@ -37,6 +48,13 @@ def routes(app: App) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def app_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with App(tmp_path_factory.mktemp("guarded"), api_key=KEY) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def app_with_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    hosts = {"host": "own.example", "allowed_hosts": "server, Streetlight.example"}
+    with App(tmp_path_factory.mktemp("hosts"), **hosts) as app:
         yield app
 
 
@@ -55,16 +73,7 @@ def test_routes_that_change_state_require_the_key(app_with_key: App) -> None:
         assert response.status == 401, rule
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert response.json()["error"].startswith("this request changes state: expected")
-    assert seen == {
-        "/jobs/<int:number>",
-        "/observations",
-        "/observations/<int:number>",
-        "/retrain",
-        "/rollback",
-        "/v2/repository/models/<model>/load",
-        "/v2/repository/models/<model>/unload",
-        "/versions/<int:number>/promote",
-    }
+    assert seen == CHANGES_STATE
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi", KEY])
@@ -103,6 +112,8 @@ def test_the_key_permits_changes_over_http(tmp_path: Path) -> None:
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"},
+        {"Sec-Fetch-Site": "none", "Origin": "http://elsewhere.example"},
+        {"Origin": "http://elsewhere.example", "X-Forwarded-Host": "elsewhere.example"},
     ],
 )
 def test_a_page_of_another_origin_cannot_change_state(
@@ -121,3 +132,96 @@ def test_a_page_of_the_same_origin_can_change_state(shared_app: App) -> None:
         {"Sec-Fetch-Site": "none"},
     ):
         assert shared_app.post("/versions/1/promote", **headers)["live"] == 1
+
+
+def test_a_page_under_a_name_of_another_site_cannot_change_state(shared_app: App) -> None:
+    """DNS rebinding: the site lets its own name resolve to this server."""
+    page = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}
+    for method, rule in routes(shared_app):
+        path = rule.replace("<int:number>", "1").replace("<model>", "streetlight")
+        response = shared_app.request(method, path, b"", **page)
+        if rule in CHANGES_STATE:
+            assert response.status == 403, rule
+            assert response.json()["error"] == (
+                "without an API key, a page can change state under an IP address, localhost or a "
+                'host of STREETLIGHT_ALLOWED_HOSTS, got "evil.example:8000"; if this name belongs '
+                "to the server, add it to STREETLIGHT_ALLOWED_HOSTS, or set STREETLIGHT_API_KEY"
+            )
+        else:
+            assert response.status != 403, rule
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("localhost", True),
+        ("LocalHost.:8000", True),
+        ("lights.localhost", True),
+        ("127.0.0.1:8000", True),
+        ("192.168.1.7", True),
+        ("[::1]:8000", True),
+        ("[FE80::7]", True),
+        ("streetlight.example", True),
+        ("Streetlight.Example.:8000", True),
+        ("own.example", True),
+        ("", False),
+        ("0x7f.1", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example", False),
+        ("evillocalhost", False),
+        ("evil.streetlight.example", False),
+        ("evil.example:localhost", False),
+        ("localhost@evil.example", False),
+        ("localhost, evil.example", False),
+    ],
+)
+def test_a_page_can_change_state_under_an_address_or_an_allowed_host(
+    app_with_hosts: App, host: str, allowed: bool
+) -> None:
+    for origin in ({"Origin": f"http://{host}"}, {"Sec-Fetch-Site": "same-origin"}):
+        response = app_with_hosts.request("POST", "/versions/1/promote", Host=host, **origin)
+        assert response.status == (200 if allowed else 403)
+
+
+def test_with_a_key_a_page_can_change_state_under_any_name(app_with_key: App) -> None:
+    key = f"Bearer {KEY}".encode().decode("latin-1")
+    page = {"Host": "a.example", "Origin": "http://a.example"}
+
+    assert app_with_key.request("POST", "/versions/1/promote", **page).status == 401
+    assert app_with_key.post("/versions/1/promote", Authorization=key, **page)["live"] == 1
+
+
+@pytest.mark.process
+def test_over_http_no_form_of_the_host_lets_a_foreign_page_change_state(
+    server: ForkedServer,
+) -> None:
+    def send(target: str, version: str, *headers: str) -> int:
+        head = "\r\n".join([f"POST {target} HTTP/{version}", *headers, "Content-Length: 0"])
+        with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+            client.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode())
+            return int(client.makefile("rb").read().split()[1])
+
+    target = "/v2/repository/models/streetlight/unload"
+    evil, own = f"evil.example:{server.port}", f"127.0.0.1:{server.port}"
+    page = f"Origin: http://{evil}"
+    for refused in (
+        (target, "1.1", f"Host: {evil}", page),
+        (target, "1.1", f"HOST: {evil}.", f"{page}."),
+        (target, "1.1", "Host:", page),
+        (target, "1.1", "Host: [a:b]", "Sec-Fetch-Site: same-origin"),
+        (target, "1.1", "Host:", "Origin: http://"),
+        (target, "1.0", page),
+        (target, "1.1", f"Host: {evil}", page, f"X-Forwarded-Host: {own}"),
+        (target, "1.1", f"Host: {evil}", page, f"Forwarded: host={own}"),
+        (f"http://{own}{target}", "1.1", f"Host: {evil}", page),
+        (f"http://{evil}{target}", "1.1", f"Host: {own}", page),
+        (target, "1.1", f"Host: {own}", "Sec-Fetch-Site: none", page),
+    ):
+        assert send(*refused) == 403, refused
+    assert send(target, "1.1", f"Host: {own}", f"Host: {evil}", page) == 400
+    for method in ("HEAD", "OPTIONS", "GET"):
+        server.request(method, target, Host=evil, Origin=f"http://{evil}")
+    assert server.get("/readyz")["version"] == 1
+
+    # No browser sent this: in a network of containers, for example, a program did.
+    assert send("/versions/1/promote", "1.1", "Host: server:8000") == 200
