@@ -49,8 +49,9 @@ ENV PATH=/opt/streetlight/bin:$PATH \
 USER 10001:10001
 EXPOSE 8000
 
-# The image has no curl. http.client ignores the proxy variables, which urllib.request would use.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-c", "\
+# The image has no curl. http.client ignores the proxy variables, which urllib.request would use. With
+# -I, Python imports no modules from the working directory.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-I", "-c", "\
 import http.client, os, sys; \
 server = http.client.HTTPConnection('localhost', int(os.environ['STREETLIGHT_PORT']), timeout=4); \
 server.request('GET', '/readyz'); \
