@@ -71,7 +71,7 @@ def explain_score(
         for matrix, mask in zip(network.weights[-2::-1], masks[::-1], strict=True):
             slope = (matrix * mask) @ slope
         return ScoreExplanation(
-            network.score(lights),
+            float(layers[-1][0]),
             [layer.tolist() for layer in layers],
             [mask.tolist() for mask in masks],
             (layers[0] * slope[:, 0] + 0.0).tolist(),
@@ -84,12 +84,15 @@ def nearest_counterfactual(
 ) -> Counterfactual | None:
     """Return the smallest change of one light that changes the decision; at a tie, the first."""
     decision = outcome_name(network.score(lights))
-    candidates = []
-    for light, was in enumerate(lights):
-        for now in levels:
-            score = network.score([*lights[:light], now, *lights[light + 1 :]])
-            if outcome_name(score) != decision:
-                candidates.append(Counterfactual(light, was, now, outcome_name(score), score))
+    changes = list(product(range(len(lights)), levels))
+    changed = np.tile(np.array(lights, dtype=np.float64), (len(changes), 1))
+    for row, (light, now) in zip(changed, changes, strict=True):
+        row[light] = now
+    candidates = [
+        Counterfactual(light, lights[light], now, outcome_name(score), score)
+        for (light, now), score in zip(changes, network.scores(changed).tolist(), strict=True)
+        if outcome_name(score) != decision
+    ]
     return min(candidates, key=lambda flip: abs(flip.now - flip.was), default=None)
 
 

@@ -31,6 +31,9 @@ BLOCK_ROWS = 2048
 # Up to this many nodes in every layer, arrays are stored node by node, so that numpy's inner loop
 # runs over the rows, which are many, and not over the few nodes: docs/decisions/0016.
 MAX_NARROW_NODES = 16
+# Up to this many weights, one row is scored faster in plain floats than in arrays. The plain floats
+# of a large network would take 250 MB, and no other thread would run while they are multiplied.
+MAX_PLAIN_WEIGHTS = 500
 
 
 def weighted_sum(layer: FloatArray, weights: FloatArray, order: MemoryOrder = "C") -> FloatArray:
@@ -194,6 +197,8 @@ class Network:
 
     def score(self, lights: Sequence[float]) -> float:
         """Return the score of one light state, the same bits as `scores` returns for its row."""
+        if self.weight_count > MAX_PLAIN_WEIGHTS:
+            return float(self.scores(np.array([lights], dtype=np.float64))[0])
         layer_0 = [light / self.scale for light in lights]
         return forward_of_row(self.columns, layer_0, self.activation)[-1][0]
 

@@ -20,10 +20,6 @@ LightStates = list[float] | npt.NDArray[Any]
 Scores = list[float] | FloatArray
 
 
-# Weights up to which one row is scored faster in plain floats than in arrays.
-SMALL_NETWORK = 500
-
-
 class LightsError(FieldError):
     """A light state has the wrong number of lights for the version, or too large a light."""
 
@@ -39,10 +35,9 @@ def score(version: Version, lights: LightStates, field: str) -> Scores:
     Raises:
         LightsError: as `score_row` and `score_rows`.
     """
-    # For one row of a small network, plain floats are faster than arrays.
     if isinstance(lights, list):
         return [score_row(version, lights, field)]
-    if len(lights) == 1 and version.network.weight_count <= SMALL_NETWORK:
+    if len(lights) == 1:
         row = lights[0].astype(np.float64).tolist()
         return [score_row(version, row, f"{field}[0]")]
     return score_rows(version, lights, field)

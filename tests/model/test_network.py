@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streetlight.model.network import BLOCK_ROWS, MAX_NARROW_NODES, Network, relu, relu_of_row
+from streetlight.model.network import (
+    BLOCK_ROWS,
+    MAX_NARROW_NODES,
+    Network,
+    forward_of_row,
+    relu,
+    relu_of_row,
+)
 from tests.model.bits import assert_same_bits
 
 numbers = st.floats(-100, 100)
@@ -150,3 +157,14 @@ def test_nan_scores_raise_no_error() -> None:
     network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
 
     assert np.isnan(network.scores(np.array([[1e300, 0.0]]))).all()
+
+
+def test_a_row_of_a_large_network_needs_no_plain_floats() -> None:
+    random = np.random.RandomState(0)
+    network = Network((random.randn(3, 200), random.randn(200, 1)))
+    weights = [matrix.T.tolist() for matrix in network.weights]
+
+    score = network.score([1, 0, 1])
+
+    assert "columns" not in vars(network)
+    assert [score] == forward_of_row(weights, [1, 0, 1], "relu")[-1]
