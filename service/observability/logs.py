@@ -1,12 +1,14 @@
 """The log format: one JSON object per line, or plain text if the stream is a terminal.
 
-A log call adds fields with `extra=log_fields(…)`. The lines for requests are written by
-`server.access_log`.
+A log call adds fields with `extra=log_fields(…)`. An error that occurs repeatedly is logged once in
+`REPEAT_INTERVAL` seconds. The lines for requests are written by `server.access_log`.
 """
 
+import json
 import logging
 import sys
-import textwrap
+import time
+import traceback
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
@@ -17,19 +19,55 @@ from pydantic_core import to_json
 LOG_FIELDS = "streetlight.log_fields"
 
 # The fields that a plain line shows after the message.
-TERMINAL_FIELDS = ("duration_ms", "version", "request_id")
+TERMINAL_FIELDS = ("duration_ms", "version", "request_id", "left_out")
+
+# Seconds in which an error is logged once.
+REPEAT_INTERVAL = 10.0
+# Characters of a message and of a traceback, which may contain what a client has sent.
+MAX_MESSAGE = 1000
+MAX_TRACEBACK = 16 * 1024
 
 
 def configure() -> None:
     """Send the log records of this process, from the level INFO on, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(sys.stderr))
+    handler.addFilter(RepeatedErrors())
     logging.basicConfig(level="INFO", handlers=[handler])
 
 
 def formatter(stream: TextIO) -> logging.Formatter:
     """Return a plain formatter if `stream` is a terminal, otherwise a JSON formatter."""
     return PlainLines() if stream.isatty() else JsonLines()
+
+
+class RepeatedErrors(logging.Filter):
+    """Leave out an error that was logged in the last `REPEAT_INTERVAL` seconds.
+
+    Errors are the same if they have the same type, and the same lines of code raised and logged
+    them. The next one that is logged has the number of those left out, in the field `left_out`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # When each error is logged again, and the number of those left out.
+        self._errors: dict[object, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is logged."""
+        if not record.exc_info:
+            return True
+        kind, _, trace = record.exc_info
+        raised = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(trace)][-1:]
+        key, now = (kind, *raised, record.pathname, record.lineno), time.monotonic()
+        due, left_out = self._errors.get(key, (now, 0))
+        if now < due:
+            self._errors[key] = (due, left_out + 1)
+            return False
+        self._errors[key] = (now + REPEAT_INTERVAL, 0)
+        if left_out:
+            vars(record).update(log_fields(**_log_fields(record), left_out=left_out))
+        return True
 
 
 def log_fields(**fields: object) -> dict[str, Any]:
@@ -45,30 +83,41 @@ class JsonLines(logging.Formatter):
         line = {
             "time": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03}+00:00",
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
+            "message": _shorten(record.getMessage(), MAX_MESSAGE),
             "logger": record.name,
             **_log_fields(record),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return to_json(line, ensure_ascii=True, fallback=str).decode()
+            line["exception"] = _shorten(self.formatException(record.exc_info), MAX_TRACEBACK)
+        try:
+            return to_json(line, ensure_ascii=True, fallback=str).decode()
+        except ValueError:  # it accepts no surrogates, which stand for bytes that aren't UTF-8
+            return json.dumps(line, default=str)
 
 
 class PlainLines(logging.Formatter):
     """One line per record; a traceback follows with an indent, so it can't imitate a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text; a message with control characters is escaped."""
-        message = record.getMessage()
-        if not message.isprintable():
-            message = message.encode("unicode_escape").decode()
+        """Return the record as text, with control characters escaped."""
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        message = _escape(_shorten(record.getMessage(), MAX_MESSAGE))
         fields = _log_fields(record)
         shown = "".join(f"  {name}={fields[name]}" for name in TERMINAL_FIELDS if fields.get(name))
-        line = f"{_time(record).astimezone():%H:%M:%S} {level}{message}{shown}"
+        lines = [f"{_time(record).astimezone():%H:%M:%S} {level}{message}{shown}"]
         if record.exc_info:
-            line += "\n" + textwrap.indent(self.formatException(record.exc_info), "    ")
-        return line
+            trace = _shorten(self.formatException(record.exc_info), MAX_TRACEBACK)
+            lines += [f"    {_escape(line)}" for line in trace.split("\n")]
+        return "\n".join(lines)
+
+
+def _shorten(text: str, length: int) -> str:
+    """Return `text`, without its middle if it is longer than `length`."""
+    return text if len(text) <= length else f"{text[: length // 2]} … {text[-length // 2 :]}"
+
+
+def _escape(line: str) -> str:
+    return line if line.isprintable() else line.encode("unicode_escape").decode()
 
 
 @lru_cache(maxsize=2)

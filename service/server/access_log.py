@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from streetlight.service.observability.logs import formatter, log_fields
+from streetlight.service.observability.logs import RepeatedErrors, formatter, log_fields
 
 # Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
 # a line stays below 4096 bytes: the size up to which Linux writes to a pipe atomically.
@@ -27,6 +27,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             if isinstance(handler, logging.StreamHandler):
                 handler.setFormatter(formatter(handler.stream))
+        self.error_log.addFilter(RepeatedErrors())
 
     def info(self, msg: str, *args: object, **kwargs: object) -> None:
         """Log a message of gunicorn; add the address if it says only that it listens."""
