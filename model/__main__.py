@@ -16,7 +16,7 @@ from streetlight.model.dataset import LAB_DATASETS, DatasetError
 from streetlight.model.network import Activation
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance
-from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.model.report import ProgressReport, summary
 from streetlight.model.training.fit import TrainingDivergedError, fit
@@ -44,10 +44,9 @@ def main(
             return _train(prog, options, recipe, repository)
         # If several processes start at once, one trains and the others wait for its version.
         with repository.lock("first"):
-            if (live := repository.live_number()) is None:
-                return _train(prog, options, recipe, repository)
-            print(f"version {live} is live: nothing to train")
-            return 0
+            if _is_live(prog, repository):
+                return 0
+            return _train(prog, options, recipe, repository)
     except TrainingDivergedError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
@@ -57,6 +56,21 @@ def main(
     except (DatasetError, VersionDamagedError, ValueError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
+
+
+def _is_live(prog: str, repository: ModelRepository) -> bool:
+    """Print whether a version is live; one that can't be read is not replaced by a first one."""
+    try:
+        live = repository.live()
+    except (VersionDamagedError, VersionNotFoundError) as error:
+        print(
+            f"{prog}: the live version can't be read ({error}); promote another one",
+            file=sys.stderr,
+        )
+        return True
+    if live:
+        print(f"version {live.number} is live: nothing to train")
+    return live is not None
 
 
 def _train(

@@ -81,6 +81,8 @@ class Server(Client):
 
     command: tuple[str, ...] = (STREETLIGHT, "serve")
     cwd: Path | None = None
+    # The server has started when this path is answered with 200.
+    health = "/readyz"
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
@@ -162,7 +164,7 @@ class Server(Client):
 
     def _ready(self) -> bool:
         try:
-            return self.request("GET", "/readyz").status == 200
+            return self.request("GET", self.health).status == 200
         except urllib3.exceptions.HTTPError:
             return False
 

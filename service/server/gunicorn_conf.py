@@ -9,7 +9,8 @@ import resource
 import signal
 from typing import Any
 
-from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
+from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config import load_settings
 from streetlight.service.observability import logs, metrics
 
@@ -75,11 +76,15 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if worker.age != 1:
         return
-    version = ModelRepository(_settings.models_dir).live()
+    # If the version can't be read, requests are answered with 503 until another one is promoted.
+    try:
+        version = ModelRepository(_settings.models_dir).live()
+        lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
+    except (VersionNotFoundError, VersionDamagedError):
+        lights = []
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
     scheme = "https" if worker.cfg.is_ssl else "http"
     url = f"{scheme}://{loopback.get(_settings.host, _host)}:{_settings.port}"
-    lights = [f"{light:g}" for light in version.dataset().lights[0]] if version else []
     print(
         f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. Try:\n\n"
         f"  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n",
