@@ -1,9 +1,16 @@
 """Temporary databases for tests: SQLite, and PostgreSQL if the environment names a server."""
 
 import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
 
 from sqlalchemy import create_engine, make_url, text
 
@@ -34,3 +41,71 @@ def _administer(statement: str) -> None:
     with engine.connect() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+class Cluster:
+    """A PostgreSQL server of its own, from `with` to the end of its block, for tests that break it.
+
+    Attributes:
+        url: the URL of an empty database.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        self._options = f"-h 127.0.0.1 -p {port} -F"
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="streetlight-test-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres")
+        initial = (
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        )
+        self._run("initdb", *initial)
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start the server, which recovers what a killed one has committed."""
+        options = f"{self._options} -k {self._folder}"
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "start", "--silent", "--wait", f"--log={log}", f"--options={options}")
+        self._main = int((self._folder / "data/postmaster.pid").read_text().split()[0])
+
+    def kill(self) -> None:
+        """End all its processes, as a failure does: transactions are cut off."""
+        self.send(signal.SIGCONT)
+        os.kill(self._main, signal.SIGQUIT)
+        deadline = time.monotonic() + 30
+        while Path(f"/proc/{self._main}").exists():
+            assert time.monotonic() < deadline, "PostgreSQL doesn't end"
+            time.sleep(0.01)
+
+    def send(self, sig: int) -> None:
+        """Send a signal to each of its processes."""
+        children = Path(f"/proc/{self._main}/task/{self._main}/children")
+        # First the main process, which then starts no others.
+        os.kill(self._main, sig)
+        for pid in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), sig)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        binary = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))[-1]
+        as_postgres = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        data = f"--pgdata={self._folder / 'data'}"
+        subprocess.run(
+            [*as_postgres, binary, data, *arguments],
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )

@@ -13,6 +13,7 @@ from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
+from streetlight.service.store.engine import describe
 
 
 class Commands(click.Group):
@@ -35,7 +36,7 @@ class Commands(click.Group):
         except (ArgumentError, ImportError) as error:
             fail(f"STREETLIGHT_DATABASE_URL: {error}", 2)
         except DBAPIError as error:
-            fail(f"the database can't be used: {error.orig}", 2)
+            fail(describe(error), 2)
         except (
             LightsError,
             NoLiveVersionError,

@@ -1,6 +1,7 @@
 """Open the database, and start its transactions: SQLite by default, or PostgreSQL.
 
 Stored times and deadlines use the clock of the database, because the clocks of hosts can differ.
+`postgresql` bounds how long a statement waits for a PostgreSQL server.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,11 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    make_url,
 )
+from sqlalchemy.exc import DBAPIError
+
+from streetlight.service.config import LOCK_TIMEOUT, THREADS
 
 # The key of the advisory lock: the bytes of "strl". No other program may use the same key.
 WRITE_LOCK = 0x7374726C
@@ -23,13 +28,17 @@ WRITE_LOCK = 0x7374726C
 
 def open_engine(url: str) -> Engine:
     """Return an engine for the database at `url`, without connecting."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=8)
-    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 10})
+    if make_url(url).get_backend_name() != "sqlite":
+        # Here, because it imports psycopg, which is an optional dependency.
+        from streetlight.service.store import postgresql  # noqa: PLC0415
+
+        return postgresql.open_engine(url)
+    engine = create_engine(url, connect_args={"isolation_level": None}, pool_size=THREADS)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's own
-        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL"):
+        busy_timeout = f"busy_timeout={LOCK_TIMEOUT * 1000}"
+        for pragma in (busy_timeout, "journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -69,6 +78,14 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         options["isolation_level"] = "REPEATABLE READ"
     with engine.connect().execution_options(**options) as connection:
         yield connection
+
+
+def describe(error: DBAPIError) -> str:
+    """Return in one line why the database can't be used."""
+    reason = " ".join(str(error.orig).split())
+    if "database is locked" in reason or "lock timeout" in reason:
+        reason += f"; another transaction has held the write lock for {LOCK_TIMEOUT} s"
+    return f"the database can't be used: {reason}"
 
 
 def clock(engine: Engine) -> ColumnElement[float]:

@@ -25,6 +25,7 @@ from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveV
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError
+from streetlight.service.store.engine import describe
 from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.versions.comparison import IncomparableError
@@ -75,8 +76,11 @@ def init_app(app: Flask) -> None:
 
 
 def _domain_error(error: Exception) -> Response:
-    status = STATUS[type(error)]
-    response = json_response(ErrorResponse(str(error)), status)
+    return _error(str(error), STATUS[type(error)])
+
+
+def _error(message: str, status: int) -> Response:
+    response = json_response(ErrorResponse(message), status)
     if status == 503:
         response.headers["Retry-After"] = "1"
     return response
@@ -89,14 +93,12 @@ def _bad_request(problems: list[Problem]) -> Response:
 
 def _storage_error(error: OSError) -> Response:
     current_app.logger.exception("storage failed")
-    return json_response(
-        ErrorResponse(f"the data directory can't be used: {error.strerror or error}"), 503
-    )
+    return _error(f"the data directory can't be used: {error.strerror or error}", 503)
 
 
 def _database_error(error: DBAPIError) -> Response:
     current_app.logger.exception("the database failed")
-    return json_response(ErrorResponse(f"the database can't be used: {error.orig}"), 503)
+    return _error(describe(error), 503)
 
 
 def _http_error(error: HTTPException) -> Response:

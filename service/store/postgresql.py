@@ -1,0 +1,91 @@
+"""Connect to PostgreSQL so that every wait for the server ends.
+
+The server ends a statement that takes too long or waits too long for a lock. The client ends the
+wait for a server that doesn't respond at all: because it is stopped, or because packets are lost.
+"""
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg.abc import RV, PQGen
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from streetlight.service.config import LOCK_TIMEOUT, THREADS
+
+# In seconds. A server that works reports an error before the client gives up.
+CONNECT_TIMEOUT = 5
+STATEMENT_TIMEOUT = LOCK_TIMEOUT + 2
+RESPONSE_TIMEOUT = LOCK_TIMEOUT + 5
+# After this, the server ends a transaction whose client is suspended, and frees its locks.
+IDLE_TRANSACTION_TIMEOUT = 30
+
+_TIMEOUTS = {
+    "lock_timeout": LOCK_TIMEOUT,
+    "statement_timeout": STATEMENT_TIMEOUT,
+    "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT,
+}
+# The parameters of each connection, unless the URL has them.
+PARAMETERS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "options": " ".join(f"-c {name}={seconds}s" for name, seconds in _TIMEOUTS.items()),
+    # A firewall between them may forget an idle connection, and drop its packets.
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": RESPONSE_TIMEOUT * 1000,
+    # A pooler such as PgBouncer may run each transaction on another connection to the server.
+    "prepare_threshold": None,
+}
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for the PostgreSQL database at `url`, without connecting.
+
+    Raises:
+        ArgumentError: the URL names another database or driver.
+        ImportError: psycopg isn't installed.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql" or parsed.get_driver_name() != "psycopg":
+        raise ArgumentError(
+            f"expected sqlite:///… or postgresql+psycopg://…, got {parsed.drivername}://…"
+        )
+    parameters = {name: PARAMETERS[name] for name in PARAMETERS.keys() - parsed.query.keys()}
+    engine = create_engine(
+        parsed, connect_args=parameters, pool_pre_ping=True, pool_size=THREADS, max_overflow=0
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, args: Any, kwargs: Any) -> object:  # noqa: ANN401 - psycopg's own
+        return _Connection.connect(*args, **kwargs)
+
+    return engine
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that is closed when the server sends nothing for `RESPONSE_TIMEOUT` seconds."""
+
+    def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:  # noqa: ANN401 - psycopg's
+        return super().wait(self._bounded(gen), *args, **kwargs)
+
+    def _bounded(self, steps: PQGen[RV]) -> PQGen[RV]:
+        """Yield what `steps` yields, the events to wait for, and return its result."""
+        try:
+            event = next(steps)
+            deadline = time.monotonic() + RESPONSE_TIMEOUT
+            while True:
+                # psycopg sends the events that happened: none after a tenth of a second.
+                happened = yield event
+                if happened:
+                    deadline = time.monotonic() + RESPONSE_TIMEOUT
+                elif time.monotonic() > deadline:
+                    self.close()
+                    raise psycopg.OperationalError(
+                        f"the server did not respond for {RESPONSE_TIMEOUT} s"
+                    )
+                event = steps.send(happened)
+        except StopIteration as end:
+            result: RV = end.value
+            return result
