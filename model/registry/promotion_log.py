@@ -9,7 +9,8 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from types import NoneType
+from typing import Any, Literal, get_args
 
 Action = Literal["promote", "rollback", "recover", "unload"]
 
@@ -36,12 +37,19 @@ class PromotionLog:
         self.path = path
 
     def read(self) -> list[Promotion]:
-        """Return every promotion, oldest first, without a last line that a crash cut short."""
+        """Return every promotion, oldest first; lines that aren't promotions are left out."""
+        return [promotion for promotion in self.lines() if promotion]
+
+    def lines(self) -> list[Promotion | None]:
+        """Return the promotion in each line, or `None` where there is none.
+
+        A last line that a crash cut short isn't included.
+        """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
-        return [Promotion(**json.loads(line)) for line in text.split("\n")[:-1]]
+        return [_parse(line) for line in text.split("\n")[:-1]]
 
     def append(
         self, action: Action, version: int, instead_of: int | None, reason: str
@@ -65,13 +73,32 @@ class PromotionLog:
         """Return the promotion history: the versions that rollbacks step back through.
 
         The last element is the version that is live according to the log, the one before it is the
-        target of the next rollback.
+        target of the next rollback. If a line is damaged, the following one still names the version
+        that was live between them.
         """
         live_history: list[int] = []
         for promotion in self.read():
+            if promotion.instead_of and live_history[-1:] != [promotion.instead_of]:
+                live_history.append(promotion.instead_of)
             back = promotion.action != "promote" and live_history[-2:-1] == [promotion.version]
             if back:
                 live_history.pop()
             elif live_history[-1:] != [promotion.version]:
                 live_history.append(promotion.version)
         return live_history
+
+
+def _parse(line: str) -> Promotion | None:
+    try:
+        fields: Any = json.loads(line)
+        promotion = Promotion(**fields)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    is_valid = (
+        fields["action"] in get_args(Action)
+        and isinstance(fields["at"], str)
+        and isinstance(fields["reason"], str)
+        and type(fields["version"]) is int
+        and type(fields["instead_of"]) in (int, NoneType)
+    )
+    return promotion if is_valid else None

@@ -230,6 +230,73 @@ def test_an_incomplete_line_of_the_log_is_ignored_and_removed(repository: ModelR
     assert [entry.version for entry in repository.promotions()] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "[1]",
+        "null",
+        "\0" * 4096,
+        "\x89PNG\r\n\x1a",
+        "\udcff\udcfe",
+        "[" * 100_000,
+        "9" * 5000,
+        '{"version": 2}',
+        '{"at": "x", "action": "demote", "version": 2, "instead_of": 1, "reason": ""}',
+        '{"at": "x", "action": "promote", "version": "2", "instead_of": 1, "reason": ""}',
+        '{"at": "x", "action": "promote", "version": true, "instead_of": 1, "reason": ""}',
+        '{"at": "x", "action": "promote", "version": 2, "instead_of": [], "reason": ""}',
+        '{"at": 3, "action": "promote", "version": 2, "instead_of": 1, "reason": ""}',
+        '{"at": "x", "action": "promote", "version": 2, "instead_of": 1, "reason": null}',
+        '{"at": "x", "action": ["promote"], "version": 2, "instead_of": 1, "reason": ""}',
+    ],
+)
+def test_a_damaged_line_of_the_log_is_left_out(repository: ModelRepository, line: str) -> None:
+    """The next line names the version that was live in between, so a rollback leads there."""
+    for _ in range(3):
+        repository.promote(publish(repository, TRAINING).number)
+    log = repository.folder / "promotions.jsonl"
+    first, _, third = log.read_bytes().splitlines()
+    log.write_bytes(b"\n".join([first, line.encode(errors="surrogateescape"), third, b""]))
+
+    assert [entry.version for entry in repository.promotions()] == [1, 3]
+    assert repository.previous_number() == 2
+    assert publish(repository, TRAINING).number == 4
+    assert repository.promote(4)
+    assert [repository.rollback().version for _ in range(3)] == [3, 2, 1]
+
+
+def test_a_rollback_after_a_damaged_line_is_in_the_history(repository: ModelRepository) -> None:
+    for _ in range(3):
+        repository.promote(publish(repository, TRAINING).number)
+    repository.rollback()
+    log = repository.folder / "promotions.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:2], b"?\n", lines[3]]))
+
+    assert repository.previous_number() == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", bytes(4096), b"\x00\xff\n" * 10])
+def test_without_a_readable_log_the_live_version_is_logged_again(
+    repository: ModelRepository, content: bytes | None
+) -> None:
+    for _ in range(2):
+        repository.promote(publish(repository, TRAINING).number)
+    log = repository.folder / "promotions.jsonl"
+    log.unlink()
+    if content is not None:
+        log.write_bytes(content)
+
+    repository.promote(1)
+
+    assert [(entry.action, entry.version) for entry in repository.promotions()] == [
+        ("recover", 2),
+        ("promote", 1),
+    ]
+
+
 def test_a_promotion_that_cannot_be_logged_is_undone(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.client import invoke
 from tests.server import ForkedServer
+from tests.service.conftest import until
 
 
 def cut(path: Path) -> None:
@@ -42,3 +43,19 @@ def test_a_server_with_a_damaged_live_version_starts_and_another_can_be_promoted
 
         assert server.post("/versions/2/promote")["live"] == 2
         assert server.get("/predict?lights=1,0,1")["version"] == 2
+
+
+@pytest.mark.process
+def test_damaged_lines_of_the_promotion_log_stop_neither_the_server_nor_the_trainer(
+    damaged: ForkedServer,
+) -> None:
+    log = damaged.data_dir / "models" / "promotions.jsonl"
+    log.write_bytes(b"\x00\xff\n" + log.read_bytes() + b'{"version": 9}\n{"at": "2026-')
+    damaged.settings["trainer"] = True
+    with damaged as server:
+        assert [line["version"] for line in server.get("/versions/1")["promotions"]] == [1]
+        job = server.expect(202, "POST", "/retrain", {"promote": "always"})["id"]
+        until(lambda: server.get(f"/jobs/{job}")["state"] not in ("queued", "running"))
+        ended = server.get(f"/jobs/{job}")
+        assert (ended["state"], ended["attempt"], ended["version"]) == ("succeeded", 1, 3)
+        assert server.post("/rollback")["live"] == 1

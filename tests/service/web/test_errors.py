@@ -2,6 +2,8 @@
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,9 +104,10 @@ def test_a_folder_that_cannot_be_written_is_a_503(app: App) -> None:
 
 @pytest.mark.process
 def test_an_internal_error_is_logged_and_not_described(server: Server) -> None:
-    (server.data_dir / "models" / "promotions.jsonl").write_text("[]\n")
+    with closing(sqlite3.connect(server.data_dir / "streetlight.db")) as database, database:
+        database.execute("UPDATE observations SET lights = '?'")
 
-    message = server.expect(500, "GET", "/versions/1", **{"X-Request-ID": "the-bad-one"})["error"]
+    message = server.expect(500, "GET", "/observations", **{"X-Request-ID": "the-bad-one"})["error"]
 
     assert message == "internal server error; the server's log has the details"
     (line,) = [line for line in server.log.read_text().splitlines() if "Traceback" in line]
