@@ -4,6 +4,7 @@ A request reads the link to find the live version, so a change takes effect with
 Locking and the promotion log are in `repository`.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -22,14 +23,18 @@ class LiveLink:
         The version's file is not checked.
 
         Raises:
-            VersionDamagedError: the link's target is not the name of a version file.
+            VersionDamagedError: it isn't a link, or its target is not the name of a version file.
         """
         try:
             name = os.readlink(self.path)  # noqa: PTH115 - on the path of every request
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            name = "another kind of file"
         stem = name.removesuffix(".npz")
-        if not stem.isdecimal():
+        if not stem.isdecimal() or name != f"{int(stem)}.npz":
             raise VersionDamagedError(
                 f"{self.path}: expected a link to a version file such as 1.npz, got {name}"
             )

@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from streetlight.model.dataset import Dataset
@@ -106,12 +107,13 @@ class ModelRepository:
     def live_number(self) -> int | None:
         """Return the number that the live link names, or `None` if no version is live.
 
-        The version's file is not checked.
-
-        Raises:
-            VersionDamagedError: the link's target is not the name of a version file.
+        The version's file is not checked. A link that names no version is replaced by the next
+        promotion; `live` reports it.
         """
-        return self._link.number()
+        try:
+            return self._link.number()
+        except VersionDamagedError:
+            return None
 
     def live(self) -> Version | None:
         """Return the live version, or `None` if no version is live.
@@ -123,7 +125,7 @@ class ModelRepository:
             VersionNotFoundError: the live version has no file.
             VersionDamagedError: the link or the live version's file is invalid.
         """
-        number = self.live_number()
+        number = self._link.number()
         if number is None:
             return None
         # Another thread may replace `_cached` at any time, also by an older version, so the result
@@ -154,14 +156,11 @@ class ModelRepository:
         live version is a comparison with the one that the promotion replaces.
         """
         with self.lock("promote"):
-            self._recover()
-            yield self._promote
+            yield partial(self._promote, self._recover())
 
-    def _promote(self, number: int, reason: str) -> Promotion | None:
+    def _promote(self, live: int | None, number: int, reason: str) -> Promotion | None:
         self.load(number)
-        if self.live_number() == number:
-            return None
-        return self._set_live("promote", number, reason)
+        return None if live == number else self._set_live("promote", number, live, reason)
 
     def rollback(self, reason: str = "") -> Promotion:
         """Make the previous version of the promotion history live; each call goes back further.
@@ -175,14 +174,14 @@ class ModelRepository:
             OSError: the link or the promotion log can't be written.
         """
         with self.lock("promote"):
-            self._recover()
+            live = self._recover()
             live_history = self._promotions.live_history()
             if len(live_history) < 2:
                 raise NothingToRollBackToError(
                     "nothing to roll back to: no other version was live before"
                 )
             self.load(live_history[-2])
-            return self._set_live("rollback", live_history[-2], reason)
+            return self._set_live("rollback", live_history[-2], live, reason)
 
     def unload(self, reason: str = "") -> Promotion | None:
         """Make no version live and return the log entry, or `None` if no version was live.
@@ -191,9 +190,8 @@ class ModelRepository:
             OSError: the link or the promotion log can't be written; the live version is unchanged.
         """
         with self.lock("promote"):
-            self._recover()
-            live = self.live_number()
-            return None if live is None else self._set_live("unload", live, reason)
+            live = self._recover()
+            return None if live is None else self._set_live("unload", live, live, reason)
 
     def reload(self, reason: str = "") -> int:
         """Check the live version's file, or make a version live if none is, and return its number.
@@ -206,11 +204,10 @@ class ModelRepository:
             VersionDamagedError: the version's file is invalid.
             OSError: the link or the promotion log can't be written.
         """
-        with self.promoting() as promote:
-            live = self.live_number()
+        with self.lock("promote"):
+            live = self._recover()
             number = live or ([0, *self.versions(), *self._promotions.live_history()])[-1]
-            self.load(number)
-            promote(number, reason)
+            self._promote(live, number, reason)
             return number
 
     def previous_number(self) -> int | None:
@@ -230,8 +227,7 @@ class ModelRepository:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _set_live(self, action: Action, number: int, reason: str) -> Promotion:
-        live = self.live_number()
+    def _set_live(self, action: Action, number: int, live: int | None, reason: str) -> Promotion:
         self._link.point(None if action == "unload" else number)
         try:
             return self._promotions.append(action, number, live, reason)
@@ -240,12 +236,18 @@ class ModelRepository:
             self._link.point(live)
             raise
 
-    def _recover(self) -> None:
-        """Log a change of the live link that a crash kept out of the log."""
+    def _recover(self) -> int | None:
+        """Return the live version; log it if a crash kept it out of the log.
+
+        A link to a version that is neither in the log nor in the folder counts as none.
+        """
         live, live_history = self.live_number(), self._promotions.live_history()
         logged = live_history[-1] if live_history else None
-        if live is not None and live != logged:
+        if live != logged:
+            if live not in self.versions():
+                return None
             self._promotions.append("recover", live, logged, "live, but not in the promotion log")
+        return live
 
 
 def _existing(numbers: list[int]) -> str:

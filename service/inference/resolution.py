@@ -101,7 +101,7 @@ class ServedModel:
             if version and version.isdecimal() and int(version) in self.repository.versions():
                 return int(version)
             return self.repository.live_number() or 0
-        except (OSError, VersionDamagedError):
+        except OSError:
             return 0
 
     def _number_of(self, label: str) -> str | None:

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -463,6 +464,44 @@ def test_a_link_to_another_file_raises_an_error(repository: ModelRepository) -> 
 
     with pytest.raises(VersionDamagedError, match=r"expected a link to .* 1\.npz, got elsewhere"):
         repository.live()
+
+
+def put_at(link: Path, target: str | None) -> None:
+    """Replace the live link by one to `target`, or by a file."""
+    link.unlink()
+    if target is None:
+        link.write_bytes(b"1.npz")
+    else:
+        link.symlink_to(target)
+
+
+# Targets of links that name no version file of the folder; `None` is a file in place of the link.
+NONSENSE = [None, "elsewhere", "/etc/passwd", "/etc", ".", "2", "02.npz", "٢.npz", "a/2.npz"]
+
+
+@pytest.mark.parametrize(
+    ("target", "call"),
+    [
+        *((target, "promote") for target in [*NONSENSE, "9.npz", "0.npz"]),
+        *product(("9.npz", "elsewhere"), ("reload", "rollback", "unload")),
+    ],
+)
+def test_a_link_to_no_version_is_replaced(
+    repository: ModelRepository, target: str | None, call: str
+) -> None:
+    for _ in range(2):
+        repository.promote(publish(repository, TRAINING).number)
+    put_at(repository.folder / "live", target)
+    with pytest.raises((VersionDamagedError, VersionNotFoundError)):
+        repository.live()
+    named = {"9.npz": 9, "0.npz": 0}.get(target or "")
+    assert repository.live_number() == named
+
+    getattr(repository, call)(*[1][: call == "promote"])
+
+    assert repository.live_number() == {"promote": 1, "reload": 2, "rollback": 1}.get(call, named)
+    promotions = repository.promotions()[2:]
+    assert [entry.instead_of for entry in promotions] == ([] if call == "unload" else [None])
 
 
 def test_a_version_is_reproduced_bit_for_bit(

@@ -59,3 +59,29 @@ def test_damaged_lines_of_the_promotion_log_stop_neither_the_server_nor_the_trai
         ended = server.get(f"/jobs/{job}")
         assert (ended["state"], ended["attempt"], ended["version"]) == ("succeeded", 1, 3)
         assert server.post("/rollback")["live"] == 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("target", ["/etc/passwd", "9.npz", None])
+def test_a_live_link_to_no_version_is_a_503_until_another_version_is_promoted(
+    damaged: ForkedServer, target: str | None
+) -> None:
+    link = damaged.data_dir / "models" / "live"
+    link.unlink()
+    if target:
+        link.symlink_to(target)
+    else:
+        link.write_bytes(b"1.npz")
+    with damaged as server:
+        for path in ("/readyz", "/predict?lights=1,0,1", "/v1/models/streetlight"):
+            error = server.expect(503, "GET", path)["error"]
+            assert error.startswith("the live version can't be read (")
+        listed = server.get("/versions")
+        assert (listed["live"], len(listed["versions"])) == (9 if target == "9.npz" else None, 2)
+        assert server.get("/versions/1")["live"] is False
+        assert len(server.post("/v2/repository/index", {})) == 2
+        assert server.request("GET", "/metrics").status == 200
+
+        promoted = server.post("/versions/2/promote")
+        assert (promoted["live"], promoted["promotion"]["instead_of"]) == (2, None)
+        assert server.get("/predict?lights=1,0,1")["version"] == 2
