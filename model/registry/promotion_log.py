@@ -1,6 +1,6 @@
 """`PromotionLog`: an append-only file with a JSON line for each change of the live version.
 
-The live version is determined by `live_link`, not by the log. Rollback reads the log to find the
+The live version is determined by the live link, not by the log. Rollback reads the log to find the
 version that was live before. The lock for appending is in `repository`.
 """
 

@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from streetlight.model.dataset import Dataset
-from streetlight.model.registry.live_link import LiveLink, sync_folder
 from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.promotion_log import Action, Promotion, PromotionLog
 from streetlight.model.registry.version import Version, VersionDamagedError, write
+from streetlight.model.registry.version_link import VersionLink, sync_folder
 from streetlight.model.training.fit import TrainingResult
 
 
@@ -38,7 +38,7 @@ class ModelRepository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._link = LiveLink(folder / "live")
+        self._link = VersionLink(folder / "live")
         self._promotions = PromotionLog(folder / "promotions.jsonl")
         self._cached: Version | None = None
 

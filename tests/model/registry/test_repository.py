@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.live_link import LiveLink
 from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.promotion_log import PromotionLog
 from streetlight.model.registry.repository import (
@@ -33,6 +32,7 @@ from streetlight.model.registry.repository import (
 from streetlight.model.registry.reproduction import main as reproduce_main
 from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version, VersionDamagedError
+from streetlight.model.registry.version_link import VersionLink
 from streetlight.model.training.fit import fit
 from tests.model.bits import assert_same_bits
 from tests.model.registry.publishing import publish
@@ -758,15 +758,15 @@ def test_every_change_of_the_live_link_holds_the_promotion_lock(
 ) -> None:
     for _ in range(2):
         publish(repository, TRAINING)
-    point, changes = LiveLink.point, []
+    point, changes = VersionLink.point, []
 
-    def checked_point(link: LiveLink, number: int | None) -> None:
+    def checked_point(link: VersionLink, number: int | None) -> None:
         changes.append(number)
         assert is_locked(repository.folder / ".promote.lock")
         assert not is_locked(repository.folder / ".publish.lock")
         point(link, number)
 
-    monkeypatch.setattr(LiveLink, "point", checked_point)
+    monkeypatch.setattr(VersionLink, "point", checked_point)
     repository.promote(1)
     repository.promote(2)
     repository.rollback()

@@ -1,4 +1,4 @@
-"""`LiveLink`: the symbolic link to the file of the live version.
+"""`VersionLink`: a symbolic link to the file of a version, such as the live one.
 
 A request reads the link to find the live version, so a change takes effect without notification.
 Locking and the promotion log are in `repository`.
@@ -11,8 +11,8 @@ from pathlib import Path
 from streetlight.model.registry.version import VersionDamagedError
 
 
-class LiveLink:
-    """The link at `path`. Callers of `point` must hold the promote lock."""
+class VersionLink:
+    """The link at `path`. Callers of `point` must hold a lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class LiveLink:
             self.path.unlink()
             sync_folder(self.path.parent)
             return
-        new_link = self.path.with_name(".live-new")
+        new_link = self.path.with_name(f".{self.path.name}-new")
         new_link.unlink(missing_ok=True)
         new_link.symlink_to(f"{number}.npz")
         new_link.replace(self.path)
