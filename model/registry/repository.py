@@ -2,6 +2,7 @@
 
     models/1.npz 2.npz …      versions, which never change
     models/live -> 2.npz      a symbolic link to the live version
+    models/newest -> 3.npz    a link that names the highest number given, even if its file is gone
     models/promotions.jsonl   the promotion log
 
 Any number of processes on one host may use a folder: a version file appears complete or not at all,
@@ -39,6 +40,7 @@ class ModelRepository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._link = VersionLink(folder / "live")
+        self._newest = VersionLink(folder / "newest")
         self._promotions = PromotionLog(folder / "promotions.jsonl")
         self._cached: Version | None = None
 
@@ -47,9 +49,9 @@ class ModelRepository:
     ) -> Version:
         """Write a training as the next version and return it; the version isn't live yet.
 
-        The number is one above the highest number in the folder and in the promotion log. So a
-        number in the promotion log is never given to another version, even if its file was deleted.
-        If the newest version was never promoted and its file was deleted, its number is reused.
+        The number is one above the highest number given, which the link `newest` names. So a number
+        is never given to another version, even if its file was deleted. In a folder without the
+        link, the highest number is that of the files and of the promotion log.
 
         Args:
             training: the result to publish.
@@ -64,12 +66,15 @@ class ModelRepository:
             # While the lock is held no other process publishes, so these are from killed ones.
             for leftover in self.folder.glob(".new-*"):
                 leftover.unlink()
-            number = 1 + max([0, *self.versions(), *(p.version for p in self.promotions())])
+            logged = (promotion.version for promotion in self.promotions())
+            number = 1 + max([_named(self._newest) or 0, *self.versions(), *logged])
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
                 write(file, number, manifest, training, dataset)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
+                # Before the version: after a crash in between, the number isn't used.
+                self._newest.point(number)
                 os.link(file.name, self.path(number))
             sync_folder(self.folder)
         return self.load(number)
@@ -110,10 +115,7 @@ class ModelRepository:
         The version's file is not checked. A link that names no version is replaced by the next
         promotion; `live` reports it.
         """
-        try:
-            return self._link.number()
-        except VersionDamagedError:
-            return None
+        return _named(self._link)
 
     def live(self) -> Version | None:
         """Return the live version, or `None` if no version is live.
@@ -248,6 +250,13 @@ class ModelRepository:
                 return None
             self._promotions.append("recover", live, logged, "live, but not in the promotion log")
         return live
+
+
+def _named(link: VersionLink) -> int | None:
+    try:
+        return link.number()
+    except VersionDamagedError:
+        return None
 
 
 def _existing(numbers: list[int]) -> str:

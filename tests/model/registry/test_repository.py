@@ -156,12 +156,11 @@ def test_the_live_version_is_cached(repository: ModelRepository) -> None:
         ((2, 1), (2,), 3),
         ((2,), (1, 2), 3),
         ((), (1,), 3),
-        # The documented exception: no file and no log entry is left of version 2.
-        ((1,), (2,), 2),
-        ((), (1, 2), 1),
+        ((1,), (2,), 3),
+        ((), (1, 2), 3),
     ],
 )
-def test_the_next_number_is_above_all_files_and_the_promotion_log(
+def test_a_number_is_not_given_again(
     repository: ModelRepository, promoted: tuple[int, ...], deleted: tuple[int, ...], number: int
 ) -> None:
     for _ in range(2):
@@ -172,6 +171,39 @@ def test_the_next_number_is_above_all_files_and_the_promotion_log(
         repository.path(version).unlink()
 
     assert publish(repository, TRAINING).number == number
+
+
+@pytest.mark.parametrize("newest", [None, "elsewhere", "1.npz"])
+def test_without_a_link_to_the_newest_version_numbers_are_above_files_and_log(
+    repository: ModelRepository, newest: str | None
+) -> None:
+    for _ in range(3):
+        publish(repository, TRAINING)
+    repository.promote(2)
+    for number in (2, 3):
+        repository.path(number).unlink()
+    (repository.folder / "newest").unlink()
+    if newest:
+        (repository.folder / "newest").symlink_to(newest)
+
+    assert publish(repository, TRAINING).number == 3
+    repository.path(3).unlink()
+    assert publish(repository, TRAINING).number == 4
+
+
+def test_a_crash_before_a_version_is_linked_leaves_its_number_unused(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", crash)
+        with pytest.raises(KeyboardInterrupt):
+            publish(repository, TRAINING)
+
+    assert repository.versions() == []
+    assert publish(repository, TRAINING).number == 2
 
 
 def test_temporary_files_of_a_killed_publisher_are_removed(repository: ModelRepository) -> None:
@@ -333,9 +365,10 @@ def test_publishing_and_promoting_flush_to_disk(
     monkeypatch.setattr(os, "fsync", record)
     repository.promote(publish(repository, TRAINING).number)
 
-    version, version_link, live_link, log = flushed
+    version, *others = flushed
     assert version.startswith(".new-")
-    assert (version_link, live_link, log) == ("models", "models", "promotions.jsonl")
+    # The links to the newest version, the version and the live link.
+    assert others == ["models", "models", "models", "promotions.jsonl"]
 
 
 def test_a_publication_that_fails_leaves_no_file(
@@ -795,7 +828,9 @@ def test_a_complete_version_is_linked_under_the_publication_lock(
 
     assert linked == [repository.path(1)]
     assert repository.path(1).stat().st_mode & 0o777 == 0o644
-    assert {path.name for path in repository.folder.iterdir()} == {"1.npz", ".publish.lock"}
+    assert {path.name for path in repository.folder.iterdir()} == {
+        *("1.npz", "newest", ".publish.lock")
+    }
 
 
 def is_locked(path: Path) -> bool:
