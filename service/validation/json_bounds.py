@@ -1,7 +1,8 @@
-"""Decode JSON, with bounds on the number of values.
+"""Decode JSON, with bounds on its size and on the number of values.
 
-As Python objects, JSON values take many times the memory of their bytes. They are therefore
-counted in the bytes before they are decoded. Brackets and commas within strings are counted too.
+As Python objects, JSON values take many times the memory of their bytes, and no other thread runs
+while they are decoded. They are therefore counted in the bytes before. Brackets, commas and colons
+within strings are counted too. `inference.codecs.batch_json` decodes larger batches, as arrays.
 """
 
 from typing import Any
@@ -10,21 +11,34 @@ from pydantic_core import from_json
 
 from streetlight.service.validation.problems import FieldError, Problem
 
-# A million rows, and the objects around them.
-MAX_LISTS = 1_000_100
-MAX_VALUES = 4_000_000
+MAX_BYTES = 16 * 1024 * 1024
+# Lists, objects, fields of objects, and escapes in strings, and lines of CSV.
+MAX_PARTS = 100_100
+MAX_VALUES = 650_000
 
 
-def check_bounds(body: bytes) -> bytes:
+class TooManyValuesError(ValueError):
+    """The body has more values than can be decoded as JSON objects."""
+
+
+def check_bounds(body: bytes, parts: bytes = b"[{:\\") -> bytes:
     """Return `body` unchanged.
 
     Raises:
-        FieldError: `body` has more than `MAX_LISTS` lists and objects, or `MAX_VALUES` commas.
+        TooManyValuesError: `body` has more than `MAX_BYTES` bytes, `MAX_PARTS` of the characters in
+            `parts`, or `MAX_VALUES` commas.
     """
-    lists = body.count(b"[") + body.count(b"{")
-    if lists > MAX_LISTS or body.count(b",") > MAX_VALUES:
-        message = f"expected at most {MAX_LISTS} lists and objects and {MAX_VALUES} values"
-        raise FieldError(Problem("", message))
+    if len(body) > MAX_BYTES:
+        raise TooManyValuesError(
+            f"expected at most {MAX_BYTES} bytes in this form, got {len(body)}; send less at once"
+        )
+    count, values = sum(map(body.count, parts)), body.count(b",")
+    if count > MAX_PARTS or values > MAX_VALUES:
+        raise TooManyValuesError(
+            f"expected at most {MAX_PARTS} lists, objects, fields and lines, and {MAX_VALUES} "
+            f"values in this form, got {count} and {values}; send less at once, or plain rows of "
+            "numbers"
+        )
     return body
 
 
@@ -34,11 +48,12 @@ def decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     NaN and Infinity are decoded, so that the schema can reject them with the name of the field.
 
     Raises:
-        FieldError: `body` isn't JSON, or exceeds the bounds of `check_bounds`.
+        FieldError: `body` isn't JSON.
+        TooManyValuesError: `body` exceeds the bounds of `check_bounds`.
     """
     try:
         return from_json(check_bounds(body))
-    except FieldError:
+    except TooManyValuesError:
         raise
     except ValueError as error:
         raise FieldError(Problem("", f"malformed JSON: {error}")) from None

@@ -1,24 +1,37 @@
-"""Decode batches of light states from JSON, and encode their scores, as arrays.
+"""Decode batches of light states from JSON and CSV, and encode their scores, as arrays.
 
-A Python object for each number would take longer than the rest of a batch request. Only a simple
-form of JSON is decoded here: the caller parses any other body with Pydantic, which also reports
-errors.
+A Python object for each number would take longer than the rest of a batch request, and much more
+memory. Only simple forms are decoded here: the caller parses any other body into objects, which has
+lower bounds and also reports errors. Batches are decoded and encoded in blocks, so that the other
+threads run in between.
 """
 
 import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
 
 import numpy as np
 from pydantic_core import from_json, to_json
 
 from streetlight.model.dataset import FloatArray, is_walk
+from streetlight.model.network import blocks
+from streetlight.service.validation.json_bounds import TooManyValuesError
+
+# The numbers of a request. As many take half a second.
+MAX_NUMBERS = 4_000_000
+# Bytes, and rows, decoded and encoded at a time, which takes a few milliseconds.
+BLOCK_BYTES = 64 * 1024
+BLOCK_ROWS = 8192
 
 WHITESPACE = b" \t\r\n"
 NUMBER_CHARACTERS = b"0123456789+-.eE"
+CSV_CHARACTERS = NUMBER_CHARACTERS + b", \t\n"
 BRACKETS_TO_SPACES = bytes.maketrans(b"[]", b"  ")
 
-# The JSON before the first row, and after the last.
-PREFIX = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"lights"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*(?=\[)')
-SUFFIX = re.compile(rb"[ \t\r\n]*\][ \t\r\n]*\}[ \t\r\n]*\Z")
+SEPARATOR = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*(?=\[)")
+# No block of rows.
+MALFORMED = b"]"
 # A row whose numbers are single digits, with the separator before the next row.
 DIGIT_ROW = re.compile(
     rb"\[[ \t\r\n]*[0-9](?:[ \t\r\n]*,[ \t\r\n]*[0-9])*[ \t\r\n]*\]"
@@ -26,18 +39,86 @@ DIGIT_ROW = re.compile(
 )
 
 
-def decode_rows(body: bytes) -> FloatArray | None:
-    """Return the rows of `{"lights": [[…], …]}`, shape (rows, lights); `None` for other bodies.
+def decode_rows(body: bytes, name: str, lights: int) -> FloatArray | None:
+    """Return the rows of `{"<name>": [[…], …]}`, shape (rows, lights); `None` for other bodies.
 
-    Each row must have the same number of finite numbers, and the object no other key.
+    Without a name, the body is the list of rows. Each row must have `lights` finite numbers, and
+    the object no other key.
+
+    Raises:
+        TooManyValuesError: the rows have more than `MAX_NUMBERS` numbers.
     """
-    prefix = PREFIX.match(body)
+    prefix, suffix = _frame(name)
+    first = prefix.match(body)
     end = body.rfind(b"]", 0, body.rfind(b"]")) + 1
-    if not (prefix and end > prefix.end() and SUFFIX.match(body, end)):
+    if not (first and end > first.end() and suffix.match(body, end)):
         return None
-    rows = body[prefix.end() : end]
-    digits = _decode_digits(rows)
-    return _decode_numbers(rows) if digits is None else digits
+    return _decode_blocks(_split_json(body, first.end(), end), lights)
+
+
+def decode_csv(body: bytes, lights: int) -> FloatArray | None:
+    """Return the rows of a CSV without a header, shape (rows, lights); `None` for other bodies.
+
+    The cells must be finite numbers as JSON has them, without quotes.
+
+    Raises:
+        TooManyValuesError: the rows have more than `MAX_NUMBERS` numbers.
+    """
+    return _decode_blocks(_split_csv(body.rstrip(b"\r\n")), lights)
+
+
+@cache
+def _frame(name: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return patterns of the JSON before the first row, and after the last."""
+    space = rb"[ \t\r\n]*"
+    prefix, suffix = [b"", rb"\[", rb"(?=\[)"], [b"", rb"\]", rb"\Z"]
+    if name:
+        prefix[1:1] = [rb"\{", b'"%s"' % name.encode(), b":"]
+        suffix[2:2] = [rb"\}"]
+    return re.compile(space.join(prefix)), re.compile(space.join(suffix))
+
+
+def _split_json(body: bytes, start: int, end: int) -> Iterator[bytes]:
+    """Yield the rows between two positions in blocks."""
+    while start < end:
+        cut = body.find(b"]", min(start + BLOCK_BYTES, end - 1)) + 1
+        yield body[start:cut]
+        start = cut
+        if cut < end:
+            separator = SEPARATOR.match(body, cut)
+            if not separator:
+                yield MALFORMED
+                return
+            start = separator.end()
+
+
+def _split_csv(body: bytes) -> Iterator[bytes]:
+    """Yield the lines in blocks, as JSON."""
+    start = 0
+    while start <= len(body):
+        cut = body.find(b"\n", start + BLOCK_BYTES)
+        cut = len(body) if cut < 0 else cut
+        lines = body[start:cut].replace(b"\r\n", b"\n").removesuffix(b"\r")
+        if lines.translate(None, CSV_CHARACTERS):
+            yield MALFORMED
+        yield b"[" + lines.replace(b"\n", b"],[") + b"]"
+        start = cut + 1
+
+
+def _decode_blocks(rows: Iterable[bytes], lights: int) -> FloatArray | None:
+    arrays: list[FloatArray] = []
+    numbers = 0
+    for block in rows:
+        array = _decode_digits(block)
+        if array is None:
+            array = _decode_numbers(block, lights)
+        if array is None or array.shape[1] != lights:
+            return None
+        arrays.append(array)
+        numbers += array.size
+        if numbers > MAX_NUMBERS:
+            raise TooManyValuesError(f"expected at most {MAX_NUMBERS} numbers; send fewer rows")
+    return np.concatenate(arrays) if len(arrays) != 1 else arrays[0]
 
 
 def _decode_digits(rows: bytes) -> FloatArray | None:
@@ -59,10 +140,9 @@ def _decode_digits(rows: bytes) -> FloatArray | None:
     return digits.astype(np.float64)
 
 
-def _decode_numbers(rows: bytes) -> FloatArray | None:
+def _decode_numbers(rows: bytes, lights: int) -> FloatArray | None:
     """Return the rows: check the brackets and commas, then parse all numbers as one list."""
     punctuation = rows.translate(None, NUMBER_CHARACTERS + WHITESPACE)
-    lights = punctuation.find(b"]")
     compact = rows.translate(None, WHITESPACE)
     # The list has no brackets, so a number missing in a row could be replaced by one between rows.
     if b"[," in compact or b",]" in compact or b"[]" in compact:
@@ -78,12 +158,25 @@ def _decode_numbers(rows: bytes) -> FloatArray | None:
     return array if np.isfinite(array).all() else None
 
 
+def encode_items(
+    scores: FloatArray, items: Callable[[FloatArray], list[Any]] = np.ndarray.tolist
+) -> bytes:
+    """Return the JSON items that `items` returns for `scores`, shape (rows,), without brackets."""
+    return b",".join(
+        [to_json(items(scores[block]))[1:-1] for block in blocks(len(scores), BLOCK_ROWS)]
+    )
+
+
+def encode_decisions(scores: FloatArray) -> bytes:
+    """Return the decisions that follow from `scores`, shape (rows,), as JSON without brackets."""
+    # "walk" and "stop" have the same length, so the items of the array are the JSON text.
+    return np.where(is_walk(scores), b'"walk",', b'"stop",').tobytes()[:-1]
+
+
 def encode(scores: FloatArray, version: int) -> bytes:
     """Return the JSON response with the decisions and `scores`, shape (rows,), of `version`."""
-    # "walk" and "stop" have the same length, so the items of the array are the JSON text.
-    words = np.where(is_walk(scores), b'"walk",', b'"stop",').tobytes()[:-1]
-    return b'{"decisions":[%s],"scores":%s,"version":%d}\n' % (
-        words,
-        to_json(scores.tolist()),
+    return b'{"decisions":[%s],"scores":[%s],"version":%d}\n' % (
+        encode_decisions(scores),
+        encode_items(scores),
         version,
     )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
-from streetlight.service.inference.codecs import rows
+from streetlight.service.inference.codecs import batch_json, rows
 from streetlight.service.inference.endpoint import InferenceEndpoint
 from streetlight.service.inference.messages import (
     JSON,
@@ -51,6 +51,10 @@ def _decode(request: InferenceRequest, version: Version) -> Invocation:
 
 
 def _lights_from_json(version: Version, text: bytes) -> FloatArray:
+    for field in ("", "instances", "inputs"):
+        lights = batch_json.decode_rows(text, field, version.network.light_count)
+        if lights is not None:
+            return lights
     body = decode(text)
     if isinstance(body, list):
         return rows.from_rows(version, body, "")

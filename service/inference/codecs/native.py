@@ -57,9 +57,9 @@ def _decode_query(request: InferenceRequest, _version: Version) -> Rows:
 
 def _decode_batch(request: InferenceRequest, version: Version) -> Rows:
     body = json_body(request)
-    array = batch_json.decode_rows(check_bounds(body))
+    array = batch_json.decode_rows(body, FIELD, version.network.light_count)
     if array is None:
-        rows = validate_body(BatchBody, body).lights
+        rows = validate_body(BatchBody, check_bounds(body)).lights
         check_counts(version, rows, FIELD)
         array = np.array(rows, dtype=np.float64)
     return Rows(array, FIELD)

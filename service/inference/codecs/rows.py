@@ -4,7 +4,9 @@ Each function returns an array of shape (rows, lights), or raises an error that 
 row.
 """
 
+import codecs
 import csv
+import io
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -13,8 +15,10 @@ from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.registry.version import Version
+from streetlight.service.inference.codecs import batch_json
 from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.inference.prediction import LightStates, check_counts
+from streetlight.service.validation.json_bounds import check_bounds
 from streetlight.service.validation.problems import (
     FieldError,
     Problem,
@@ -22,6 +26,9 @@ from streetlight.service.validation.problems import (
     preview,
     problems,
 )
+
+# Bytes of the first line of a CSV.
+MAX_HEADER = 64 * 1024
 
 _Lights = Annotated[list[float], FailFast()]
 _ROWS = TypeAdapter(
@@ -109,10 +116,19 @@ def from_csv(version: Version, body: bytes) -> FloatArray:
 
     Raises:
         RequestError, LightsError: a row is invalid; the message names it.
+        TooManyValuesError: there are too many rows.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    first = body[: body.find(b"\n", 0, MAX_HEADER) + 1]
+    is_header = first and not any(map(_is_number, first.split(b",")))
+    lights = batch_json.decode_csv(
+        body[len(first) :] if is_header else body, version.network.light_count
+    )
+    if lights is not None:
+        return lights
     try:
-        text = body.decode("utf-8-sig")
-        lines = [line for line in csv.reader(text.splitlines(), strict=True) if line]
+        text = io.StringIO(check_bounds(body, parts=b"\r\n").decode(), newline="")
+        lines = [line for line in csv.reader(text, strict=True) if line]
     except (csv.Error, UnicodeDecodeError) as error:
         raise FieldError(Problem("body", f"not a CSV: {error}")) from None
     if lines and not any(map(_is_number, lines[0])):
@@ -123,7 +139,7 @@ def from_csv(version: Version, body: bytes) -> FloatArray:
     return from_rows(version, rows, "body")
 
 
-def _is_number(cell: str) -> bool:
+def _is_number(cell: str | bytes) -> bool:
     try:
         float(cell)
     except ValueError:

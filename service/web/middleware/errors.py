@@ -27,6 +27,7 @@ from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError
 from streetlight.service.store.engine import describe
 from streetlight.service.store.idempotency import KeyReusedError
+from streetlight.service.validation.json_bounds import TooManyValuesError
 from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
@@ -49,6 +50,7 @@ STATUS: dict[type[Exception], int] = {
     ObservationNotFoundError: 404,
     OverloadedError: 503,
     TooExpensiveError: 413,
+    TooManyValuesError: 413,
     VerificationBusyError: 503,
     UnsupportedMediaTypeError: 415,
     VersionDamagedError: 409,

@@ -1,20 +1,34 @@
-"""The number of JSON values in a body is bounded before they are decoded."""
+"""The size of a JSON body and the number of its values are bounded before they are decoded."""
 
 import pytest
 
-from streetlight.service.validation.json_bounds import MAX_LISTS, MAX_VALUES, check_bounds, decode
+from streetlight.service.validation.json_bounds import (
+    MAX_BYTES,
+    MAX_PARTS,
+    MAX_VALUES,
+    TooManyValuesError,
+    check_bounds,
+    decode,
+)
 from streetlight.service.validation.problems import FieldError
 
 
-@pytest.mark.parametrize("more", [b"[" * (MAX_LISTS + 1), b"{" * (MAX_LISTS + 1), b"," * 4_000_001])
-def test_too_many_values_are_rejected(more: bytes) -> None:
-    with pytest.raises(FieldError, match=f"at most {MAX_LISTS} lists and objects and {MAX_VALUES}"):
-        decode(more)
-
-
-def test_a_million_rows_are_accepted() -> None:
-    body = b"[" + b"[1,0,1]," * 999_999 + b"[1,0,1]]"
+@pytest.mark.parametrize("character", [b"[", b"{", b":", b"\\"])
+def test_too_many_lists_objects_fields_and_escapes_are_rejected(character: bytes) -> None:
+    body = character * MAX_PARTS
     assert check_bounds(body) is body
+    with pytest.raises(TooManyValuesError, match=r"at most 100100 lists, .* got 100101"):
+        decode(body + character)
+
+
+def test_too_many_values_are_rejected() -> None:
+    with pytest.raises(TooManyValuesError, match="650000 values in this form, got 0 and 650001"):
+        decode(b"," * (MAX_VALUES + 1))
+
+
+def test_too_many_bytes_are_rejected() -> None:
+    with pytest.raises(TooManyValuesError, match="at most 16777216 bytes in this form"):
+        decode(b" " * (MAX_BYTES + 1))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b"\xff"])
