@@ -61,6 +61,8 @@ def retrain(watch: bool, promote: Promote) -> None:
             click.echo(f"  {reason}")
         for change in job.verdict.changes:
             click.echo(f"  {change.lights}: was {change.was}, now {change.now}")
+        if more := job.verdict.changed - len(job.verdict.changes):
+            click.echo(f"  and {more} more")
 
 
 @main.command(name="import")

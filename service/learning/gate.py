@@ -3,12 +3,18 @@
 This module only compares. `job_runner` calls it and promotes.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from streetlight.model.dataset import Dataset, outcome_name
 from streetlight.model.registry.version import Version
 from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import Change, IncomparableError, difference
+
+# The patterns of must_hold that a verdict names as not kept.
+MAX_VIOLATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Verdict:
         against: the number of the version it was compared with; null if none was live.
         accuracy: of the new version, on the observations of the ledger.
         live_accuracy: of the version it was compared with, on the same observations.
-        changes: the light states that the two versions decide differently.
+        changed: the number of light states that the two versions decide differently.
+        changes: the first 100 of these light states.
     """
 
     passed: bool
@@ -31,6 +38,7 @@ class Verdict:
     against: int | None
     accuracy: float
     live_accuracy: float | None
+    changed: int = 0
     changes: list[Change] = field(default_factory=list)
 
 
@@ -48,10 +56,12 @@ def judge(
     if target is not None and manifest.error > target:
         reasons.append(f"the error is {manifest.error:.3g}, above the target of {target:g}")
     accuracy = dataset.accuracy(network.scores(dataset.lights))
-    live_accuracy, changes = None, list[Change]()
+    live_accuracy = None
+    changed, changes = 0, list[Change]()
     if live is not None:
         try:
-            changes = difference(live, version).changes
+            compared = difference(live, version)
+            changed, changes = compared.changed, compared.changes
             live_accuracy = dataset.accuracy(live.network.scores(dataset.lights))
         except IncomparableError as error:
             reasons.append(str(error))
@@ -60,8 +70,10 @@ def judge(
             f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version "
             f"{live.number} on the same observations"
         )
-    for pattern in must_hold:
-        reasons += _violations(version, pattern)
+    violations = list(_violations(version, must_hold))
+    reasons += violations[:MAX_VIOLATIONS]
+    if more := len(violations[MAX_VIOLATIONS:]):
+        reasons.append(f"must_hold: {more} more patterns are not kept")
     return Verdict(
         passed=not reasons,
         forced=False,
@@ -69,16 +81,19 @@ def judge(
         against=live.number if live else None,
         accuracy=accuracy,
         live_accuracy=live_accuracy,
+        changed=changed,
         changes=changes,
     )
 
 
-def _violations(version: Version, pattern: MustHold) -> list[str]:
-    lights = list(pattern.lights)
+def _violations(version: Version, must_hold: Sequence[MustHold]) -> Iterator[str]:
     expected = version.network.light_count
-    if len(lights) != expected:
-        return [f"must_hold: expected a pattern of {expected} lights, got {lights}"]
-    decision = outcome_name(version.network.score(lights))
-    if decision == pattern.outcome:
-        return []
-    return [f"must_hold: expected {pattern.outcome} for {lights}, got {decision}"]
+    comparable = [pattern.lights for pattern in must_hold if len(pattern.lights) == expected]
+    scores = iter(version.network.scores(np.array(comparable, float).reshape(-1, expected)))
+    for pattern in must_hold:
+        count = len(pattern.lights)
+        if count != expected:
+            yield f"must_hold: expected a pattern of {expected} lights, got one of {count}"
+        elif (decision := outcome_name(next(scores))) != pattern.outcome:
+            lights = list(pattern.lights)
+            yield f"must_hold: expected {pattern.outcome} for {lights}, got {decision}"

@@ -4,7 +4,7 @@
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -15,6 +15,7 @@ from streetlight.service.learning.gate import Verdict
 from streetlight.service.store.tables import UNFINISHED
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import MustHold
+from streetlight.service.versions.comparison import MAX_CHANGES
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Promote = Literal["if_better", "always", "never"]
@@ -132,6 +133,13 @@ def job_from_row(row: Row[Any]) -> Job:
         | vars(JobSpec.from_json(row.order))
         | {
             "progress": JobProgress(**progress) if progress else None,
-            "verdict": _verdict.validate_json(row.verdict) if row.verdict else None,
+            "verdict": _verdict_from_json(row.verdict) if row.verdict else None,
         }
     )
+
+
+def _verdict_from_json(text: str) -> Verdict:
+    verdict = _verdict.validate_json(text)
+    # Release 0.1.0 stored all changes, and not their number.
+    changed = max(verdict.changed, len(verdict.changes))
+    return replace(verdict, changed=changed, changes=verdict.changes[:MAX_CHANGES])

@@ -8,6 +8,9 @@ from streetlight.model import explanation
 from streetlight.model.dataset import FloatArray, Outcome, is_walk, outcome_name
 from streetlight.model.registry.version import Version
 
+# The changes that are listed; their number may be that of all light states in a training set.
+MAX_CHANGES = 100
+
 
 class IncomparableError(ValueError):
     """The two versions take different numbers of lights."""
@@ -29,7 +32,8 @@ class Difference:
 
     `compared` is the number of light states that were compared. If `all_patterns` is true, these
     are all patterns of on and off, else the light states that either version was trained on.
-    `largest_difference` is the largest difference between the two scores of a state.
+    `largest_difference` is the largest difference between the two scores of a state. `changed` is
+    the number of states that are decided differently, and `changes` lists the first 100 of them.
     """
 
     a: int
@@ -37,6 +41,7 @@ class Difference:
     compared: int
     all_patterns: bool
     largest_difference: float
+    changed: int
     changes: list[Change]
 
 
@@ -61,6 +66,7 @@ def difference(a: Version, b: Version) -> Difference:
         compared=len(lights),
         all_patterns=all_patterns,
         largest_difference=float(np.abs(scores_b - scores_a).max()),
+        changed=len(changed),
         changes=[
             Change(
                 lights[i].tolist(),
@@ -68,7 +74,7 @@ def difference(a: Version, b: Version) -> Difference:
                 outcome_name(scores_b[i]),
                 float(scores_b[i] - scores_a[i]),
             )
-            for i in changed
+            for i in changed[:MAX_CHANGES]
         ],
     )
 

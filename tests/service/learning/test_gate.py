@@ -62,7 +62,16 @@ def test_an_accuracy_below_the_live_version_s_does_not_pass(
 def test_the_verdict_lists_the_changed_decisions() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
 
+    assert verdict.changed == 1
     assert verdict.changes == [Change([0.0, 1.0], "walk", "stop", -1.0)]
+
+
+def test_the_verdict_lists_the_first_hundred_changed_decisions() -> None:
+    data = Dataset(np.eye(10), np.zeros(10))
+
+    verdict = judge(version(7, *[1.0] * 10), data, version(3, *[0.0] * 10), ())
+
+    assert (verdict.changed, len(verdict.changes)) == (2**10 - 1, 100)
 
 
 def test_a_version_for_another_number_of_lights_does_not_pass() -> None:
@@ -82,6 +91,15 @@ def test_each_pattern_of_must_hold_is_checked() -> None:
     broken = judge(version(1, *WRONG), DATA, None, kept)
     assert (broken.passed, len(broken.reasons)) == (False, 2)
     assert all(reason.startswith("must_hold: ") for reason in broken.reasons)
+
+
+def test_the_verdict_names_the_first_hundred_patterns_that_are_not_kept() -> None:
+    must_hold = (MustHold((1.0, 0.0), "walk"), MustHold((1.0,), "walk")) * 200
+
+    verdict = judge(version(1, *WRONG), DATA, None, must_hold)
+
+    assert len(verdict.reasons) == 101
+    assert verdict.reasons[-1] == "must_hold: 300 more patterns are not kept"
 
 
 @pytest.mark.parametrize("lights", [(1.0,), (1.0, 0.0, 0.0)])

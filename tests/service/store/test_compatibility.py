@@ -1,7 +1,8 @@
 """Tests that a data directory written by version 0.1.0 is read unchanged.
 
 `version_0_1_0/` is such a directory: four versions, observations of which one is withdrawn, jobs in
-three states and two idempotency keys. `answers.json` has the responses of version 0.1.0.
+three states and two idempotency keys. `answers.json` has the responses of version 0.1.0, to which
+the field `changed` is added.
 """
 
 import json

@@ -54,5 +54,7 @@ function showVerdict(job) {
   for (const change of job.verdict?.changes ?? []) {
     lines.push(`${formatLights(change.lights)}: was ${change.was}, now ${change.now}`);
   }
+  const more = job.verdict ? job.verdict.changed - job.verdict.changes.length : 0;
+  if (more) lines.push(`and ${more} more light states`);
   byId("verdict").replaceChildren(...lines.map((line) => element("li", {}, line)));
 }
