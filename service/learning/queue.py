@@ -17,6 +17,9 @@ from streetlight.service.store.idempotency import (
 )
 from streetlight.service.store.tables import UNFINISHED, jobs
 
+# The length of the texts in the rows of a page, above which the page ends.
+MAX_PAGE_CHARACTERS = 1_000_000
+
 
 class JobNotFoundError(LookupError):
     """No job has that id."""
@@ -68,13 +71,29 @@ def get(engine: Engine, number: int) -> Job:
         return _get(connection, number)
 
 
-def page(engine: Engine, before: int | None, limit: int) -> list[Job]:
-    """Return up to `limit` jobs, newest first, with ids below `before` if it is given."""
+def page(engine: Engine, before: int | None, limit: int) -> tuple[list[Job], int | None]:
+    """Return up to `limit` jobs, newest first, and the `before` of the next page, if there is one.
+
+    A page has fewer jobs if they are large.
+
+    Args:
+        engine: the engine of the database.
+        before: the ids are below this number, if it is given.
+        limit: the largest number of jobs.
+    """
     query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(jobs.c.id < before)
-    with engine.connect() as connection:
-        return [job_from_row(row) for row in connection.execute(query)]
+    found: list[Job] = []
+    size = 0
+    # One row at a time: release 0.1.0 stored verdicts of many megabytes.
+    with engine.connect().execution_options(stream_results=True, max_row_buffer=1) as connection:
+        for row in connection.execute(query):
+            size += sum(len(text or "") for text in (row.order, row.progress, row.verdict))
+            if found and size > MAX_PAGE_CHARACTERS:
+                return found, found[-1].id
+            found.append(job_from_row(row))
+    return found, found[-1].id if len(found) == limit else None
 
 
 def changed(engine: Engine, revisions: Mapping[int, int]) -> list[Job]:

@@ -21,10 +21,11 @@ from streetlight.service.store.idempotency import (
     stored_response,
 )
 from streetlight.service.store.tables import observations as table
+from streetlight.service.validation.fields import MAX_LIGHTS
 
 # The number of ids listed for an observation that contradicts others.
 MAX_CONTRADICTIONS = 10
-MAX_LIGHTS_PER_OBSERVATION = 64
+MAX_LIGHTS_PER_OBSERVATION = MAX_LIGHTS
 # The number of client ids looked up by one query; databases limit the parameters of a statement.
 LOOKUP_BATCH_SIZE = 1000
 

@@ -11,6 +11,9 @@ from streetlight.service.validation.problems import NO_NUL
 # Text that is stored in the database: PostgreSQL can't store a NUL character.
 Text = Annotated[str, Field(pattern=NO_NUL)]
 
+# The lights of an observation, and of a pattern that trained versions must keep.
+MAX_LIGHTS = 64
+
 
 def _to_int(number: object) -> object:
     # JSON doesn't distinguish 2.0 from 2.
@@ -27,7 +30,7 @@ class MustHold:
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    lights: tuple[Annotated[float, Strict()], ...]
+    lights: Annotated[tuple[Annotated[float, Strict()], ...], Field(max_length=MAX_LIGHTS)]
     outcome: Outcome
 
 

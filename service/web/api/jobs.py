@@ -98,7 +98,7 @@ def _recipe(body: RetrainBody) -> Recipe:
 
 
 class JobsQuery(Schema):
-    """The page of jobs to list: at most `limit` jobs, with ids below `before`."""
+    """The page of jobs to list: at most `limit` jobs, fewer if they are large, below `before`."""
 
     before: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -116,8 +116,7 @@ class JobPage:
 @operation(links={"jobs_show": {"number": "$response.body#/jobs/0/id"}})
 def list_jobs(query: JobsQuery) -> JobPage:
     """List jobs, newest first, without their error curves."""
-    page = queue.page(services().engine, query.before, query.limit)
-    next_id = page[-1].id if len(page) == query.limit else None
+    page, next_id = queue.page(services().engine, query.before, query.limit)
     # A curve may hold many points; GET /jobs/{number} returns it.
     without_curves = [
         replace(job, progress=job.progress and replace(job.progress, curve=[])) for job in page

@@ -45,7 +45,7 @@ def go_live(services: Services) -> None:
 def triggers(services: Services) -> Sequence[str]:
     """Submit a job if one is due, and return the triggers of all jobs, oldest first."""
     submit_if_due(services)
-    return [job.trigger for job in queue.page(services.engine, None, 10)][::-1]
+    return [job.trigger for job in queue.page(services.engine, None, 10)[0]][::-1]
 
 
 def end_job(services: Services, number: int) -> None:

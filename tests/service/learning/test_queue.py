@@ -1,10 +1,14 @@
 """Tests of the job queue: submission, cancellation and lists."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 from sqlalchemy import Engine, update
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
+from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
@@ -47,10 +51,10 @@ def test_a_repeated_request_returns_the_first_job(engine: Engine) -> None:
 
     assert first.id == 2
     assert queue.submit(engine, SPEC, None, idempotent=request) == first
-    assert len(queue.page(engine, None, 10)) == 2
+    assert len(queue.page(engine, None, 10)[0]) == 2
     with pytest.raises(KeyReusedError):
         queue.submit(engine, SPEC, None, idempotent=IdempotentRequest("retrain", "key", "other"))
-    assert len(queue.page(engine, None, 10)) == 2
+    assert len(queue.page(engine, None, 10)[0]) == 2
 
 
 def test_an_automatic_job_is_submitted_only_if_none_is_unfinished(engine: Engine) -> None:
@@ -88,13 +92,34 @@ def test_a_page_lists_the_newest_jobs_first(engine: Engine) -> None:
     for _ in range(5):
         queue.submit(engine, SPEC, None)
 
-    def ids(before: int | None, limit: int) -> list[int]:
-        return [job.id for job in queue.page(engine, before, limit)]
+    def ids(before: int | None, limit: int) -> tuple[list[int], int | None]:
+        page, next_id = queue.page(engine, before, limit)
+        return [job.id for job in page], next_id
 
-    assert ids(None, 10) == [5, 4, 3, 2, 1]
-    assert ids(None, 2) == [5, 4]
-    assert ids(4, 2) == [3, 2]
-    assert ids(1, 2) == []
+    assert ids(None, 10) == ([5, 4, 3, 2, 1], None)
+    assert ids(None, 2) == ([5, 4], 4)
+    assert ids(4, 2) == ([3, 2], 2)
+    assert ids(1, 2) == ([], None)
+
+
+def test_a_page_ends_early_if_its_jobs_are_large(engine: Engine) -> None:
+    for _ in range(3):
+        queue.submit(engine, SPEC, None)
+    change = {"lights": [0.0] * 64, "was": "walk", "now": "stop", "difference": -0.5}
+    verdict = Verdict(passed=True, forced=False, reasons=[], against=1, accuracy=1, live_accuracy=1)
+    # As release 0.1.0 stored it: all changes, and not their number.
+    stored = asdict(verdict) | {"changes": [change] * 4000}
+    del stored["changed"]
+    with write_transaction(engine) as connection:
+        connection.execute(update(jobs).where(jobs.c.id < 3).values(verdict=json.dumps(stored)))
+
+    [third], before = queue.page(engine, None, 10)
+    [second], before = queue.page(engine, before, 10)
+    [first], before = queue.page(engine, before, 10)
+
+    assert ([third.id, second.id, first.id], before) == ([3, 2, 1], None)
+    assert first.verdict is not None
+    assert (first.verdict.changed, len(first.verdict.changes)) == (4000, 100)
 
 
 def test_a_queued_job_is_cancelled_at_once(engine: Engine) -> None:

@@ -86,6 +86,10 @@ def test_a_job_uses_the_recipe_of_the_request(app: App) -> None:
             {"must_hold": [{"lights": [1, "x"], "outcome": "stop"}]},
             "must_hold[0].lights[1]: expected",
         ),
+        (
+            {"must_hold": [{"lights": [1] * 65, "outcome": "stop"}]},
+            "must_hold[0].lights: expected at most 64 items, got 65",
+        ),
         ({"must_hold": [{"lights": [1]}]}, "must_hold[0].outcome: required, but missing"),
         ({"iteration": 5}, "iteration: unknown field; did you mean iterations?"),
     ],
@@ -125,7 +129,7 @@ def test_must_hold_prevents_a_promotion_that_is_not_forced(app: App) -> None:
     assert job["promoted"] is False
     assert job["verdict"]["reasons"] == [
         "must_hold: expected walk for [0.0, 0.0, 1.0], got stop",
-        "must_hold: expected a pattern of 3 lights, got [1.0]",
+        "must_hold: expected a pattern of 3 lights, got one of 1",
     ]
     assert (forced["promoted"], forced["verdict"]["forced"]) == (True, True)
     assert app.get(f"/versions/{forced['version']}")["promotions"][0]["reason"] == ("job 2, forced")
