@@ -157,9 +157,10 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
         # then not promoted again, and is compared with the version that it replaced: it would
         # otherwise be compared with itself.
         promotion = _promotion_of(services, version)
-        live = live_version_if_any(repository)
-        if promotion and promotion.instead_of:
-            live = repository.load(promotion.instead_of)
+        if promotion:
+            live = repository.load(promotion.instead_of) if promotion.instead_of else None
+        else:
+            live = live_version_if_any(repository)
         verdict = judge(version, data.dataset, live, must_hold)
         promoted = promotion is not None
         should_promote = job.promote == "always" or (job.promote == "if_better" and verdict.passed)

@@ -401,6 +401,8 @@ def test_a_forced_promotion_by_an_earlier_attempt_stays_forced(services: Service
 
     assert job.verdict is not None
     assert (job.promoted, job.verdict.passed, job.verdict.forced) == (True, False, True)
+    # No version was live before, so it isn't compared with itself.
+    assert job.verdict.against is None
 
 
 def test_a_version_rolled_back_since_is_not_promoted_again(services: Services) -> None:
