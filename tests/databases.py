@@ -3,16 +3,17 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 VARIABLE = "STREETLIGHT_TEST_POSTGRESQL"
 POSTGRESQL = os.environ.get(VARIABLE)
@@ -35,11 +36,36 @@ def fresh(kind: str) -> Iterator[str | None]:
         _administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def outage(url: str) -> Iterator[None]:
+    """Let writes to SQLite wait for a lock, and end and refuse all connections to PostgreSQL."""
+    database = make_url(url).database
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(str(database), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    _administer(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    try:
+        with _administration() as connection:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+            connection.execute(text(query), {"name": database})
+        yield
+    finally:
+        _administer(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+
+
 def _administer(statement: str) -> None:
+    with _administration() as connection:
+        connection.execute(text(statement))
+
+
+@contextmanager
+def _administration() -> Iterator[Connection]:
     assert POSTGRESQL
     engine = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(statement))
+        yield connection
     engine.dispose()
 
 

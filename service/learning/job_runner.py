@@ -7,6 +7,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance
@@ -25,6 +29,7 @@ from streetlight.service.learning.lease import (
 )
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.store.engine import describe
 from streetlight.service.wiring import Services
 
 # The recipe of a request that names none. It has more nodes and iterations than the lab's: eight
@@ -34,8 +39,12 @@ DEFAULT_RECIPE = Recipe(hidden_sizes=(8,), iterations=1000)
 # Seconds between the heartbeats of a training, and the longest time that a training may take.
 HEARTBEAT_INTERVAL = 0.2
 MAX_TRAINING_SECONDS = 3600
+# Seconds between two tries while the database fails.
+RETRY_INTERVAL = 0.2
 
 MAX_CURVE_POINTS = 100
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +61,17 @@ class TrainerStoppingError(Exception):
 def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
     """Run a job, and store its result in the jobs table.
 
-    If the lease is lost, the job is left to the trainer that holds it now.
+    If the lease is lost, the job is left to the trainer that holds it now. If the database fails,
+    each transaction is repeated for as long as a lease lasts.
 
     Args:
         services: the database, the repository and the settings.
         lease: the lease on the job.
         should_stop: called after each pass over the data; once it returns true, the job is
             released to the queue.
+
+    Raises:
+        DBAPIError: the database failed for as long as a lease lasts, or until the trainer stopped.
     """
     job = lease.job
     job_log = _job_log(job)
@@ -72,25 +85,47 @@ def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -
 def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
     job = lease.job
     job_log = _job_log(job)
+    retry = partial(_retry, lease, should_stop)
     try:
-        data = load_training_set(services.engine)
+        data = retry(partial(load_training_set, services.engine))
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
         version = _version_of_earlier_attempt(services, lease)
         if version is None and job.attempt > MAX_ATTEMPTS:
-            lease.mark_failed(NO_HEARTBEAT)
+            retry(partial(lease.mark_failed, NO_HEARTBEAT))
             return
         version = version or _train(services, lease, data, should_stop)
-        _promote(services, lease, data, version)
+        # Repeated as a whole, so that the promotion lock is free between two tries.
+        retry(partial(_promote, services, lease, data, version))
     except TrainerStoppingError:
         lease.release()
         job_log.info("job %d: released, because the trainer is stopping", job.id)
     except CancelledError:
-        lease.mark_cancelled()
+        retry(lease.mark_cancelled)
         job_log.info("job %d: cancelled", job.id)
     except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
-        lease.mark_failed(str(error))
+        retry(partial(lease.mark_failed, str(error)))
         job_log.warning("job %d: failed: %s", job.id, error)
+
+
+def _retry(lease: Lease, should_stop: Callable[[], bool], act: Callable[[], T]) -> T:
+    """Return the result of `act`, which is repeated while the database fails.
+
+    Nothing is lost if a commit succeeded although it seemed to fail: fencing then lets the next try
+    change nothing.
+    """
+    deadline = None
+    while True:
+        try:
+            return act()
+        except DBAPIError as error:
+            now = time.monotonic()
+            if deadline is None:
+                deadline = now + lease.duration
+                _job_log(lease.job).warning("job %d: %s; retrying", lease.job.id, describe(error))
+            if now > deadline or should_stop():
+                raise
+            time.sleep(RETRY_INTERVAL)
 
 
 def _version_of_earlier_attempt(services: Services, lease: Lease) -> Version | None:
@@ -109,7 +144,7 @@ def _version_of_earlier_attempt(services: Services, lease: Lease) -> Version | N
 def _train(
     services: Services, lease: Lease, data: TrainingSet, should_stop: Callable[[], bool]
 ) -> Version:
-    curve = ErrorCurve()
+    curve, retry = ErrorCurve(), partial(_retry, lease, should_stop)
     started = last_heartbeat = time.monotonic()
 
     # Heartbeats are sent from the training itself, not from a thread beside it: a thread would
@@ -127,14 +162,14 @@ def _train(
             )
         if now - last_heartbeat >= HEARTBEAT_INTERVAL:
             last_heartbeat = now
-            lease.heartbeat(curve.progress)
+            retry(partial(lease.heartbeat, curve.progress))
 
-    lease.heartbeat()
+    retry(lease.heartbeat)
     training = fit(data.dataset, lease.job.recipe, report)
     # Fencing: a trainer that was suspended during the training and lost the job stops here, before
     # it publishes a second version for the job. After a suspension between this line and the next
     # one, a second version can appear, but it isn't promoted: `_promote` checks the lease again.
-    lease.heartbeat(curve.progress)
+    retry(partial(lease.heartbeat, curve.progress))
     parent = services.repository.live_number()
     provenance = Provenance("ledger", parent, data.ids, lease.job.id)
     return services.repository.publish(training, data.dataset, provenance)

@@ -26,7 +26,7 @@ NO_HEARTBEAT = (
 
 
 class LeaseLostError(Exception):
-    """The lease expired, and the job was acquired by another trainer or has ended."""
+    """The job has ended, or another trainer acquired it after the lease expired."""
 
 
 class CancelledError(Exception):
@@ -143,7 +143,7 @@ class Lease:
         with write_transaction(self.engine) as connection:
             cancel_requested = connection.execute(fenced).scalar()
         if cancel_requested is None:
-            raise LeaseLostError(f"job {self.job.id} is no longer held by {self.owner}")
+            raise LeaseLostError("it has ended, or another trainer has taken it")
         return bool(cancel_requested)
 
 

@@ -17,6 +17,7 @@ from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.supervisor import install_stop_signals
+from streetlight.service.store.engine import describe
 from streetlight.service.wiring import Services
 
 # Seconds between two looks at an empty queue.
@@ -55,6 +56,7 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
                 liveness_file.touch()
         return stopping.is_set() or os.getppid() != parent
 
+    failing = False
     while not should_stop():
         try:
             lease = acquire_lease(services.engine, owner, services.settings.job_lease)
@@ -62,6 +64,9 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
                 run_job(services, lease, should_stop)
                 continue
             submit_if_due(services)
-        except DBAPIError:
-            log.exception("the database can't be used; trying again in %s s", POLL_INTERVAL)
+            failing = False
+        except DBAPIError as error:
+            if not failing:
+                log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)
+            failing = True
         stopping.wait(POLL_INTERVAL)

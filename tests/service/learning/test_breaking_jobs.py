@@ -178,7 +178,11 @@ def test_a_trainer_stopped_past_its_lease_changes_nothing(
         assert (done["state"], done["attempt"], done["promoted"]) == ("succeeded", 2, True)
         versions = {path: path.read_bytes() for path in site.repository.folder.glob("[!.]*")}
         stopped_trainer.process.send_signal(signal.SIGCONT)
-        until(lambda: stopped_trainer.has_logged(f"job {number} is no longer held by"))
+        until(
+            lambda: stopped_trainer.has_logged(
+                f"job {number}: it has ended, or another trainer has taken it"
+            )
+        )
 
         assert site.job(number) == done
         assert versions == {
