@@ -105,7 +105,7 @@ class ModelRepository:
             ) from error
         if version.number != number:
             raise VersionDamagedError(
-                f"{version.path}: expected version {number}, got version {version.number}"
+                f"{version.path.name}: expected version {number}, got version {version.number}"
             )
         return version
 

@@ -14,6 +14,9 @@ import numpy as np
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import TrainingDivergedError, fit
 
+# Python's own exit status after an error is 1.
+DAMAGED = 3
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -43,7 +46,7 @@ def reproduce(version: Version) -> Reproduction:
         training = fit(version.dataset(), manifest.recipe)
     except TrainingDivergedError as error:
         raise VersionDamagedError(
-            f"{version.path}: training version {version.number} again failed: {error}"
+            f"{version.path.name}: training version {version.number} again failed: {error}"
         ) from error
     stored = {
         **version.network.named_weights,
@@ -62,12 +65,15 @@ def reproduce(version: Version) -> Reproduction:
 
 
 def main(argv: list[str]) -> int:
-    """Print the comparison for the version file `argv[0]` as JSON; return the exit status."""
+    """Print the comparison for the version file `argv[0]` as JSON; return the exit status.
+
+    The status is `DAMAGED` if the file can't be trained from; the reason is on standard error.
+    """
     try:
         print(json.dumps(asdict(reproduce(Version.load(Path(argv[0]))))))
     except (OSError, VersionDamagedError) as error:
-        print(error, file=sys.stderr)
-        return 1
+        print(getattr(error, "strerror", None) or error, file=sys.stderr)
+        return DAMAGED
     return 0
 
 

@@ -20,7 +20,10 @@ from streetlight.model.training.fit import TrainingResult
 
 
 class VersionDamagedError(Exception):
-    """A version file or the live link is invalid; the message names the file and the reason."""
+    """A version file or the live link is invalid; the message names the file and the reason.
+
+    The message is part of responses, so it doesn't name the folder.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +113,10 @@ def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
             yield file
     except FileNotFoundError:
         raise
+    except OSError as error:
+        raise VersionDamagedError(f"{path.name}: {error.strerror or error}") from error
     except Exception as error:  # a damaged zip raises anything from KeyError to MemoryError
-        raise VersionDamagedError(f"{path}: {error}") from error
+        raise VersionDamagedError(f"{path.name}: {error}") from error
 
 
 def _floats(file: Mapping[str, Any], name: str) -> FloatArray:

@@ -35,8 +35,9 @@ class VersionLink:
             name = "another kind of file"
         stem = name.removesuffix(".npz")
         if not stem.isdecimal() or name != f"{int(stem)}.npz":
+            got = f"a path to {Path(name).name}" if "/" in name else name
             raise VersionDamagedError(
-                f"{self.path}: expected a link to a version file such as 1.npz, got {name}"
+                f"{self.path.name}: expected a link to a version file such as 1.npz, got {got}"
             )
         return int(stem)
 

@@ -104,7 +104,9 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
         retry(lease.mark_cancelled)
         job_log.info("job %d: cancelled", job.id)
     except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
-        retry(partial(lease.mark_failed, str(error)))
+        # Not the text of an OSError, which names a folder of the server.
+        reason = str(getattr(error, "strerror", None) or error)
+        retry(partial(lease.mark_failed, reason))
         job_log.warning("job %d: failed: %s", job.id, error)
 
 

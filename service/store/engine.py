@@ -82,7 +82,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 def describe(error: DBAPIError) -> str:
     """Return in one line why the database can't be used."""
-    reason = " ".join(str(error.orig).split())
+    reason = str(error.orig).partition("\n")[0]  # the other lines may have values of the statement
     if "database is locked" in reason or "lock timeout" in reason:
         reason += f"; another transaction has held the write lock for {LOCK_TIMEOUT} s"
     return f"the database can't be used: {reason}"

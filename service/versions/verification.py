@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-from streetlight.model.registry.reproduction import Reproduction
+from streetlight.model.registry.reproduction import DAMAGED, Reproduction
 from streetlight.model.registry.version import Version, VersionDamagedError
 
 TIMEOUT_SECONDS = 60
@@ -32,6 +32,7 @@ def verify(version: Version, seconds: float = TIMEOUT_SECONDS) -> Reproduction:
         VersionDamagedError: the file of the version can't be trained from.
         VerificationBusyError: this process is running another verification, or the training took
             longer than `seconds`.
+        RuntimeError: the process failed, for example because something killed it.
     """
     if not _verification_lock.acquire(blocking=False):
         raise VerificationBusyError(
@@ -58,6 +59,8 @@ def verify(version: Version, seconds: float = TIMEOUT_SECONDS) -> Reproduction:
         ) from error
     finally:
         _verification_lock.release()
-    if run.returncode:
+    if run.returncode == DAMAGED:
         raise VersionDamagedError(run.stderr.strip())
+    if run.returncode:
+        raise RuntimeError(f"the training exited with status {run.returncode}: {run.stderr}")
     return Reproduction(**json.loads(run.stdout))

@@ -100,6 +100,9 @@ def _storage_error(error: OSError) -> Response:
 
 def _database_error(error: DBAPIError) -> Response:
     current_app.logger.exception("the database failed")
+    if getattr(error.orig, "sqlstate", "") is None:
+        # An error of psycopg itself names the host, the user and the database.
+        return _error("the database can't be used: it doesn't answer; the log says why", 503)
     return _error(describe(error), 503)
 
 

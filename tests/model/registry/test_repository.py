@@ -29,8 +29,8 @@ from streetlight.model.registry.repository import (
     NothingToRollBackToError,
     VersionNotFoundError,
 )
+from streetlight.model.registry.reproduction import DAMAGED, reproduce
 from streetlight.model.registry.reproduction import main as reproduce_main
-from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.registry.version_link import VersionLink
 from streetlight.model.training.fit import fit
@@ -561,7 +561,7 @@ def test_a_version_with_other_training_data_is_not_reproduced(
     assert not result.identical
     assert set(result.differs) >= {"weights_0_1", "weights_1_2", "errors"}
     rewrite(repository.path(1), walk_vs_stop=None)
-    assert reproduce_main([str(repository.path(1))]) == 1
+    assert reproduce_main([str(repository.path(1))]) == DAMAGED
     assert "walk_vs_stop" in capsys.readouterr().err
 
 
