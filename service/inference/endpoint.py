@@ -1,13 +1,13 @@
 """`InferenceEndpoint`: the steps from a request for predictions to its response.
 
-It resolves the version, decodes the request, computes the scores, encodes the response, and counts
-and times all of it. The formats are in `codecs`.
+It resolves the version, decodes the request, has its cost admitted, computes the scores, encodes
+the response, and counts and times all of it. The formats are in `codecs`, the bounds in `limits`.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
@@ -42,11 +42,15 @@ class InferenceEndpoint(Generic[DecodedT]):
         decode: returns the light states of a request, for a version; raises the errors of the
             format.
         encode: returns the response with a result.
+        response_bytes: returns the largest size that the response of a version can have.
+        multiplications: returns the multiplications that a version needs for a row.
         compressible: whether the response is compressed for a client that accepts it.
     """
 
     decode: Callable[[InferenceRequest, Version], DecodedT]
     encode: Callable[[DecodedT, Result], Response]
+    response_bytes: Callable[[DecodedT, Version], int]
+    multiplications: Callable[[Version], int] = attrgetter("network.weight_count")
     compressible: bool = False
 
     def __call__(self, request: InferenceRequest, model: ServedModel) -> Response:
@@ -56,6 +60,7 @@ class InferenceEndpoint(Generic[DecodedT]):
             ModelNotFoundError, VersionNotFoundError: there is no such model, version or label.
             NoLiveVersionError: no version is live, or the version can't be read.
             LightsError: the light states don't suit the version.
+            TooExpensiveError, OverloadedError, ClientDisconnectedError: see `limits`.
         """
         began = perf_counter()
         try:
@@ -64,29 +69,26 @@ class InferenceEndpoint(Generic[DecodedT]):
             metrics.count_failure(model.requested_number(request.version), perf_counter() - began)
             raise
 
-    def try_within(
-        self, max_multiplications: int, request: InferenceRequest, model: ServedModel
-    ) -> Response | None:
-        """Return the response to a cheap request, and count the prediction.
+    def try_respond(self, request: InferenceRequest, model: ServedModel) -> Response | None:
+        """Return the response to a request, and count the prediction.
 
-        Return `None`, and count nothing, if the request is invalid, or if its rows times the
-        version's weights are more than `max_multiplications`.
+        Return `None`, and count nothing, if the request is invalid, or its cost isn't admitted.
         """
         try:
-            return self._respond(request, model, max_multiplications)
+            return self._respond(request, model)
         except Exception:  # noqa: BLE001 - the caller answers again, and reports the error
             return None
 
-    def _respond(
-        self, request: InferenceRequest, model: ServedModel, max_multiplications: float = math.inf
-    ) -> Response:
+    def _respond(self, request: InferenceRequest, model: ServedModel) -> Response:
         began = perf_counter()
         version = model.resolve(request.model, request.version, request.label)
         decoded = self.decode(request, version)
-        if row_count(decoded.lights) * version.network.weight_count > max_multiplications:
-            raise _TooExpensiveError
+        request.admit(
+            row_count(decoded.lights) * self.multiplications(version),
+            self.response_bytes(decoded, version),
+        )
         scoring_began = perf_counter()
-        scores = score(version, decoded.lights, decoded.field)
+        scores = score(version, decoded.lights, decoded.field, request.check_connected)
         scoring_ended = perf_counter()
         result = Result(model.name, version, decoded.lights, scores)
         response = self.encode(decoded, result)
@@ -100,7 +102,3 @@ class InferenceEndpoint(Generic[DecodedT]):
             version.number, walk_count, len(scores) - walk_count, phases, time.time()
         )
         return response
-
-
-class _TooExpensiveError(Exception):
-    """The request needs more multiplications than the caller allows."""

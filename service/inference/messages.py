@@ -40,6 +40,12 @@ class InferenceRequest(Protocol):
     def label(self) -> str | None:
         """The label of the version in the path."""
 
+    def admit(self, multiplications: int, response_bytes: int) -> None:
+        """Admit the cost of the response, or raise an error of `limits`."""
+
+    def check_connected(self) -> None:
+        """Raise `ClientDisconnectedError` if nobody waits for the response any more."""
+
     def header(self, name: str) -> str | None:
         """Return the value of a header, or `None` if it wasn't sent."""
 

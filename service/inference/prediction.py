@@ -4,15 +4,19 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streetlight.model.dataset import FloatArray
+from streetlight.model.network import blocks
 from streetlight.model.registry.version import Version
 from streetlight.service.validation.problems import FieldError, Problem
+
+# Multiplications between two checks that the client still waits, about 50 ms.
+PIECE = 50_000_000
 
 # One light state, or many of shape (rows, lights), of any real dtype.
 LightStates = list[float] | npt.NDArray[Any]
@@ -29,8 +33,10 @@ def row_count(lights: LightStates) -> int:
     return 1 if isinstance(lights, list) else len(lights)
 
 
-def score(version: Version, lights: LightStates, field: str) -> Scores:
+def score(version: Version, lights: LightStates, field: str, check: Callable[[], None]) -> Scores:
     """Return the scores of `lights`; a light state gets the same bits alone and among others.
+
+    Many are scored in pieces; `check` is called before each, and may raise an error.
 
     Raises:
         LightsError: as `score_row` and `score_rows`.
@@ -40,7 +46,7 @@ def score(version: Version, lights: LightStates, field: str) -> Scores:
     if len(lights) == 1:
         row = lights[0].astype(np.float64).tolist()
         return [score_row(version, row, f"{field}[0]")]
-    return score_rows(version, lights, field)
+    return score_rows(version, lights, field, check)
 
 
 def score_row(version: Version, lights: Sequence[float], field: str) -> float:
@@ -57,15 +63,25 @@ def score_row(version: Version, lights: Sequence[float], field: str) -> float:
     return score
 
 
-def score_rows(version: Version, lights: npt.NDArray[Any], field: str) -> FloatArray:
-    """Return the scores, shape (rows,), of `lights`, shape (rows, lights).
+def score_rows(
+    version: Version, lights: npt.NDArray[Any], field: str, check: Callable[[], None]
+) -> FloatArray:
+    """Return the scores, shape (rows,), of `lights`, shape (rows, lights); see `score`.
 
     Raises:
         LightsError: the rows have the wrong number of lights, or the score of a row overflows; the
             message names the first such row, as an element of `field`.
     """
     _check_count(version, lights.shape[1], f"{field}[0]")
-    scores = version.network.scores(lights)
+    network = version.network
+    piece_rows = max(PIECE // network.weight_count, 1)
+    if len(lights) <= piece_rows:
+        scores = network.scores(lights)
+    else:
+        scores = np.empty(len(lights))
+        for piece in blocks(len(lights), piece_rows):
+            check()
+            scores[piece] = network.scores(lights[piece])
     finite = np.isfinite(scores)
     if not finite.all():
         i = int(finite.argmin())

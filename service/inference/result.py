@@ -3,13 +3,14 @@
 `codecs` encode them as responses. The scores are computed in `prediction`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from streetlight.model import explanation
-from streetlight.model.dataset import Outcome, is_walk, outcome_name
+from streetlight.model.dataset import FloatArray, Outcome, is_walk, outcome_name
 from streetlight.model.explanation import Counterfactual
 from streetlight.model.network import WeightLists
 from streetlight.model.registry.version import Version
@@ -35,7 +36,22 @@ class BatchPrediction:
 
 
 @dataclass(frozen=True)
-class Explanation(Prediction):
+class RowExplanation(Prediction):
+    """How `version` computes its score for a light state, without its weights.
+
+    `layers` has the value of each node, and `relu` which hidden nodes are active. `contributions`
+    has the part of each light in the score; the sum of the parts is the score. `flip` is the
+    smallest change of one light that changes the decision.
+    """
+
+    layers: dict[str, list[float]]
+    relu: dict[str, list[bool]]
+    contributions: list[float]
+    flip: Counterfactual | None
+
+
+@dataclass(frozen=True)
+class Explanation(RowExplanation):
     """How `version` computes its score for a light state.
 
     `layers` has the value of each node, `relu` which hidden nodes are active, and `weights` the
@@ -43,11 +59,7 @@ class Explanation(Prediction):
     of the parts is the score. `flip` is the smallest change of one light that changes the decision.
     """
 
-    layers: dict[str, list[float]]
-    relu: dict[str, list[bool]]
     weights: WeightLists
-    contributions: list[float]
-    flip: Counterfactual | None
 
 
 class Result(NamedTuple):
@@ -71,6 +83,11 @@ class Result(NamedTuple):
         return self.scores if isinstance(self.scores, list) else self.scores.tolist()
 
     @property
+    def score_array(self) -> FloatArray:
+        """The scores as an array."""
+        return np.asarray(self.scores)
+
+    @property
     def walk_count(self) -> int:
         """The number of light states with the decision walk."""
         if isinstance(self.scores, list):
@@ -81,19 +98,18 @@ class Result(NamedTuple):
         """Return the prediction that follows from one of the scores."""
         return Prediction(outcome_name(score), score, self.version.number)
 
-    def explain(self) -> list[Explanation]:
-        """Return the prediction for each light state, with its explanation."""
+    def explain(self) -> Iterator[RowExplanation]:
+        """Yield the prediction for each light state, with its explanation."""
         rows = [self.lights] if isinstance(self.lights, list) else self.lights.tolist()
-        return [self._explain(row, score) for row, score in zip(rows, self.score_list, strict=True)]
+        return map(self._explain, rows, self.score_list)
 
-    def _explain(self, lights: list[float], score: float) -> Explanation:
+    def _explain(self, lights: list[float], score: float) -> RowExplanation:
         network, manifest = self.version.network, self.version.manifest
         explained = explanation.explain_score(network, lights, (manifest.off, manifest.on))
-        return Explanation(
+        return RowExplanation(
             **vars(self.predict(score)),
             layers={f"layer_{d}": layer for d, layer in enumerate(explained.layers)},
             relu={f"layer_{d}": mask for d, mask in enumerate(explained.active, start=1)},
-            weights={name: matrix.tolist() for name, matrix in network.named_weights.items()},
             contributions=explained.contributions,
             flip=explained.flip,
         )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from streetlight.service.inference.codecs import native, v1, v2
 from streetlight.service.inference.codecs.v2_request import HEADER_LENGTH
 from streetlight.service.inference.endpoint import InferenceEndpoint
+from streetlight.service.inference.limits import TooExpensiveError
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.observability import metrics
 from streetlight.service.server.request_parser import ReceivedRequest
@@ -25,6 +26,8 @@ MAX_JSON_BODY = 16 * 1024
 MAX_BINARY_BODY = 64 * 1024
 # Multiplications of weights: rows times weights.
 MAX_MULTIPLICATIONS = 50_000
+# Bytes of the response.
+MAX_RESPONSE = 256 * 1024
 
 BINARY_HEADER = HEADER_LENGTH.lower().encode()
 
@@ -44,6 +47,14 @@ class FastRequest(NamedTuple):
     model: None = None
     version: None = None
     label: None = None
+
+    def admit(self, multiplications: int, response_bytes: int) -> None:
+        """Raise `TooExpensiveError` unless the response is cheap."""
+        if multiplications > MAX_MULTIPLICATIONS or response_bytes > MAX_RESPONSE:
+            raise TooExpensiveError
+
+    def check_connected(self) -> None:
+        """Do nothing: nothing is received meanwhile."""
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or `None` if it wasn't sent."""
@@ -100,7 +111,7 @@ class FastPath:
         if endpoint.compressible and b"accept-encoding" in headers:
             return None
         fast_request = FastRequest(headers, request.body, query)
-        response = endpoint.try_within(MAX_MULTIPLICATIONS, fast_request, self._model)
+        response = endpoint.try_respond(fast_request, self._model)
         if response is None:
             return None
         request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from flask import Response, g, request
 
 from streetlight.service.inference.endpoint import DecodedT, InferenceEndpoint
+from streetlight.service.inference.limits import ClientDisconnectedError
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress
+from streetlight.service.web.middleware.admission import admit, is_disconnected
 from streetlight.service.web.request import read_body_buffer
 
 
@@ -29,6 +31,15 @@ class FlaskRequest:
     def query(self) -> bytes:
         """The query string, as it was sent."""
         return request.query_string
+
+    def admit(self, multiplications: int, response_bytes: int) -> None:
+        """Admit the cost of the response. Raises the errors of `admission.admit`."""
+        admit(multiplications=multiplications, response_bytes=response_bytes)
+
+    def check_connected(self) -> None:
+        """Raise `ClientDisconnectedError` if the client has left."""
+        if is_disconnected():
+            raise ClientDisconnectedError
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or `None` if it wasn't sent."""

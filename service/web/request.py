@@ -11,12 +11,14 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
+from streetlight.service.inference.limits import SMALL_BYTES
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.store.idempotency import IdempotentRequest
 from streetlight.service.validation.json_bounds import decode
 from streetlight.service.validation.problems import Problem, RequestError
 from streetlight.service.validation.request_schema import SchemaT, validate_body
 from streetlight.service.web.compression import decompress
+from streetlight.service.web.middleware.admission import admit
 
 # The key, in the WSGI environment, of the complete body, if the server holds it in one buffer.
 RECEIVED_BODY = "streetlight.body"
@@ -67,6 +69,7 @@ def read_body_buffer() -> Buffer:
     Raises:
         RequestEntityTooLarge: the body, as sent or decompressed, is larger than `max_body_bytes`.
         FieldError, UnsupportedMediaType: the body can't be decompressed.
+        OverloadedError, ClientDisconnectedError: it is large; see `admission.admit`.
     """
     limit = request.max_content_length or 0
     body: Buffer = request.environ.get(RECEIVED_BODY, b"")
@@ -75,7 +78,14 @@ def read_body_buffer() -> Buffer:
     if request.content_length is None and len(body) >= limit:
         # Werkzeug cuts a body without a Content-Length at the limit and raises no error.
         raise RequestEntityTooLarge
-    return decompress(body, request.headers.get("Content-Encoding", ""), limit)
+    encoding = request.headers.get("Content-Encoding", "")
+    try:
+        data = decompress(body, encoding, min(limit, SMALL_BYTES))
+    except RequestEntityTooLarge:
+        admit(request_bytes=limit)
+        data = decompress(body, encoding, limit)
+    admit(request_bytes=len(data))
+    return data
 
 
 def idempotent_request(scope: str) -> IdempotentRequest | None:

@@ -23,6 +23,10 @@ MAX_NUMBERS = 4_000_000
 # Bytes, and rows, decoded and encoded at a time, which takes a few milliseconds.
 BLOCK_BYTES = 64 * 1024
 BLOCK_ROWS = 8192
+# The longest number and the longest decision in JSON, with a comma, in bytes.
+NUMBER_BYTES = 25
+DECISION_BYTES = 7
+COLUMN_BYTES = NUMBER_BYTES + 2
 
 WHITESPACE = b" \t\r\n"
 NUMBER_CHARACTERS = b"0123456789+-.eE"
@@ -165,6 +169,11 @@ def encode_items(
     return b",".join(
         [to_json(items(scores[block]))[1:-1] for block in blocks(len(scores), BLOCK_ROWS)]
     )
+
+
+def encode_column(scores: FloatArray) -> bytes:
+    """Return `scores`, shape (rows,), as JSON lists of one number each, without brackets."""
+    return encode_items(scores, lambda block: block[:, np.newaxis].tolist())
 
 
 def encode_decisions(scores: FloatArray) -> bytes:

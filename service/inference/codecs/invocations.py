@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from streetlight.model.dataset import FloatArray
+from streetlight.model.network import blocks
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.codecs import batch_json, rows
+from streetlight.service.inference.codecs.batch_json import COLUMN_BYTES, encode_column
 from streetlight.service.inference.endpoint import InferenceEndpoint
 from streetlight.service.inference.messages import (
     JSON,
@@ -12,7 +14,6 @@ from streetlight.service.inference.messages import (
     Response,
     UnsupportedMediaTypeError,
     json_body,
-    json_response,
 )
 from streetlight.service.inference.result import Result
 from streetlight.service.validation.json_bounds import decode
@@ -66,11 +67,18 @@ def _lights_from_json(version: Version, text: bytes) -> FloatArray:
 
 
 def _encode(decoded: Invocation, result: Result) -> Response:
+    scores, number = result.score_array, result.version.number
     if decoded.prefers_csv:
-        text = "".join(f"{score!r}\n" for score in result.score_list)
-        return Response([text.encode()], CSV, result.version.number)
-    predictions = [[score] for score in result.score_list]
-    return json_response({"predictions": predictions}, result.version.number)
+        parts = [
+            "".join([f"{score!r}\n" for score in scores[block].tolist()]).encode()
+            for block in blocks(len(scores))
+        ]
+        return Response([b"".join(parts)], CSV, number)
+    return Response([b'{"predictions":[%s]}\n' % encode_column(scores)], JSON, number)
 
 
-INVOKE = InferenceEndpoint(_decode, _encode)
+def _response_bytes(decoded: Invocation, _version: Version) -> int:
+    return len(decoded.lights) * COLUMN_BYTES
+
+
+INVOKE = InferenceEndpoint(_decode, _encode, _response_bytes)

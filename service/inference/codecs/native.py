@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import BeforeValidator, FailFast, Field
 
 from streetlight.model.registry.version import Version
-from streetlight.service.inference.codecs import batch_json
+from streetlight.service.inference.codecs import batch_json, explanations
+from streetlight.service.inference.codecs.batch_json import DECISION_BYTES, NUMBER_BYTES
 from streetlight.service.inference.codecs.rows import Rows
 from streetlight.service.inference.endpoint import InferenceEndpoint
 from streetlight.service.inference.messages import (
@@ -16,7 +17,7 @@ from streetlight.service.inference.messages import (
     json_body,
     json_response,
 )
-from streetlight.service.inference.prediction import check_counts
+from streetlight.service.inference.prediction import check_counts, row_count
 from streetlight.service.inference.result import Result
 from streetlight.service.validation.json_bounds import check_bounds
 from streetlight.service.validation.request_schema import Schema, validate_body, validate_query
@@ -71,16 +72,31 @@ def _encode_prediction(_decoded: Rows, result: Result) -> Response:
 
 
 def _encode_explanation(_decoded: Rows, result: Result) -> Response:
-    [explanation] = result.explain()
-    return json_response(explanation, result.version.number)
+    [row] = explanations.encode_rows(result)
+    weights = explanations.encode_weights(result.version.network)
+    return Response([b'%s,"weights":%s}\n' % (row[:-1], weights)], JSON, result.version.number)
 
 
 def _encode_batch(_decoded: Rows, result: Result) -> Response:
     number = result.version.number
-    return Response([batch_json.encode(np.asarray(result.scores), number)], JSON, number)
+    return Response([batch_json.encode(result.score_array, number)], JSON, number)
 
 
-PREDICT = InferenceEndpoint(_decode_body, _encode_prediction)
-PREDICT_QUERY = InferenceEndpoint(_decode_query, _encode_prediction)
-PREDICT_BATCH = InferenceEndpoint(_decode_batch, _encode_batch)
-EXPLAIN = InferenceEndpoint(_decode_body, _encode_explanation)
+def _prediction_bytes(_decoded: Rows, _version: Version) -> int:
+    return 100
+
+
+def _batch_bytes(decoded: Rows, _version: Version) -> int:
+    return row_count(decoded.lights) * (DECISION_BYTES + NUMBER_BYTES)
+
+
+def _explanation_bytes(_decoded: Rows, version: Version) -> int:
+    return explanations.response_bytes(1, version)
+
+
+PREDICT = InferenceEndpoint(_decode_body, _encode_prediction, _prediction_bytes)
+PREDICT_QUERY = InferenceEndpoint(_decode_query, _encode_prediction, _prediction_bytes)
+PREDICT_BATCH = InferenceEndpoint(_decode_batch, _encode_batch, _batch_bytes)
+EXPLAIN = InferenceEndpoint(
+    _decode_body, _encode_explanation, _explanation_bytes, explanations.multiplications
+)

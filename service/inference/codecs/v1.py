@@ -7,15 +7,22 @@ from functools import partial
 from typing import Any
 
 from streetlight.model.registry.version import Version
-from streetlight.service.inference.codecs import batch_json, rows
+from streetlight.service.inference.codecs import batch_json, explanations, rows
+from streetlight.service.inference.codecs.batch_json import (
+    COLUMN_BYTES,
+    NUMBER_BYTES,
+    encode_column,
+    encode_items,
+)
 from streetlight.service.inference.codecs.rows import Rows
 from streetlight.service.inference.endpoint import InferenceEndpoint
 from streetlight.service.inference.messages import (
+    JSON,
     InferenceRequest,
     Response,
     json_body,
-    json_response,
 )
+from streetlight.service.inference.prediction import row_count
 from streetlight.service.inference.result import Result, ranked_classes
 from streetlight.service.validation.json_bounds import decode
 from streetlight.service.validation.problems import FieldError, Problem, preview
@@ -23,6 +30,8 @@ from streetlight.service.validation.problems import FieldError, Problem, preview
 SIGNATURE = "serving_default"
 # Bytes from which a batch is faster decoded as an array.
 MIN_PLAIN = 256
+# The longest classification of a row: `[["walk",…],["stop",…]],`.
+CLASS_BYTES = 2 * NUMBER_BYTES + 24
 
 
 def _decode_predict(request: InferenceRequest, version: Version) -> Rows:
@@ -70,28 +79,55 @@ def _parse_body(text: bytes) -> dict[str, Any]:
 
 def _encode_scores(decoded: Rows, result: Result) -> Response:
     name = "outputs" if decoded.field == "inputs" else "predictions"
-    return json_response({name: _column(result)}, result.version.number)
+    return _response(result, **{name: encode_column(result.score_array)})
 
 
 def _encode_explanations(_decoded: Rows, result: Result) -> Response:
-    payload = {"predictions": _column(result), "explanations": result.explain()}
-    return json_response(payload, result.version.number)
+    response = _response(
+        result,
+        predictions=encode_column(result.score_array),
+        explanations=b",".join(explanations.encode_rows(result)),
+    )
+    weights = explanations.encode_weights(result.version.network)
+    return response._replace(body=[b'%s,"weights":%s}\n' % (response.body[0][:-2], weights)])
 
 
 def _encode_classes(_decoded: Rows, result: Result) -> Response:
-    classes = [ranked_classes(score) for score in result.score_list]
-    return json_response({"results": classes}, result.version.number)
+    classes = encode_items(
+        result.score_array, lambda scores: list(map(ranked_classes, scores.tolist()))
+    )
+    return _response(result, results=classes)
 
 
 def _encode_regression(_decoded: Rows, result: Result) -> Response:
-    return json_response({"results": result.score_list}, result.version.number)
+    return _response(result, results=encode_items(result.score_array))
 
 
-def _column(result: Result) -> list[list[float]]:
-    return [[score] for score in result.score_list]
+def _response(result: Result, **items: bytes) -> Response:
+    """Return a response with a list for each of `items`, which are JSON without brackets."""
+    fields = b",".join(b'"%s":[%s]' % (name.encode(), text) for name, text in items.items())
+    return Response([b"{%s}\n" % fields], JSON, result.version.number)
 
 
-PREDICT = InferenceEndpoint(_decode_predict, _encode_scores)
-EXPLAIN = InferenceEndpoint(partial(_decode_rows, "instances"), _encode_explanations)
-CLASSIFY = InferenceEndpoint(partial(_decode_rows, "examples"), _encode_classes)
-REGRESS = InferenceEndpoint(partial(_decode_rows, "examples"), _encode_regression)
+def _bytes(bytes_per_row: int, decoded: Rows, _version: Version) -> int:
+    return row_count(decoded.lights) * bytes_per_row
+
+
+def _explanation_bytes(decoded: Rows, version: Version) -> int:
+    rows = row_count(decoded.lights)
+    return rows * COLUMN_BYTES + explanations.response_bytes(rows, version)
+
+
+PREDICT = InferenceEndpoint(_decode_predict, _encode_scores, partial(_bytes, COLUMN_BYTES))
+EXPLAIN = InferenceEndpoint(
+    partial(_decode_rows, "instances"),
+    _encode_explanations,
+    _explanation_bytes,
+    explanations.multiplications,
+)
+CLASSIFY = InferenceEndpoint(
+    partial(_decode_rows, "examples"), _encode_classes, partial(_bytes, CLASS_BYTES)
+)
+REGRESS = InferenceEndpoint(
+    partial(_decode_rows, "examples"), _encode_regression, partial(_bytes, NUMBER_BYTES)
+)

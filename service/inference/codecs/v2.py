@@ -3,8 +3,6 @@
 `v2_request` parses requests, `v2_response` encodes responses.
 """
 
-import numpy as np
-
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.codecs import v2_request, v2_response
 from streetlight.service.inference.codecs.v2_request import HEADER_LENGTH, InferRequest
@@ -19,8 +17,8 @@ def _decode(request: InferenceRequest, version: Version) -> InferRequest:
 
 
 def _encode(decoded: InferRequest, result: Result) -> Response:
-    number, scores = result.version.number, np.asarray(result.scores)
-    rendered = v2_response.render(decoded, scores, result.model, number)
+    number = result.version.number
+    rendered = v2_response.render(decoded, result.score_array, result.model, number)
     if rendered.binary is None:
         return Response([rendered.header], JSON, number)
     headers = [(HEADER_LENGTH, str(len(rendered.header)))]
@@ -29,4 +27,8 @@ def _encode(decoded: InferRequest, result: Result) -> Response:
     )
 
 
-INFER = InferenceEndpoint(_decode, _encode, compressible=True)
+def _response_bytes(decoded: InferRequest, _version: Version) -> int:
+    return len(decoded.lights) * v2_response.bytes_per_row(decoded)
+
+
+INFER = InferenceEndpoint(_decode, _encode, _response_bytes, compressible=True)

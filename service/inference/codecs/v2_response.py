@@ -5,17 +5,27 @@ of the score is requested, `score` is a BYTES tensor of shape [rows, classes] in
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
 
 from streetlight.model.dataset import FloatArray, is_walk
+from streetlight.model.network import blocks
+from streetlight.service.inference.codecs.batch_json import (
+    DECISION_BYTES,
+    NUMBER_BYTES,
+    encode_decisions,
+    encode_items,
+)
 from streetlight.service.inference.codecs.v2_request import InferRequest, RequestedOutput
 from streetlight.service.inference.result import ranked_classes
 from streetlight.service.inference.tensors import texts_to_bytes
 
 CLASSES = ("stop", "walk")
+# The longest classification: a number, an index, a name, and quotes or a length.
+CLASSIFICATION_BYTES = NUMBER_BYTES + 12
 # BYTES elements by class. Both have the same length, so an array of them is a packed tensor.
 PACKED_CLASSES = np.array([texts_to_bytes([name]) for name in CLASSES], dtype="V8")
 
@@ -36,34 +46,71 @@ def render(request: InferRequest, scores: FloatArray, model: str, version: int) 
     response: dict[str, Any] = {"model_name": model, "model_version": str(version)}
     if request.id is not None:
         response["id"] = request.id
-    response["outputs"] = []
+    outputs: list[bytes] = []
     binary: list[bytes] = []
     for requested in request.outputs:
-        in_binary = requested.parameters.binary_data
-        output = _output(requested, scores, request.binary if in_binary is None else in_binary)
-        if isinstance(output["data"], bytes):
-            binary.append(output.pop("data"))
+        classes = _class_count(requested)
+        output: dict[str, Any] = {
+            "name": requested.name,
+            "datatype": "FP64" if requested.name == "score" and not classes else "BYTES",
+            "shape": [len(scores), classes or 1],
+        }
+        if _is_binary(requested, request):
+            binary.append(_binary_data(requested.name, classes, scores))
             output["parameters"] = {"binary_data_size": len(binary[-1])}
-        response["outputs"].append(output)
-    is_binary = any("data" not in output for output in response["outputs"])
-    return InferResponse(to_json(response), binary if is_binary else None)
+            outputs.append(to_json(output))
+        else:
+            data = _json_data(requested.name, classes, scores)
+            outputs.append(b'%s,"data":[%s]}' % (to_json(output)[:-1], data))
+    header = b'%s,"outputs":[%s]}' % (to_json(response)[:-1], b",".join(outputs))
+    return InferResponse(header, binary or None)
 
 
-def _output(requested: RequestedOutput, scores: FloatArray, binary: bool) -> dict[str, Any]:
-    name, shape = requested.name, [len(scores), 1]
-    data: list[Any] | bytes
-    if count := min(requested.parameters.classification, len(CLASSES)):
-        texts = [text for score in scores.tolist() for text in _classification(score)[:count]]
-        data = texts_to_bytes(texts) if binary else texts
-        return {"name": name, "datatype": "BYTES", "shape": [len(scores), count], "data": data}
+def bytes_per_row(request: InferRequest) -> int:
+    """Return the largest number of bytes that the outputs of `request` have for each row."""
+    size = 0
+    for requested in request.outputs:
+        if classes := _class_count(requested):
+            size += classes * CLASSIFICATION_BYTES
+        elif _is_binary(requested, request):
+            size += PACKED_CLASSES.itemsize  # as large as an FP64
+        else:
+            size += NUMBER_BYTES if requested.name == "score" else DECISION_BYTES
+    return size
+
+
+def _class_count(requested: RequestedOutput) -> int:
+    return min(requested.parameters.classification, len(CLASSES))
+
+
+def _is_binary(requested: RequestedOutput, request: InferRequest) -> bool:
+    in_binary = requested.parameters.binary_data
+    return request.binary if in_binary is None else in_binary
+
+
+def _binary_data(name: str, classes: int, scores: FloatArray) -> bytes:
+    if classes:
+        return b"".join(
+            [
+                texts_to_bytes(_classifications(scores[block], classes))
+                for block in blocks(len(scores))
+            ]
+        )
     if name == "score":
-        data = scores.tobytes() if binary else scores.tolist()
-        return {"name": name, "datatype": "FP64", "shape": shape, "data": data}
-    classes = is_walk(scores).astype(np.intp)
-    data = PACKED_CLASSES[classes].tobytes() if binary else np.array(CLASSES)[classes].tolist()
-    return {"name": name, "datatype": "BYTES", "shape": shape, "data": data}
+        return scores.tobytes()
+    return PACKED_CLASSES[is_walk(scores).astype(np.intp)].tobytes()
 
 
-def _classification(score: float) -> list[str]:
-    """Return the classes as `value:index:name`, the decision first."""
-    return [f"{value!r}:{CLASSES.index(name)}:{name}" for name, value in ranked_classes(score)]
+def _json_data(name: str, classes: int, scores: FloatArray) -> bytes:
+    if classes:
+        return encode_items(scores, partial(_classifications, classes=classes))
+    return encode_items(scores) if name == "score" else encode_decisions(scores)
+
+
+def _classifications(scores: FloatArray, classes: int) -> list[str]:
+    """Return the classes of each score as `value:index:name`, the decision first."""
+    return [
+        f"{value!r}:{CLASSES.index(name)}:{name}"
+        for score in scores.tolist()
+        for name, value in ranked_classes(score)[:classes]
+    ]

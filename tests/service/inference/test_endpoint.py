@@ -8,6 +8,7 @@ import pytest
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.codecs.rows import Rows
 from streetlight.service.inference.endpoint import InferenceEndpoint
+from streetlight.service.inference.limits import TooExpensiveError
 from streetlight.service.inference.messages import InferenceRequest, json_response
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import ModelNotFoundError
@@ -23,6 +24,14 @@ class Request(NamedTuple):
     model: str | None = None
     version: str | None = None
     label: str | None = None
+    max_multiplications: int = 1000
+
+    def admit(self, multiplications: int, _response_bytes: int) -> None:
+        if multiplications > self.max_multiplications:
+            raise TooExpensiveError
+
+    def check_connected(self) -> None:
+        pass
 
     def header(self, _name: str) -> str | None:
         return None
@@ -36,7 +45,9 @@ def decode(request: InferenceRequest, _version: Version) -> Rows:
 
 
 ENDPOINT = InferenceEndpoint(
-    decode, lambda _decoded, result: json_response(result.score_list, result.version.number)
+    decode,
+    lambda _decoded, result: json_response(result.score_list, result.version.number),
+    lambda _decoded, _version: 100,
 )
 
 
@@ -81,8 +92,8 @@ def test_a_request_that_is_invalid_or_too_expensive_is_left_uncounted(shared_app
     before, model = counted(), shared_app.services.model
     weights = model.resolve().network.weight_count
 
-    assert ENDPOINT.try_within(weights, Request(b"\x01"), model) is None
-    assert ENDPOINT.try_within(weights - 1, Request(), model) is None
+    assert ENDPOINT.try_respond(Request(b"\x01"), model) is None
+    assert ENDPOINT.try_respond(Request(max_multiplications=weights - 1), model) is None
     assert counted() == before
-    assert ENDPOINT.try_within(weights, Request(), model) is not None
+    assert ENDPOINT.try_respond(Request(max_multiplications=weights), model) is not None
     assert counted() - before == Counter(success=1, walk=1)
