@@ -22,6 +22,8 @@ from streetlight.service.validation.json_bounds import TooManyValuesError
 MAX_NUMBERS = 4_000_000
 # Bytes, and rows, decoded and encoded at a time, which takes a few milliseconds.
 BLOCK_BYTES = 64 * 1024
+# Bytes of a block with one long row. A regular expression takes 170 times the memory.
+MAX_BLOCK = 256 * 1024
 BLOCK_ROWS = 8192
 # The longest number and the longest decision in JSON, with a comma, in bytes.
 NUMBER_BYTES = 25
@@ -113,6 +115,8 @@ def _decode_blocks(rows: Iterable[bytes], lights: int) -> FloatArray | None:
     arrays: list[FloatArray] = []
     numbers = 0
     for block in rows:
+        if len(block) > MAX_BLOCK:
+            return None
         array = _decode_digits(block)
         if array is None:
             array = _decode_numbers(block, lights)

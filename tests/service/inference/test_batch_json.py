@@ -196,3 +196,10 @@ def test_a_list_of_rows_is_decoded_without_a_name() -> None:
     assert decode_rows(b" [ [1, 0], [0, 1] ] ", "", 2) is not None
     for body in (b"[[1,0],[0,1]]}", b'{"lights":[[1,0]]}', b"[1,0]", b"[[1,0]", b"[[1,0]][[1,0]]"):
         assert decode_rows(body, "", 2) is None
+
+
+def test_a_long_row_is_left_to_the_decoder_of_objects() -> None:
+    row = b",".join([b"1"] * batch_json.MAX_BLOCK)
+
+    assert decode_csv(row, batch_json.MAX_BLOCK) is None
+    assert decode_rows(b"[[%s]]" % row, "", batch_json.MAX_BLOCK) is None
