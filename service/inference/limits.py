@@ -13,7 +13,7 @@ from typing import NamedTuple
 SMALL_MULTIPLICATIONS = 2_000_000
 SMALL_BYTES = 128 * 1024
 # Large requests computed at the same time. Each takes at most a second and 256 MiB.
-MAX_RUNNING = 2
+MAX_RUNNING = 1
 # Large requests that wait, each in a thread; the others of `config.THREADS` stay free.
 MAX_WAITING = 8
 # Seconds that they wait, and between two checks that the client is still there.

@@ -11,10 +11,10 @@ from pydantic_core import from_json
 
 from streetlight.service.validation.problems import FieldError, Problem
 
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 # Lists, objects, fields of objects, and escapes in strings, and lines of CSV.
-MAX_PARTS = 100_100
-MAX_VALUES = 650_000
+MAX_PARTS = 50_100
+MAX_VALUES = 300_000
 
 
 class TooManyValuesError(ValueError):
