@@ -4,19 +4,29 @@ This module writes, reads and checks the file. Numbering versions and the live v
 `repository`, training a version again from its file in `reproduction`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import IO, Any
+from zipfile import ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from streetlight.model.dataset import Dataset, FloatArray
 from streetlight.model.network import Network, weight_names
 from streetlight.model.registry.manifest import Manifest, digest
 from streetlight.model.training.fit import TrainingResult
+
+# Limits of what is unpacked from a file. The largest network of a recipe has 7.4 million weights
+# for 64 lights; a manifest is as long as its list of observation ids.
+MAX_WEIGHTS = 2**23
+MAX_MANIFEST_BYTES = 2**26
+MAX_HEADER_BYTES = 2**14
 
 
 class VersionDamagedError(Exception):
@@ -47,7 +57,7 @@ class Version:
             VersionDamagedError: the errors can't be read from the file.
         """
         with _opened(self.path) as file:
-            return _floats(file, "errors")
+            return _floats(file, "errors", self.manifest.recipe.iterations)
 
     def dataset(self) -> Dataset:
         """Return the training data, read from the file.
@@ -56,7 +66,12 @@ class Version:
             VersionDamagedError: the training data can't be read from the file.
         """
         with _opened(self.path) as file:
-            return Dataset(_floats(file, "lights"), _floats(file, "walk_vs_stop"), file["counts"])
+            rows, lights = self.manifest.rows, self.manifest.lights
+            return Dataset(
+                _floats(file, "lights", rows * lights),
+                _floats(file, "walk_vs_stop", rows),
+                _read(file, "counts", rows),
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Version":
@@ -70,18 +85,19 @@ class Version:
             VersionDamagedError: the file is not a valid version.
         """
         with _opened(path) as file:
-            manifest = Manifest.from_json(str(file["manifest"]))
+            manifest = Manifest.from_json(str(_read(file, "manifest", MAX_MANIFEST_BYTES // 8)))
             recipe = manifest.recipe
-            names = weight_names(len(recipe.hidden_sizes) + 1)
-            network = Network(
-                tuple(_floats(file, name) for name in names),
-                recipe.activation,
-                float(_floats(file, "scale")),
-            )
-            sizes = (network.light_count, *network.hidden_sizes)
             expected = (manifest.lights, *recipe.hidden_sizes)
-            if sizes != expected:
-                raise ValueError(f"expected weights for layers {expected}, got {sizes}")
+            sizes = _matrix_sizes(expected)
+            names = weight_names(len(sizes))
+            network = Network(
+                tuple(map(_floats, repeat(file), names, sizes)),
+                recipe.activation,
+                float(_floats(file, "scale", 1)),
+            )
+            found = (network.light_count, *network.hidden_sizes)
+            if found != expected:
+                raise ValueError(f"expected weights for layers {expected}, got {found}")
             if (sha256 := digest(network)) != manifest.sha256:
                 raise ValueError(f"expected a network of sha256 {manifest.sha256}, got {sha256}")
             return cls(path, manifest, network)
@@ -90,7 +106,12 @@ class Version:
 def write(
     file: IO[bytes], number: int, manifest: Manifest, training: TrainingResult, dataset: Dataset
 ) -> None:
-    """Write version `number` to `file` in the format that `Version.load` reads."""
+    """Write version `number` to `file` in the format that `Version.load` reads.
+
+    Raises:
+        ValueError: the network has more weights than `Version.load` accepts.
+    """
+    _matrix_sizes((training.network.light_count, *training.network.hidden_sizes))
     arrays: Mapping[str, Any] = training.network.named_weights
     np.savez_compressed(
         file,
@@ -105,11 +126,10 @@ def write(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+def _opened(path: Path) -> Iterator[ZipFile]:
     """Open an `.npz`; any error inside the block but FileNotFoundError is VersionDamagedError."""
     try:
-        # Open the file here, because np.load doesn't close a file that is not a zip.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with ZipFile(path) as file:
             yield file
     except FileNotFoundError:
         raise
@@ -119,8 +139,33 @@ def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
         raise VersionDamagedError(f"{path.name}: {error}") from error
 
 
-def _floats(file: Mapping[str, Any], name: str) -> FloatArray:
-    array: FloatArray = file[name]
+def _matrix_sizes(layers: Sequence[int]) -> list[int]:
+    """Return the number of weights of each matrix between the layers and the output.
+
+    Raises:
+        ValueError: they are more than `MAX_WEIGHTS`.
+    """
+    sizes = [inputs * nodes for inputs, nodes in pairwise([*layers, 1])]
+    if sum(sizes) > MAX_WEIGHTS:
+        raise ValueError(f"expected a network of at most {MAX_WEIGHTS} weights, got {sum(sizes)}")
+    return sizes
+
+
+def _read(file: ZipFile, name: str, max_size: int) -> NDArray[Any]:
+    """Return an array of at most `max_size` numbers of 8 bytes.
+
+    The size is checked before the array is unpacked, so a small file can't fill the memory.
+    """
+    member, limit = file.getinfo(f"{name}.npy"), 8 * max_size + MAX_HEADER_BYTES
+    if member.file_size > limit:
+        raise ValueError(f"{name}: expected at most {limit} bytes, got {member.file_size}")
+    with file.open(member) as unpacked:
+        array: NDArray[Any] = npy.read_array(unpacked, allow_pickle=False)
+        return array
+
+
+def _floats(file: ZipFile, name: str, max_size: int) -> FloatArray:
+    array = _read(file, name, max_size)
     if array.dtype != np.float64:
         raise ValueError(f"{name}: expected float64, got {array.dtype}")
     return array

@@ -860,25 +860,6 @@ def test_the_error_for_an_unknown_version_lists_the_newest_versions(
         assert ("…" in str(error.value)) is (count > 5)
 
 
-def test_a_file_with_pickled_objects_is_refused_and_runs_no_code(
-    repository: ModelRepository, tmp_path: Path
-) -> None:
-    class Harmful:
-        def __reduce__(self) -> tuple[object, ...]:
-            return Path.touch, (tmp_path / "harm",)
-
-    publish(repository, TRAINING)
-    with np.load(repository.path(1)) as file:
-        arrays = dict(file)
-    arrays["manifest"] = np.array(Harmful(), dtype=object)
-    repository.path(1).unlink()
-    np.savez(repository.path(1), **arrays)
-
-    with pytest.raises(VersionDamagedError):
-        repository.load(1)
-    assert not (tmp_path / "harm").exists()
-
-
 def test_a_reproduction_names_the_version_and_both_versions_of_numpy(
     repository: ModelRepository,
 ) -> None:
