@@ -54,12 +54,12 @@ def test_commands_without_a_version_print_a_message(tmp_path: Path) -> None:
 
 
 def test_an_unusable_path_is_named_in_the_error(tmp_path: Path) -> None:
-    (tmp_path / "models" / "live").mkdir(parents=True)
+    (tmp_path / "models").write_bytes(b"")
 
     run = invoke("predict", "1", "0", "1", data_dir=tmp_path)
 
     assert run.returncode == 2
-    assert run.stderr == f"streetlight: {tmp_path}/models/live: Invalid argument\n"
+    assert run.stderr == f"streetlight: {tmp_path}/models/live: Not a directory\n"
 
 
 def test_lights_must_be_numbers(trained: Path) -> None:
