@@ -13,7 +13,8 @@ from streetlight.service.wiring import Services, build_services
 @main.command()
 def versions() -> None:
     """List the versions; * marks the live one."""
-    listed = list_versions(_services().repository)
+    repository = _services().repository
+    listed = list_versions(repository, repository.load)
     if not listed.versions:
         click.echo("no version yet; run `streetlight train` to train the first one")
         return

@@ -3,7 +3,7 @@
 `comparison` compares two versions. `streetlight.model.registry.repository` promotes versions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streetlight.model import explanation
@@ -88,14 +88,19 @@ class Pressure:
 
 
 def list_versions(
-    repository: ModelRepository, accuracy: Mapping[int, Accuracy] | None = None
+    repository: ModelRepository,
+    load: Callable[[int], Version],
+    accuracy: Mapping[int, Accuracy] | None = None,
 ) -> VersionList:
-    """Return all versions with their manifests, and their accuracy by version number."""
+    """Return all versions with their manifests, and their accuracy by version number.
+
+    `load` returns a version like `ModelRepository.load`, or from a cache.
+    """
     versions: list[ListedVersion | DamagedVersion] = []
     for number in reversed(repository.versions()):
         try:
             evaluated = (accuracy or {}).get(number, Accuracy(0, 0))
-            manifest = repository.load(number).manifest
+            manifest = load(number).manifest
             versions.append(
                 ListedVersion(
                     **vars(manifest), asked=evaluated.observations, right=evaluated.correct

@@ -31,7 +31,7 @@ UNUSABLE = [VersionNotFoundError, VersionDamagedError]
 def list_versions() -> VersionList:
     """List all versions, newest first, and the number of the live one."""
     accuracy = queries.accuracy_by_version(services().engine)
-    return catalog.list_versions(services().repository, accuracy)
+    return catalog.list_versions(services().repository, services().model.versions.check, accuracy)
 
 
 @blueprint.get("/versions/<int:number>")

@@ -8,7 +8,7 @@ import pytest
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
-from streetlight.model.registry.version import Version
+from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache, estimate_bytes
 from tests.client import App
 from tests.service.services import training
@@ -106,3 +106,33 @@ def test_a_replaced_file_is_read_again(
     path.unlink()
     with pytest.raises(VersionNotFoundError, match="no version 1"):
         cache.load(1)
+
+
+def test_a_damaged_file_is_read_once_until_it_is_replaced(app: App, loads: Counter[int]) -> None:
+    path = app.services.repository.path(1)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:100])
+    loads.clear()
+
+    for _ in range(3):
+        assert "1.npz" in app.get("/versions")["versions"][0]["damaged"]
+        assert app.post("/v2/repository/index")[0]["state"] == "UNAVAILABLE"
+    assert loads == {1: 1}
+    copy = path.with_name("copy")
+    copy.write_bytes(content)
+    copy.replace(path)
+    assert app.get("/versions")["versions"][0]["dataset"] == "lab"
+
+
+def test_a_file_that_could_not_be_read_is_read_again(
+    cache: VersionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streetlight.model.registry.version.ZipFile", fail)
+        with pytest.raises(VersionDamagedError, match="Too many open files"):
+            cache.load(1)
+    assert cache.load(1).number == 1
