@@ -15,11 +15,15 @@ from streetlight.model import csv_io
 from streetlight.model.dataset import LAB_DATASETS, DatasetError
 from streetlight.model.network import Activation
 from streetlight.model.recipe import Recipe
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.model.report import ProgressReport, summary
 from streetlight.model.training.fit import TrainingDivergedError, fit
+
+# Seconds that a process waits for another one that trains the first version.
+FIRST_TRAINING_TIMEOUT = 600
 
 
 def main(
@@ -34,7 +38,8 @@ def main(
 
     Returns:
         0 on success; 1 if training diverged or missed its target error, so no version was
-        published; 2 if an option, the data or the folder is invalid.
+        published, or if another process held a lock for too long; 2 if an option, the data or the
+        folder is invalid.
     """
     options = _parser(prog, models).parse_args(argv)
     try:
@@ -43,11 +48,11 @@ def main(
         if not options.if_missing:
             return _train(prog, options, recipe, repository)
         # If several processes start at once, one trains and the others wait for its version.
-        with repository.lock("first"):
+        with repository.lock("first", FIRST_TRAINING_TIMEOUT):
             if _is_live(prog, repository):
                 return 0
             return _train(prog, options, recipe, repository)
-    except TrainingDivergedError as error:
+    except (LockedError, TrainingDivergedError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
     except OSError as error:

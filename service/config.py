@@ -25,8 +25,6 @@ from streetlight.service.validation.problems import problems
 PREFIX = "STREETLIGHT_"
 # Threads of each worker process.
 THREADS = 20
-# Seconds that a process waits for a lock of the database or of the data directory.
-LOCK_TIMEOUT = 10
 # The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
 VERTEX = {
     "AIP_HTTP_PORT": "port",

@@ -9,7 +9,6 @@ Any number of processes on one host may use a folder: a version file appears com
 and the link moves under a lock. The content of a version file is in `version`.
 """
 
-import fcntl
 import os
 import re
 import tempfile
@@ -19,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from streetlight.model.dataset import Dataset
+from streetlight.model.registry.file_lock import LOCK_TIMEOUT, file_lock
 from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.promotion_log import Action, Promotion, PromotionLog
 from streetlight.model.registry.version import Version, VersionDamagedError, write
@@ -222,11 +222,14 @@ class ModelRepository:
         return self._promotions.read()
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock `name` of the folder; the kernel frees the lock when the process ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def lock(self, name: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Hold the lock `name` of the folder.
+
+        Raises:
+            LockedError: another process has held the lock for `timeout` seconds. The methods that
+                change the folder raise it, too.
+        """
+        with file_lock(self.folder / f".{name}.lock", timeout):
             yield
 
     def _set_live(self, action: Action, number: int, live: int | None, reason: str) -> Promotion:

@@ -8,6 +8,7 @@ import click
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from streetlight.model.dataset import DatasetError
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config import SettingsError
@@ -39,6 +40,7 @@ class Commands(click.Group):
             fail(describe(error), 2)
         except (
             LightsError,
+            LockedError,
             NoLiveVersionError,
             NothingToRollBackToError,
             VersionDamagedError,

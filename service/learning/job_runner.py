@@ -13,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.recipe import Recipe
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.version import Version, VersionDamagedError
@@ -61,8 +62,8 @@ class TrainerStoppingError(Exception):
 def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:
     """Run a job, and store its result in the jobs table.
 
-    If the lease is lost, the job is left to the trainer that holds it now. If the database fails,
-    each transaction is repeated for as long as a lease lasts.
+    If the lease is lost, the job is left to the trainer that holds it now. While the database fails
+    or a lock is held, each step is repeated for as long as a lease lasts.
 
     Args:
         services: the database, the repository and the settings.
@@ -71,7 +72,7 @@ def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -
             released to the queue.
 
     Raises:
-        DBAPIError: the database failed for as long as a lease lasts, or until the trainer stopped.
+        DBAPIError, LockedError: that took longer than a lease, or the trainer has to stop.
     """
     job = lease.job
     job_log = _job_log(job)
@@ -111,7 +112,7 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
 
 
 def _retry(lease: Lease, should_stop: Callable[[], bool], act: Callable[[], T]) -> T:
-    """Return the result of `act`, which is repeated while the database fails.
+    """Return the result of `act`, which is repeated while the database fails or a lock is held.
 
     Nothing is lost if a commit succeeded although it seemed to fail: fencing then lets the next try
     change nothing.
@@ -120,7 +121,7 @@ def _retry(lease: Lease, should_stop: Callable[[], bool], act: Callable[[], T]) 
     while True:
         try:
             return act()
-        except DBAPIError as error:
+        except (DBAPIError, LockedError) as error:
             now = time.monotonic()
             if deadline is None:
                 deadline = now + lease.duration
@@ -168,13 +169,18 @@ def _train(
 
     retry(lease.heartbeat)
     training = fit(data.dataset, lease.job.recipe, report)
-    # Fencing: a trainer that was suspended during the training and lost the job stops here, before
-    # it publishes a second version for the job. After a suspension between this line and the next
-    # one, a second version can appear, but it isn't promoted: `_promote` checks the lease again.
-    retry(partial(lease.heartbeat, curve.progress))
-    parent = services.repository.live_number()
-    provenance = Provenance("ledger", parent, data.ids, lease.job.id)
-    return services.repository.publish(training, data.dataset, provenance)
+
+    def publish() -> Version:
+        # Fencing: a trainer that was suspended during the training and lost the job stops here,
+        # before it publishes a second version for the job. After a suspension between this line
+        # and the next one, a second version can appear, but it isn't promoted: `_promote` checks
+        # the lease again.
+        lease.heartbeat(curve.progress)
+        parent = services.repository.live_number()
+        provenance = Provenance("ledger", parent, data.ids, lease.job.id)
+        return services.repository.publish(training, data.dataset, provenance)
+
+    return retry(publish)
 
 
 def _promote(services: Services, lease: Lease, data: TrainingSet, version: Version) -> None:
@@ -185,6 +191,7 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
     """
     job, repository = lease.job, services.repository
     must_hold = (*services.settings.must_hold, *job.must_hold)
+    lease.renew()
     with repository.promoting() as promote:
         # Fencing: the wait for the lock may have outlasted the lease. If another trainer took
         # over and ended the job, its decision stands. A trainer that takes over after this line

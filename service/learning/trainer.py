@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
@@ -65,7 +66,7 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
                 continue
             submit_if_due(services)
             failing = False
-        except DBAPIError as error:
+        except (DBAPIError, LockedError) as error:
             if not failing:
                 log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)
             failing = True

@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from streetlight.service.config import LOCK_TIMEOUT, THREADS
+from streetlight.model.registry.file_lock import LOCK_TIMEOUT, LockedError
+from streetlight.service.config import THREADS
 
 # The key of the advisory lock: the bytes of "strl". No other program may use the same key.
 WRITE_LOCK = 0x7374726C
@@ -80,8 +81,10 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def describe(error: DBAPIError) -> str:
-    """Return in one line why the database can't be used."""
+def describe(error: DBAPIError | LockedError) -> str:
+    """Return in one line which lock is held, or why the database can't be used."""
+    if isinstance(error, LockedError):
+        return str(error)
     reason = str(error.orig).partition("\n")[0]  # the other lines may have values of the statement
     if "database is locked" in reason or "lock timeout" in reason:
         reason += f"; another transaction has held the write lock for {LOCK_TIMEOUT} s"

@@ -12,7 +12,8 @@ from psycopg.abc import RV, PQGen
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from streetlight.service.config import LOCK_TIMEOUT, THREADS
+from streetlight.model.registry.file_lock import LOCK_TIMEOUT
+from streetlight.service.config import THREADS
 
 # In seconds. A server that works reports an error before the client gives up.
 CONNECT_TIMEOUT = 5

@@ -12,6 +12,7 @@ from pydantic import Field
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
@@ -44,6 +45,7 @@ STATUS: dict[type[Exception], int] = {
     JobNotFoundError: 404,
     KeyReusedError: 409,
     LedgerError: 409,
+    LockedError: 503,
     ModelNotFoundError: 404,
     NotSupportedError: 501,
     NothingToRollBackToError: 409,

@@ -1,5 +1,6 @@
 """Tests of the commands that use the data directory without a server."""
 
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,18 @@ def test_a_trainer_to_be_restarted_does_not_start_with_an_invalid_setting() -> N
 
     assert run.returncode == 2
     assert run.stderr.startswith("streetlight: STREETLIGHT_PORT: expected a whole number")
+
+
+@pytest.mark.parametrize("command", [["promote", "1"], ["rollback"], ["train"]])
+def test_a_lock_that_is_held_ends_a_command_with_one_line(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    lock, repository = ModelRepository.lock, ModelRepository(trained / "models")
+    with lock(repository, "promote"), lock(repository, "publish"):
+        monkeypatch.setattr(ModelRepository, "lock", partialmethod(lock, timeout=0.1))
+        run = invoke(*command, data_dir=trained)
+
+    assert run.returncode == 1
+    name = "publish" if command == ["train"] else "promote"
+    assert f": another process has held the lock models/.{name}.lock for 0.1 s; " in run.stderr
+    assert "Traceback" not in run.stderr

@@ -345,7 +345,7 @@ def test_a_job_is_marked_succeeded_under_the_promotion_lock(
 
     assert order == [
         *("lock publish", "unlock publish"),
-        *("lock promote", "renew", "promote", "succeed", "unlock promote"),
+        *("renew", "lock promote", "renew", "promote", "succeed", "unlock promote"),
     ]
 
 

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.recipe import Recipe
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.promotion_log import PromotionLog
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.learning import job_runner, queue
@@ -19,6 +21,7 @@ from streetlight.service.store import engine as engine_module
 from streetlight.service.wiring import Services
 from tests import databases
 from tests.server import DEADLINE
+from tests.service.conftest import until
 from tests.service.services import services_in
 
 OUTAGE_SECONDS = 0.5
@@ -136,3 +139,20 @@ def test_a_stopping_trainer_does_not_wait_for_the_database(services: Services) -
     held = lease(services)
     with databases.outage(services.settings.database), pytest.raises(DBAPIError):
         run_job(services, held, lambda: True)
+
+
+@pytest.mark.parametrize("name", ["publish", "promote"])
+def test_a_lock_that_is_held_for_long_leaves_the_job_to_the_next_attempt(
+    services: Services, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    held, lock = lease(services, duration=0.3), ModelRepository.lock
+    with lock(services.repository, name):
+        monkeypatch.setattr(ModelRepository, "lock", partialmethod(lock, timeout=0.1))
+        with pytest.raises(LockedError):
+            run_job(services, held, lambda: False)
+    assert queue.get(services.engine, 1).state == "running"
+    assert services.repository.versions() == ([1] if name == "promote" else [])
+
+    second = until(lambda: acquire_lease(services.engine, "b", DEADLINE))
+    job = run(services, second)
+    assert (job.state, job.attempt, job.version, job.promoted) == ("succeeded", 2, 1, True)

@@ -4,10 +4,14 @@ import json
 import socket
 import sqlite3
 from contextlib import closing
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.store import engine
+from tests import databases
 from tests.client import App
 from tests.server import ForkedServer, Server
 
@@ -144,3 +148,43 @@ def test_an_invalid_request_id_is_replaced(shared_server: Server, request_id: st
 
     assert len(generated) == 3
     assert all(len(request_id) == 32 for request_id in generated)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/versions/1/promote",
+        "/rollback",
+        "/v2/repository/models/streetlight/load",
+        "/v2/repository/models/streetlight/unload",
+    ],
+)
+def test_a_lock_of_the_data_directory_that_is_held_is_a_503(
+    app: App, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    lock = ModelRepository.lock
+    with lock(app.services.repository, "promote"):
+        monkeypatch.setattr(ModelRepository, "lock", partialmethod(lock, timeout=0.1))
+        response = app.request("POST", path)
+
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "1"
+    message = "another process has held the lock models/.promote.lock for "
+    assert response.json()["error"].startswith(message)
+    assert app.request("POST", "/versions/1/promote").status == 200
+
+
+def test_a_locked_database_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0)
+    row = {"lights": [1, 0, 1], "outcome": "walk"}
+    with App(tmp_path) as app:
+        with databases.outage(app.services.settings.database):
+            response = app.request("POST", "/observations", row)
+        assert app.request("POST", "/observations", row).status == 201
+
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "1"
+    assert response.json()["error"] == (
+        "the database can't be used: database is locked; "
+        "another transaction has held the write lock for 0 s"
+    )
