@@ -10,7 +10,7 @@ from streetlight.service.config import Settings
 from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
-from streetlight.service.ledger.ingest import NewObservation, record_in_transaction
+from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.schema import create_schema
 
@@ -44,13 +44,14 @@ def initialize_ledger(services: Services) -> None:
     New tables start with the lab's four observations, unless the setting `start_empty` is true.
     """
     settings, engine = services.settings, services.engine
-    rows = [
+    observations = [
         NewObservation(tuple(lights), outcome_name(outcome))
         for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop, strict=True)
     ]
+    rows = prepare(observations, live=None)
 
     def add_lab_observations(connection: Connection) -> None:
         if not settings.start_empty:
-            record_in_transaction(connection, engine, rows, live=None, source="lab")
+            record_in_transaction(connection, engine, rows, "lab")
 
     create_schema(engine, settings.data_dir, add_lab_observations)

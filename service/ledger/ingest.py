@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from streetlight.model.dataset import Outcome, outcome_name
+from streetlight.model.dataset import Outcome, is_walk
 from streetlight.model.registry.version import Version
+from streetlight.service.ledger.contradictions import contradicted_ids
 from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.idempotency import (
     IdempotentRequest,
@@ -23,8 +25,6 @@ from streetlight.service.store.idempotency import (
 from streetlight.service.store.tables import observations as table
 from streetlight.service.validation.fields import MAX_LIGHTS
 
-# The number of ids listed for an observation that contradicts others.
-MAX_CONTRADICTIONS = 10
 MAX_LIGHTS_PER_OBSERVATION = MAX_LIGHTS
 # The number of client ids looked up by one query; databases limit the parameters of a statement.
 LOOKUP_BATCH_SIZE = 1000
@@ -78,141 +78,133 @@ def record(
     Raises:
         KeyReusedError: the key of `idempotent` was used before with another body.
     """
+    prepared = prepare(rows, live)
     with ordered_write_transaction(engine) as connection:
         if idempotent and (stored := stored_response(connection, idempotent)):
             return [RowResult(**result) for result in json.loads(stored)]
-        results = record_in_transaction(connection, engine, rows, live, source)
+        results = record_in_transaction(connection, engine, prepared, source)
         if idempotent:
             response = json.dumps([asdict(result) for result in results])
             store_response(connection, engine, idempotent, response)
         return results
 
 
+@dataclass(frozen=True)
+class PreparedRow:
+    """An observation with all columns that don't depend on the rows of the ledger."""
+
+    light_count: int
+    columns: dict[str, Any]
+
+
+def prepare(rows: Sequence[NewObservation | str], live: Version | None) -> list[PreparedRow | str]:
+    """Return the rows with the predictions of the live version; null if it can't predict a row.
+
+    This needs no lock. A wide network may take seconds for many rows.
+    """
+    said: dict[int, int] = {}
+    if live is not None:
+        lights = {
+            i: row.lights
+            for i, row in enumerate(rows)
+            if isinstance(row, NewObservation) and len(row.lights) == live.network.light_count
+        }
+        if lights:
+            walk = is_walk(live.network.scores(np.array(list(lights.values()))))
+            said = dict(zip(lights, walk.astype(int).tolist(), strict=True))
+    return [
+        row
+        if isinstance(row, str)
+        else PreparedRow(
+            len(row.lights),
+            {
+                "client_id": row.client_id,
+                "lights": json.dumps(row.lights),
+                "outcome": int(row.outcome == "walk"),
+                "version": live.number if live and i in said else None,
+                "said": said.get(i),
+            },
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
 def record_in_transaction(
-    connection: Connection,
-    engine: Engine,
-    rows: Sequence[NewObservation | str],
-    live: Version | None,
-    source: str,
+    connection: Connection, engine: Engine, rows: Sequence[PreparedRow | str], source: str
 ) -> list[RowResult]:
     """Do what `record` does, in the given `ordered_write_transaction`, without committing."""
-    return _Ingest(connection, engine, live, source).record(rows)
-
-
-class _Ingest:
-    """The ingest of one transaction, with a cache of the ledger rows that it looks up."""
-
-    def __init__(
-        self, connection: Connection, engine: Engine, live: Version | None, source: str
-    ) -> None:
-        self.connection = connection
-        self.live = live
-        self.source = source
-        now, last = connection.execute(select(clock(engine), func.max(table.c.id))).one()
-        self.now: float = now
-        self.next_id: int = (last or 0) + 1
-        first = connection.execute(
-            select(table.c.lights).where(table.c.withdrawn_at.is_(None)).limit(1)
-        ).scalar()
-        self.light_count: int | None = len(json.loads(first)) if first else None
-        self.ids: dict[tuple[str, int], list[int]] = {}
-
-    def record(self, rows: Sequence[NewObservation | str]) -> list[RowResult]:
-        existing = self._rows_by_client_id(
-            [row.client_id for row in rows if isinstance(row, NewObservation)]
-        )
-        results, inserts = [], []
-        for row in rows:
-            if isinstance(row, str):
-                results.append(RowResult("rejected", error=row))
-                continue
-            lights = json.dumps(row.lights)
-            outcome = int(row.outcome == "walk")
-            if row.client_id is not None and row.client_id in existing:
-                results.append(_repeated(existing[row.client_id], lights, outcome))
-                continue
-            if error := self._light_count_error(len(row.lights)):
-                results.append(RowResult("rejected", error=error))
-                continue
-            self.light_count = len(row.lights)
-            number, self.next_id = self.next_id, self.next_id + 1
-            contradicted = self._ids_of(lights, 1 - outcome)
-            results.append(
-                RowResult("contradicts" if contradicted else "accepted", number, list(contradicted))
-            )
-            equal = self._ids_of(lights, outcome)
-            if len(equal) < MAX_CONTRADICTIONS:
-                equal.append(number)
-            if row.client_id is not None:
-                existing[row.client_id] = (number, lights, outcome)
-            inserts.append(
-                {
-                    "id": number,
-                    "client_id": row.client_id,
-                    "at": self.now,
-                    "lights": lights,
-                    "outcome": outcome,
-                    "source": self.source,
-                    **self._prediction_columns(row.lights),
-                }
-            )
-        if inserts:
-            self.connection.execute(insert(table), inserts)
+    now, last = connection.execute(select(clock(engine), func.max(table.c.id))).one()
+    next_id = first_id = (last or 0) + 1
+    existing = _rows_by_client_id(connection, rows)
+    light_count = _light_count(connection)
+    results, inserts = [], []
+    for row in rows:
+        if isinstance(row, str):
+            results.append(RowResult("rejected", error=row))
+            continue
+        content = (row.columns["lights"], row.columns["outcome"])
+        client_id = row.columns["client_id"]
+        if client_id is not None and client_id in existing:
+            results.append(_repeated(existing[client_id], content))
+            continue
+        if error := _light_count_error(row.light_count, light_count):
+            results.append(RowResult("rejected", error=error))
+            continue
+        light_count = row.light_count
+        if client_id is not None:
+            existing[client_id] = (next_id, content)
+        results.append(RowResult("accepted", next_id))
+        inserts.append({"id": next_id, "at": now, "source": source, **row.columns})
+        next_id += 1
+    if not inserts:
         return results
-
-    def _rows_by_client_id(
-        self, client_ids: Sequence[str | None]
-    ) -> dict[str, tuple[int, str, int]]:
-        """Return the id, lights and outcome of the ledger rows with these client ids."""
-        given = [client_id for client_id in client_ids if client_id is not None]
-        rows: dict[str, tuple[int, str, int]] = {}
-        for start in range(0, len(given), LOOKUP_BATCH_SIZE):
-            query = select(table.c.client_id, table.c.id, table.c.lights, table.c.outcome).where(
-                table.c.client_id.in_(given[start : start + LOOKUP_BATCH_SIZE])
-            )
-            rows |= {row[0]: (row[1], row[2], row[3]) for row in self.connection.execute(query)}
-        return rows
-
-    def _light_count_error(self, count: int) -> str | None:
-        if count > MAX_LIGHTS_PER_OBSERVATION:
-            return f"lights: expected at most {MAX_LIGHTS_PER_OBSERVATION} lights, got {count}"
-        if self.light_count not in (None, count):
-            return f"lights: expected {self.light_count} lights, as in the ledger, got {count}"
-        return None
-
-    def _ids_of(self, lights: str, outcome: int) -> list[int]:
-        """Return the first ids with these lights and this outcome, from the cache.
-
-        The caller appends the ids that it assigns to the returned list.
-        """
-        if (lights, outcome) not in self.ids:
-            query = (
-                select(table.c.id)
-                .where(
-                    table.c.lights == lights,
-                    table.c.outcome == outcome,
-                    table.c.withdrawn_at.is_(None),
-                )
-                .order_by(table.c.id)
-                .limit(MAX_CONTRADICTIONS)
-            )
-            self.ids[lights, outcome] = list(self.connection.execute(query).scalars())
-        return self.ids[lights, outcome]
-
-    def _prediction_columns(self, lights: Sequence[float]) -> dict[str, Any]:
-        """Return the columns with the prediction of the live version; null if it can't predict."""
-        if self.live is None or self.live.network.light_count != len(lights):
-            return {"version": None, "said": None}
-        return {
-            "version": self.live.number,
-            "said": int(outcome_name(self.live.network.score(lights)) == "walk"),
-        }
+    connection.execute(insert(table), inserts)
+    contradicted = contradicted_ids(connection, first_id, next_id - 1)
+    return [
+        RowResult("contradicts", result.id, contradicted[result.id])
+        if result.verdict == "accepted" and result.id in contradicted
+        else result
+        for result in results
+    ]
 
 
-def _repeated(existing: tuple[int, str, int], lights: str, outcome: int) -> RowResult:
+def _rows_by_client_id(
+    connection: Connection, rows: Sequence[PreparedRow | str]
+) -> dict[str, tuple[int, tuple[str, int]]]:
+    """Return the id and the content of the ledger's rows that have the client ids of `rows`."""
+    given = [
+        row.columns["client_id"]
+        for row in rows
+        if isinstance(row, PreparedRow) and row.columns["client_id"] is not None
+    ]
+    existing: dict[str, tuple[int, tuple[str, int]]] = {}
+    for start in range(0, len(given), LOOKUP_BATCH_SIZE):
+        query = select(table.c.client_id, table.c.id, table.c.lights, table.c.outcome).where(
+            table.c.client_id.in_(given[start : start + LOOKUP_BATCH_SIZE])
+        )
+        existing |= {row[0]: (row[1], (row[2], row[3])) for row in connection.execute(query)}
+    return existing
+
+
+def _light_count(connection: Connection) -> int | None:
+    """Return the number of lights of the ledger's rows; `None` if there is no row."""
+    query = select(table.c.lights).where(table.c.withdrawn_at.is_(None)).limit(1)
+    lights = connection.execute(query).scalar()
+    return len(json.loads(lights)) if lights else None
+
+
+def _light_count_error(count: int, expected: int | None) -> str | None:
+    if count > MAX_LIGHTS_PER_OBSERVATION:
+        return f"lights: expected at most {MAX_LIGHTS_PER_OBSERVATION} lights, got {count}"
+    if expected not in (None, count):
+        return f"lights: expected {expected} lights, as in the ledger, got {count}"
+    return None
+
+
+def _repeated(existing: tuple[int, tuple[str, int]], content: tuple[str, int]) -> RowResult:
     """Return the result for an observation whose client id belongs to the row `existing`."""
-    number, existing_lights, existing_outcome = existing
-    if (existing_lights, existing_outcome) == (lights, outcome):
+    number, existing_content = existing
+    if existing_content == content:
         return RowResult("duplicate", number)
     return RowResult(
         "rejected",

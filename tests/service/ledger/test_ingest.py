@@ -1,21 +1,24 @@
 """Tests of ingest: ids, verdicts, and what is stored with each observation."""
 
+import re
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, event, insert, select, text
 
+from streetlight.model.network import Network
 from streetlight.model.registry.version import Version
 from streetlight.service.ledger import ingest
+from streetlight.service.ledger.contradictions import MAX_CONTRADICTIONS
 from streetlight.service.ledger.ingest import (
-    MAX_CONTRADICTIONS,
     MAX_LIGHTS_PER_OBSERVATION,
     NewObservation,
     RowResult,
     record,
 )
 from streetlight.service.ledger.queries import withdraw
-from streetlight.service.store.engine import clock
+from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.tables import observations as table
 from tests.service.services import version
@@ -162,6 +165,65 @@ def test_the_prediction_of_the_live_version_is_stored(engine: Engine) -> None:
     add(engine, NewObservation((1.0,), "walk"), live=live)
 
     assert [(row.version, row.said) for row in stored(engine)] == [(7, 1), (7, 0), (None, None)]
+
+
+def test_the_lock_is_free_during_the_prediction(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(engine, WALK)
+    withdrawn = []
+
+    def scores(_network: Network, lights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        withdrawn.append(withdraw(engine, 1))
+        return np.ones(len(lights))
+
+    monkeypatch.setattr(Network, "scores", scores)
+    monkeypatch.setattr(Network, "score", lambda network, row: scores(network, np.array([row]))[0])
+    add(engine, STOP, OTHER, NewObservation((1.0,), "walk"), live=version(7, 1.0, 0.0))
+
+    assert len(withdrawn) == 1
+    assert [(row.version, row.said) for row in stored(engine)] == [(None, None), (7, 1), (7, 1)]
+
+
+def test_many_rows_need_few_statements(engine: Engine) -> None:
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda *values: statements.append(values[2]))
+
+    add(engine, *(NewObservation((float(i % 999), 1.0), "walk", f"{i}") for i in range(1000)))
+
+    assert len(statements) < 10
+
+
+@pytest.mark.parametrize(("rows", "states"), [(5_000, 8), (5_000, 1), (200, 8), (5_000, 5_000)])
+def test_contradictions_are_found_by_the_index_of_states(
+    engine: Engine, rows: int, states: int
+) -> None:
+    """The plan doesn't depend on the size of the ledger, or on what the database knows of it."""
+    plans = []
+
+    def explain(connection: Connection, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT") and "ORDER BY" in statement:
+            command = "EXPLAIN" if engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+            cursor = connection.connection.cursor()
+            cursor.execute(f"{command} {statement}", values)
+            plans.append(str(cursor.fetchall()))
+
+    columns = {"at": 1.0, "source": "api", "outcome": 1}
+    with write_transaction(engine) as connection:
+        ledger = [{"id": i + 1, "lights": f"[{i % states}.0, 1.0]", **columns} for i in range(rows)]
+        connection.execute(insert(table), ledger)
+    event.listen(engine, "after_cursor_execute", explain)
+
+    for _ in range(2):
+        [result] = add(engine, NewObservation((0.0, 1.0), "stop"))
+        assert result.contradicts == [i + 1 for i in range(rows) if i % states == 0][:10]
+        with engine.connect() as connection:
+            connection.execute(text("ANALYZE"))
+            connection.commit()
+
+    assert len(plans) == 2
+    for plan in plans:
+        assert re.search(r"(Index Scan using|USING (COVERING )?INDEX) ix_observations_state", plan)
 
 
 def test_a_repeated_request_adds_nothing(engine: Engine) -> None:
