@@ -1,5 +1,6 @@
 """The commands that add observations and train: import, retrain and train."""
 
+import hashlib
 import sys
 import time
 from itertools import islice
@@ -22,6 +23,8 @@ from streetlight.service.wiring import build_services, initialize_ledger
 
 # Observations that `import` adds in one transaction.
 BATCH_SIZE = 10_000
+# Hexadecimal digits of the file's SHA-256 that, with the row's number, identify an imported row.
+DIGEST_LENGTH = 32
 
 
 @main.command()
@@ -71,24 +74,32 @@ def import_csv(file: Path) -> None:
     """Add the observations in a CSV file to the ledger.
 
     FILE has a header, one column for each light, and a last column outcome with walk or stop. The
-    whole file is checked before the first observation is added.
+    whole file is checked before the first observation is added. Importing a file again adds only
+    the rows that are missing, for example after an interruption.
     """
     services = build_services(load_settings())
     initialize_ledger(services)
     live = live_version_if_any(services.repository)
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGEST_LENGTH]
     # The file is read twice, so that a file with an invalid line adds nothing.
     rows = sum(1 for _ in csv_io.read_rows(file))
-    reader = csv_io.read_rows(file)
+    reader = enumerate(csv_io.read_rows(file), 1)
+    added = 0
     with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
         while batch := list(islice(reader, BATCH_SIZE)):
             observations = [
-                NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in batch
+                NewObservation(tuple(lights), outcome_name(outcome), f"{digest}:{number}")
+                for number, (lights, outcome) in batch
             ]
             results = record(services.engine, observations, live, file.name[:100])
-            if results[0].error:
-                fail(f"{file}: {results[0].error}", 1)
+            for result in results:
+                if result.error:
+                    fail(f"{file}: {result.error}", 1)
+            added += sum(result.verdict != "duplicate" for result in results)
             bar.update(len(batch))
-    click.echo(f"{rows} observations added")
+    earlier = f", {rows - added} were in the ledger already" if added < rows else ""
+    click.echo(f"{added} observations added{earlier}")
 
 
 @main.command(

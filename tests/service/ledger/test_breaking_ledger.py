@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import urllib3
+from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.manifest import Manifest
 from streetlight.service.config import Settings
-from streetlight.service.ledger.queries import Filter, page
+from streetlight.service.ledger.queries import Filter, count, page, stream
 from streetlight.service.store.engine import open_engine
 from tests import databases
 from tests.conftest import STORM
@@ -107,6 +108,43 @@ def test_killing_workers_loses_and_duplicates_no_acknowledged_row(
     assert len(observations) == len(rows)
     numbers = [number for _, acknowledged_jobs in results for number in acknowledged_jobs]
     assert sorted(numbers) == [job["id"] for job in jobs]
+
+
+def test_a_killed_import_is_completed_by_the_next(tmp_path: Path, database_url: str | None) -> None:
+    """The import is killed after different numbers of transactions, and at a random moment."""
+    rows = 30_000
+    generator = random.Random(0)  # noqa: S311 - not for secrets
+    file = tmp_path / "corner.csv"
+    lines = (f"{i % 2},{i % 3},{i},{'walk' if i % 2 else 'stop'}\n" for i in range(rows))
+    file.write_text("a,b,c,outcome\n" + "".join(lines))
+    settings: dict[str, object] = {"data_dir": tmp_path, "start_empty": True}
+    if database_url:
+        settings["database_url"] = database_url
+    engine = open_engine(database_url or Settings(data_dir=tmp_path).database)
+
+    def recorded() -> int:
+        try:
+            return count(engine, Filter())
+        except DBAPIError:
+            return 0  # the import hasn't created the table
+
+    try:
+        for kill_at in (1, 10_001, 20_001):
+            with subprocess.Popen(
+                [STREETLIGHT, "import", str(file)],
+                env=environment(**settings),
+                stdout=subprocess.DEVNULL,
+            ) as process:
+                until(lambda kill_at=kill_at: recorded() >= kill_at)  # type: ignore[misc]
+                time.sleep(generator.uniform(0, 0.2))
+                process.kill()
+        last = streetlight("import", str(file), **settings)
+        assert last.returncode == 0, last.stderr
+        assert "were in the ledger already" in last.stdout
+        pages = stream(engine, Filter())
+        assert [row.lights[2] for page in pages for row in page] == list(range(rows))
+    finally:
+        engine.dispose()
 
 
 def test_concurrent_processes_initialize_the_database_once(

@@ -5,10 +5,13 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streetlight.model.dataset import LAB
+from streetlight.service.cli import retraining
+from streetlight.service.ledger import ingest
 from tests.client import App, invoke
 
 
@@ -233,6 +236,39 @@ def test_importing_an_invalid_csv_adds_nothing(app: App, tmp_path: Path) -> None
     assert run.returncode == 1
     assert "lights: expected 3 lights, as in the ledger, got 2" in run.stderr
     assert app.get("/observations")["total"] == 4
+
+
+def test_a_repeated_import_adds_the_missing_rows(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retraining, "BATCH_SIZE", 2)
+    file = tmp_path / "corner.csv"
+    file.write_text("a,b,c,outcome\n" + "1,0,1,walk\n" * 7)
+    recorded = 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal recorded
+        results = ingest.record(*arguments)
+        recorded += len(results)
+        if recorded == 4:
+            raise OSError("interrupted")
+        return results
+
+    monkeypatch.setattr(retraining, "record", interrupted)
+    assert invoke("import", str(file), data_dir=app.data_dir).returncode == 2
+    assert app.get("/observations")["total"] == 4 + 4
+
+    for message in (
+        "3 observations added, 4 were in the ledger already\n",
+        "0 observations added, 7 were in the ledger already\n",
+    ):
+        run = invoke("import", str(file), data_dir=app.data_dir)
+        assert run.stdout.endswith(message)
+        assert app.get("/observations")["total"] == 4 + 7
+
+    file.write_text(file.read_text() + "1,0,1,walk\n")
+    run = invoke("import", str(file), data_dir=app.data_dir)
+    assert run.stdout.endswith("\n8 observations added\n")
 
 
 def test_a_csv_can_be_posted(app: App) -> None:
