@@ -28,13 +28,21 @@ WRITE_LOCK = 0x7374726C
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for the database at `url`, without connecting."""
+    """Return an engine for the database at `url`, without connecting.
+
+    Its errors are logged, so they don't contain the values of a statement.
+    """
     if make_url(url).get_backend_name() != "sqlite":
         # Here, because it imports psycopg, which is an optional dependency.
         from streetlight.service.store import postgresql  # noqa: PLC0415
 
         return postgresql.open_engine(url)
-    engine = create_engine(url, connect_args={"isolation_level": None}, pool_size=THREADS)
+    engine = create_engine(
+        url,
+        connect_args={"isolation_level": None},
+        pool_size=THREADS,
+        hide_parameters=True,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's own

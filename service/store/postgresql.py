@@ -55,7 +55,12 @@ def open_engine(url: str) -> Engine:
         )
     parameters = {name: PARAMETERS[name] for name in PARAMETERS.keys() - parsed.query.keys()}
     engine = create_engine(
-        parsed, connect_args=parameters, pool_pre_ping=True, pool_size=THREADS, max_overflow=0
+        parsed,
+        connect_args=parameters,
+        pool_pre_ping=True,
+        pool_size=THREADS,
+        max_overflow=0,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "do_connect")

@@ -114,3 +114,17 @@ def test_requests_without_their_table_log_one_traceback(server: ForkedServer) ->
     log = server.log.read_text()[before:]
     assert log.count('"exception"') == 1
     assert len(log) < 30 * 300 + 10_000
+
+
+@pytest.mark.process
+def test_an_error_of_the_database_is_logged_without_the_values(server: ForkedServer) -> None:
+    with closing(sqlite3.connect(server.data_dir / "streetlight.db")) as database:
+        database.execute("ALTER TABLE observations RENAME COLUMN source TO another")
+
+    body = {"lights": [1, 0, 0.123456789], "outcome": "walk"}
+    server.expect(503, "POST", "/observations", body, **{"Idempotency-Key": "the-key"})
+
+    log = server.wait_for_log('"POST /observations 503"')
+    assert "has no column named source" in log
+    assert "0.123456789" not in log
+    assert "the-key" not in log
