@@ -91,6 +91,19 @@ class ServedModel:
         except VersionDamagedError as error:
             raise NoLiveVersionError(f"version {version} can't be read ({error})") from error
 
+    def problems(self) -> dict[int, str]:
+        """Return for each version why it can't be read; the text is empty if it can."""
+        found = {}
+        for number in self.repository.versions():
+            try:
+                self.versions.check(number)
+                found[number] = ""
+            except VersionNotFoundError:
+                continue  # the file was removed after `versions` listed it
+            except VersionDamagedError as error:
+                found[number] = str(error)
+        return found
+
     def requested_number(self, version: str | None) -> int:
         """Return the number that a failed request for `version` is counted under.
 

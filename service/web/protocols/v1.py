@@ -30,13 +30,19 @@ def models() -> Response:
 def status(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the status of every version, or of one."""
     resolved = services().model.resolve(model, version, label)
-    repository = services().repository
     # Every version can be requested by its number; the live one is first in the list.
-    others = [] if version or label else reversed(repository.versions())
-    numbers = [resolved.number, *(number for number in others if number != resolved.number)]
-    available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    statuses = [{"version": str(number), **available} for number in numbers]
+    others = {} if version or label else services().model.problems()
+    usable = {resolved.number: ""}
+    problems = usable | dict(reversed(others.items())) | usable
+    statuses = [_version_status(number, problem) for number, problem in problems.items()]
     return json_response({"name": model, "ready": True, "model_version_status": statuses})
+
+
+def _version_status(number: int, problem: str) -> dict[str, Any]:
+    # TensorFlow Serving reports a version that can't be loaded in the state END.
+    state, code = ("END", "DATA_LOSS") if problem else ("AVAILABLE", "OK")
+    status = {"error_code": code, "error_message": problem}
+    return {"version": str(number), "state": state, "status": status}
 
 
 @blueprint.get("/<model>/metadata")

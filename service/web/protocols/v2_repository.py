@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
 from streetlight.service.inference.resolution import parse_version_number
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
@@ -38,15 +37,11 @@ class IndexBody(LenientSchema):
 def index() -> Response:
     """List the versions; a readable version is ready, unless the model is unloaded."""
     only_ready = parse_body(IndexBody).ready
-    repository, name = services().repository, services().settings.model_name
-    is_loaded = repository.live_number() is not None
+    name = services().settings.model_name
+    is_loaded = services().repository.live_number() is not None
     entries = []
-    for number in repository.versions():
-        reason = "" if is_loaded else "unloaded"
-        try:
-            services().model.versions.check(number)
-        except VersionDamagedError as error:
-            reason = str(error)
+    for number, problem in services().model.problems().items():
+        reason = problem or ("" if is_loaded else "unloaded")
         if not reason or not only_ready:
             state = "UNAVAILABLE" if reason else "READY"
             entries.append({"name": name, "version": str(number), "state": state, "reason": reason})

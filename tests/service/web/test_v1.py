@@ -185,3 +185,26 @@ def test_vertex_ai_sets_the_port_and_the_routes(
         assert len(response["predictions"]) == 2
         assert app.get("/v1/endpoints/7/deployedModels/9")["version"] == 1
         assert app.get("/ping")["status"] == "ok"
+
+
+def test_a_damaged_version_is_not_available(app: App) -> None:
+    for _ in range(2):
+        app.train("--no-promote")
+    path = app.data_dir / "models" / "2.npz"
+    path.write_bytes(path.read_bytes()[:200])
+
+    rows = app.get("/v1/models/streetlight")["model_version_status"]
+    assert [(row["version"], row["state"]) for row in rows] == [
+        ("1", "AVAILABLE"),
+        ("3", "AVAILABLE"),
+        ("2", "END"),
+    ]
+    assert rows[2]["status"]["error_code"] == "DATA_LOSS"
+    assert "2.npz" in rows[2]["status"]["error_message"]
+    for damaged in ("/v1/models/streetlight/versions/2", "/v2/models/streetlight/versions/2/ready"):
+        assert "2.npz" in app.expect(503, "GET", damaged)["error"]
+    index = app.post("/v2/repository/index")
+    assert [row["state"] for row in index] == ["READY", "UNAVAILABLE", "READY"]
+    assert [row["version"] for row in app.post("/v2/repository/index", {"ready": True})] == [
+        *("1", "3")
+    ]
