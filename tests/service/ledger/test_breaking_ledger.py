@@ -24,7 +24,7 @@ from streetlight.service.ledger.queries import Filter, count, page, stream
 from streetlight.service.store.engine import open_engine
 from tests import databases
 from tests.conftest import STORM
-from tests.server import DEADLINE, environment, streetlight
+from tests.server import DEADLINE, STREETLIGHT, environment, streetlight
 from tests.service.conftest import Site, until
 from tests.service.small_disk import SmallSite
 
