@@ -1,18 +1,28 @@
 """Build the services that the web, the command line and the trainer share."""
 
-from dataclasses import dataclass
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.dataset import LAB, outcome_name
+from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
-from streetlight.service.store.engine import open_engine
+from streetlight.service.store.engine import describe, open_engine
 from streetlight.service.store.schema import create_schema
+
+# Seconds between two tries to initialize the ledger.
+RETRY_INTERVAL = 1.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,8 @@ class Services:
     """The settings, the model repository, the database engine and the work of a process.
 
     `model` is the repository under the name that the settings give it. `budget` bounds what
-    requests cost.
+    requests cost. `ledger_ready` is set when this process, or the one that it was forked from, has
+    seen that the database has its tables.
     """
 
     settings: Settings
@@ -28,6 +39,7 @@ class Services:
     model: ServedModel
     engine: Engine
     budget: Budget
+    ledger_ready: threading.Event = field(default_factory=threading.Event)
 
 
 def build_services(settings: Settings) -> Services:
@@ -42,6 +54,9 @@ def initialize_ledger(services: Services) -> None:
     """Create the database tables if they are missing.
 
     New tables start with the lab's four observations, unless the setting `start_empty` is true.
+
+    Raises:
+        DBAPIError, LockedError: the database can't be used, or another process holds a lock.
     """
     settings, engine = services.settings, services.engine
     observations = [
@@ -55,3 +70,24 @@ def initialize_ledger(services: Services) -> None:
             record_in_transaction(connection, engine, rows, "lab")
 
     create_schema(engine, settings.data_dir, add_lab_observations)
+    services.ledger_ready.set()
+
+
+def initialize_ledger_if_possible(services: Services) -> None:
+    """Initialize the ledger, or log why that is impossible now; predictions don't need it."""
+    try:
+        initialize_ledger(services)
+    except (OSError, DBAPIError, LockedError) as error:
+        log.warning("%s; predictions are answered without it", describe(error))
+
+
+def initialize_ledger_later(services: Services) -> None:
+    """Initialize the ledger in a thread, as soon as that is possible."""
+
+    def retry() -> None:
+        while not services.ledger_ready.wait(RETRY_INTERVAL):
+            with suppress(OSError, DBAPIError, LockedError):
+                initialize_ledger(services)
+        log.info("the database answers, and has its tables")
+
+    threading.Thread(target=retry, daemon=True).start()

@@ -16,7 +16,7 @@ from streetlight.service.config import PREFIX, Settings, SettingsError, load_set
 from streetlight.service.learning.supervisor import supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
-from streetlight.service.wiring import build_services, initialize_ledger
+from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 
 @main.command()
@@ -35,10 +35,7 @@ def serve(**options: str | None) -> None:
     settings = load_settings()
     _check_writable(settings.data_dir)
     _check_free(settings)
-    _train_first(settings)
-    services = build_services(settings)
-    initialize_ledger(services)
-    services.engine.dispose()
+    _prepare(build_services(settings))
     sys.stdout.flush()
     if settings.trainer:
         _start_supervisor()
@@ -77,8 +74,15 @@ class _Gunicorn(WSGIApplication):  # type: ignore[misc]
         os.chdir(self.cfg.chdir)
 
 
-def _train_first(settings: Settings) -> None:
-    status = training_job(["--if-missing"], "streetlight", settings.models_dir)
+def _prepare(services: Services) -> None:
+    """Train the first version if none is live, but only if the database can be used.
+
+    A service that has a version starts without the database: its processes wait for it.
+    """
+    if services.repository.live_number() is None:
+        initialize_ledger(services)
+        services.engine.dispose()
+    status = training_job(["--if-missing"], "streetlight", services.settings.models_dir)
     if status:
         sys.exit(status)
 
@@ -106,8 +110,7 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     _check_writable(settings.data_dir)
     services = build_services(settings)
     if services.repository.live_number() is None:
-        _train_first(settings)
-    initialize_ledger(services)
+        _prepare(services)
     run_trainer(services, parent or os.getppid(), liveness_file)
 
 

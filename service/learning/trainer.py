@@ -19,7 +19,7 @@ from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.supervisor import install_stop_signals
 from streetlight.service.store.engine import describe
-from streetlight.service.wiring import Services
+from streetlight.service.wiring import Services, initialize_ledger
 
 # Seconds between two looks at an empty queue.
 POLL_INTERVAL = 0.25
@@ -60,6 +60,8 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
     failing = False
     while not should_stop():
         try:
+            if not services.ledger_ready.is_set():
+                initialize_ledger(services)
             lease = acquire_lease(services.engine, owner, services.settings.job_lease)
             if lease:
                 run_job(services, lease, should_stop)

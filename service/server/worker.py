@@ -27,6 +27,7 @@ from streetlight.service.server.proxy import ProxyHeaders
 from streetlight.service.server.threads import Threads
 from streetlight.service.server.worker_state import WorkerState
 from streetlight.service.web.application import Application
+from streetlight.service.wiring import initialize_ledger_later
 
 # Seconds between two checks of the deadlines, each with a heartbeat to gunicorn's arbiter.
 CHECK_INTERVAL = 0.5
@@ -61,6 +62,8 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         super().load_wsgi()
         application: Application = self.wsgi
         services, threads = application.services, Threads(self.loop)
+        if not services.ledger_ready.is_set():
+            initialize_ledger_later(services)
         self.state = WorkerState(
             loop=self.loop,
             application=application,

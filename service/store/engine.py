@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from streetlight.model.registry.file_lock import LOCK_TIMEOUT, LockedError
+from streetlight.model.registry.file_lock import LOCK_TIMEOUT
 from streetlight.service.config import THREADS
 
 # The key of the advisory lock: the bytes of "strl". No other program may use the same key.
@@ -89,9 +89,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def describe(error: DBAPIError | LockedError) -> str:
-    """Return in one line which lock is held, or why the database can't be used."""
-    if isinstance(error, LockedError):
+def describe(error: Exception) -> str:
+    """Return in one line why the database can't be used; of another error, the message."""
+    if not isinstance(error, DBAPIError):
         return str(error)
     reason = str(error.orig).partition("\n")[0]  # the other lines may have values of the statement
     if "database is locked" in reason or "lock timeout" in reason:

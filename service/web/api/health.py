@@ -1,9 +1,11 @@
 """Liveness and readiness checks."""
 
+import operator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint
+from pydantic import Field
 
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
 from streetlight.service.web.application import services
@@ -21,10 +23,15 @@ class Alive:
 
 @dataclass(frozen=True)
 class Ready:
-    """The number of the live version, which answers predictions."""
+    """The number of the live version, which answers predictions.
+
+    `missing` is `["database"]` while the worker has not reached the database since its start.
+    Predictions don't need it. An empty list is omitted.
+    """
 
     status: Literal["ok"]
     version: int
+    missing: Annotated[list[Literal["database"]], Field(exclude_if=operator.not_)]
 
 
 @blueprint.get("/livez")
@@ -38,4 +45,5 @@ def livez() -> Alive:
 @operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError])
 def readyz() -> Ready:
     """Return the number of the live version; 503 if no version is live or it can't be loaded."""
-    return Ready("ok", live_version(services().repository).number)
+    version = live_version(services().repository).number
+    return Ready("ok", version, [] if services().ledger_ready.is_set() else ["database"])

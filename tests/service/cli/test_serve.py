@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from http.client import HTTPConnection
 from importlib.metadata import packages_distributions
@@ -21,6 +21,7 @@ import pytest
 import urllib3
 
 from streetlight.service.config import load_settings
+from tests import databases
 from tests.client import invoke
 from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environment, free_port
 from tests.service.conftest import until
@@ -285,6 +286,59 @@ def test_a_killed_worker_is_replaced(server: Server) -> None:
     until(lambda: not workers & set(children.read_text().split()))
     server.wait_until_ready()
     assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+
+
+UNREACHABLE = "postgresql+psycopg://127.0.0.1:1/none"
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_the_first_training_needs_the_database(tmp_path: Path, command: str) -> None:
+    run = invoke(command, data_dir=tmp_path, port=free_port(), database_url=UNREACHABLE)
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("streetlight: the database can't be used: connection failed")
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.process
+def test_serve_starts_without_the_database(tmp_path: Path) -> None:
+    invoke("train", data_dir=tmp_path)
+    with ForkedServer(tmp_path, database_url=UNREACHABLE) as server:
+        assert server.get("/readyz") == {"status": "ok", "version": 1, "missing": ["database"]}
+        assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+        assert server.request("GET", "/observations").status == 503
+        log = server.wait_for_log("predictions are answered without it")
+        assert "Traceback" not in log.partition("predictions are answered")[0]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("bare", [False, True])
+def test_the_tables_are_created_when_the_database_answers(tmp_path: Path, bare: bool) -> None:
+    """A bare gunicorn and `serve`; the trainer waits, too."""
+    if not databases.POSTGRESQL:
+        pytest.skip("needs PostgreSQL")
+    invoke("train", data_dir=tmp_path)
+    with databases.fresh("postgresql") as url:
+        server = (Server if bare else ForkedServer)(tmp_path, database_url=url, trainer=not bare)
+        if bare:
+            gunicorn, package = (
+                Path(STREETLIGHT).with_name("gunicorn"),
+                "streetlight.service.server",
+            )
+            config = f"python:{package}.gunicorn_conf"
+            server.command = (str(gunicorn), "-c", config, f"{package}.wsgi:app")
+        with ExitStack() as stack:
+            with databases.outage(str(url)):
+                stack.enter_context(server)
+                assert server.get("/readyz")["missing"] == ["database"]
+                if not bare:
+                    server.wait_for_log("trying again every")
+            until(lambda: "missing" not in server.get("/readyz"))
+            assert server.get("/observations")["total"] == 4
+            job = server.expect(202, "POST", "/retrain", {})["id"]
+            if not bare:
+                until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
 
 
 @pytest.mark.process
