@@ -160,7 +160,10 @@ def acquire_lease(engine: Engine, owner: str, duration: float) -> Lease | None:
         duration: seconds until the lease expires.
     """
     now = clock(engine)
-    expired = (jobs.c.state == "running") & (jobs.c.lease_until < now)
+    # After the clock was set back, a lease would last too long. Twice, because trainers may have
+    # different settings, and clocks are adjusted in small steps.
+    in_force = (jobs.c.lease_until >= now) & (jobs.c.lease_until <= now + 2 * duration)
+    expired = (jobs.c.state == "running") & ~in_force
     # On PostgreSQL, a trainer skips the job that another one is acquiring, and takes the next one.
     # SQLite has one writer at a time and ignores the clause.
     oldest = (

@@ -21,15 +21,15 @@ class ResponseHeads:
     """Status lines and the headers of the server, formatted once a second."""
 
     def __init__(self) -> None:
-        self._expire = 0.0
+        self._second = 0.0
         self._date = b""
         self._heads: dict[tuple[bytes, bool], bytes] = {}
 
     def get(self, status: bytes, keep_alive: bool) -> bytes:
         """Return the status line and the headers, without the empty line behind them."""
         now = time.time()
-        if now >= self._expire:
-            self._expire = int(now) + 1
+        if not 0 <= now - self._second < 1:  # below 0 if the clock was set back
+            self._second = float(int(now))
             self._date = http_date(now).encode()
             self._heads.clear()
         if (head := self._heads.get((status, keep_alive))) is None:

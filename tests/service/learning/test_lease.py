@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, select, update
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
@@ -18,7 +18,7 @@ from streetlight.service.learning.lease import (
     LeaseLostError,
     acquire_lease,
 )
-from streetlight.service.store.engine import clock
+from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 
 SPEC = JobSpec(Recipe())
@@ -74,6 +74,24 @@ def test_another_trainer_acquires_an_expired_lease(engine: Engine) -> None:
     assert (row.owner, row.revision) == ("b", 3)
     assert row.lease_until > now(engine)
     assert acquire(engine, "a").job.id == 2
+
+
+@pytest.mark.parametrize(("set_back", "expired"), [(3600, True), (130, True), (30, False)])
+def test_a_lease_expires_although_the_clock_was_set_back(
+    engine: Engine, set_back: float, expired: bool
+) -> None:
+    """Setting the clock back is like moving the stored times forward."""
+    queue.submit(engine, SPEC, None)
+    acquire(engine, "a", 60)
+    with write_transaction(engine) as connection:
+        connection.execute(update(jobs).values(lease_until=jobs.c.lease_until + set_back))
+
+    lease = acquire_lease(engine, "b", 60)
+
+    assert (lease is not None) == expired
+    if lease:
+        assert lease.job.attempt == 2
+        assert stored(engine).lease_until == pytest.approx(now(engine) + 60, abs=10)
 
 
 def test_a_heartbeat_renews_the_lease_and_stores_the_progress(engine: Engine) -> None:
