@@ -30,7 +30,7 @@ class OverloadedError(Exception):
 
 
 class ClientDisconnectedError(Exception):
-    """The client has left, so that nobody reads the response."""
+    """The client has closed the connection, or its half of it, before the response was computed."""
 
 
 class Cost(NamedTuple):
@@ -86,12 +86,13 @@ class Budget:
                 "STREETLIGHT_MAX_RESPONSE_BYTES"
             )
 
-    def acquire(self, is_disconnected: Callable[[], bool] = lambda: False) -> None:
+    def acquire(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until a large request may be computed; `release` must follow.
+
+        `check` is called again and again, and may raise an error.
 
         Raises:
             OverloadedError: too many others wait, or this one has waited too long.
-            ClientDisconnectedError: `is_disconnected` returned true.
         """
         with self._changed:
             if self._waiting >= MAX_WAITING:
@@ -105,9 +106,8 @@ class Budget:
                             f"other large requests took longer than {WAIT_TIMEOUT:g} s; "
                             "try again later"
                         )
+                    check()
                     self._changed.wait(CHECK_INTERVAL)
-                    if is_disconnected():
-                        raise ClientDisconnectedError
                 self._running += 1
             finally:
                 self._waiting -= 1

@@ -55,6 +55,7 @@ class Connection(asyncio.BufferedProtocol):
         client: the address of the client, empty for a Unix socket.
         exchange: the request that the application answers, if any.
         paused: whether the client reads too slowly to be sent more.
+        ended: whether the client has closed the connection, or its half of it.
         queued: whether a large request waits for one of the places of the worker.
         lingering: whether the last response was sent; what the client still sends is discarded.
     """
@@ -69,7 +70,7 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = RequestParser(worker.max_body)
         # Received behind a request that isn't answered yet.
         self._unparsed = b""
-        self._reading, self._ended = True, False
+        self._reading, self.ended = True, False
         self._deadline = time.monotonic() + RECEIVE_TIMEOUT
         self._send_deadline = 0.0
         self._environ: dict[str, Any] = {}
@@ -95,6 +96,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Free what the connection holds."""
+        self.ended = True
         self._worker.limits.remove(self)
         self._parser.close()
         self._unparsed = b""
@@ -135,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Answer an incomplete request; return whether responses are still to be sent."""
-        self._ended = True
+        self.ended = True
         if self.lingering:
             return False
         if not self.busy:
@@ -314,7 +316,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.busy or self.lingering or self.queued:
             return
         self._set_reading(True)
-        if self._ended:
+        if self.ended:
             self._end_or_wait()
 
     def _end_or_wait(self) -> None:
@@ -337,7 +339,7 @@ class Connection(asyncio.BufferedProtocol):
         If the socket were closed with unread input, the kernel would reset the connection, and the
         client might lose the response.
         """
-        if self._ended or not self.transport.can_write_eof():
+        if self.ended or not self.transport.can_write_eof():
             self._end()
         else:
             self._leave()

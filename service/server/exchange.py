@@ -16,6 +16,7 @@ from streetlight.service.server.error_responses import INTERNAL_ERROR
 from streetlight.service.server.limits import LimitedConnection
 from streetlight.service.server.request_parser import ReceivedRequest, RequestRejected
 from streetlight.service.server.worker_state import WorkerState
+from streetlight.service.web.middleware.admission import IS_DISCONNECTED
 from streetlight.service.web.response import FOLLOWED_JOB
 
 # Seconds that a request may wait for one of the threads that may use the database.
@@ -31,6 +32,7 @@ class ResponseConnection(LimitedConnection, Protocol):
 
     client: str
     paused: bool
+    ended: bool
 
     def write(self, parts: Sequence[Buffer]) -> None:
         """Send a part of a response."""
@@ -62,6 +64,7 @@ class Exchange:
         self._deadline = 0.0
         self._status = 0
         self._log_fields: dict[str, Any] = {}
+        environ[IS_DISCONNECTED] = lambda: connection.ended
         self._computing = self._chunked = self._bodiless = self._abandoned = False
         self._keep_alive = request.keep_alive
         self._sent = 0

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from flask import Response, g, request
 
 from streetlight.service.inference.endpoint import DecodedT, InferenceEndpoint
-from streetlight.service.inference.limits import ClientDisconnectedError
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress
-from streetlight.service.web.middleware.admission import admit, is_disconnected
+from streetlight.service.web.middleware.admission import admit, check_connected
 from streetlight.service.web.request import read_body_buffer
 
 
@@ -38,8 +37,7 @@ class FlaskRequest:
 
     def check_connected(self) -> None:
         """Raise `ClientDisconnectedError` if the client has left."""
-        if is_disconnected():
-            raise ClientDisconnectedError
+        check_connected()
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or `None` if it wasn't sent."""

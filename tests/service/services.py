@@ -1,6 +1,6 @@
 """Services in the process of a test, with a temporary ledger, and versions for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from streetlight.model.dataset import LAB, Dataset
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance, describe
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import TrainingResult
 from streetlight.service.config import Settings
@@ -51,3 +52,15 @@ def version(
     dataset = Dataset(np.eye(len(weights)), np.zeros(len(weights)))
     manifest = replace(describe(result, dataset, Provenance("test")), version=number)
     return Version(Path(f"{number}.npz"), manifest, result.network)
+
+
+def publish_network(models: Path, sizes: Sequence[int], rows: int = 4) -> None:
+    """Publish and promote a random network of these sizes, as if `rows` rows had trained it."""
+    random, shapes = np.random.RandomState(0), zip(sizes, [*sizes[1:], 1], strict=True)
+    network = Network(tuple(random.randn(*shape) / shape[0] for shape in shapes))
+    lights = random.randint(0, 2, (rows, sizes[0])).astype(np.float64)
+    dataset = Dataset(lights, lights[:, 0])
+    recipe = Recipe(hidden_sizes=tuple(sizes[1:]), target_error=None)
+    result = TrainingResult(network, recipe, 1, 1, np.array([0.0]), 0.0, 1.0)
+    repository = ModelRepository(models)
+    repository.promote(repository.publish(result, dataset, Provenance("test")).number)

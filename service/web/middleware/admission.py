@@ -5,7 +5,7 @@ The bounds are in `inference.limits`. A large request holds its place until its 
 
 from flask import Flask, g, request
 
-from streetlight.service.inference.limits import Cost
+from streetlight.service.inference.limits import ClientDisconnectedError, Cost
 from streetlight.service.web.application import services
 
 # The key, in the WSGI environment, of a function that returns whether the client has left.
@@ -30,14 +30,19 @@ def admit(*, multiplications: int = 0, request_bytes: int = 0, response_bytes: i
     cost, budget = Cost(multiplications, request_bytes, response_bytes), services().budget
     budget.check(cost)
     if cost.is_large and not g.get("admitted"):
-        budget.acquire(is_disconnected)
+        budget.acquire(check_connected)
         g.admitted = True
 
 
-def is_disconnected() -> bool:
-    """Return whether the client of the current request has left."""
-    check = request.environ.get(IS_DISCONNECTED)
-    return check is not None and check()
+def check_connected() -> None:
+    """Check that the client of the current request waits for the response; large work calls this.
+
+    Raises:
+        ClientDisconnectedError: it doesn't.
+    """
+    is_disconnected = request.environ.get(IS_DISCONNECTED)
+    if is_disconnected is not None and is_disconnected():
+        raise ClientDisconnectedError("the client closed the connection before the response")
 
 
 def _release(_error: BaseException | None) -> None:

@@ -1,5 +1,6 @@
 """Look at the processes of a server under test."""
 
+import os
 from pathlib import Path
 
 from tests.server import Server
@@ -28,3 +29,25 @@ def worker_of(server: Server) -> int:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     (worker,) = children.read_text().split()
     return int(worker)
+
+
+def peak_mib(server: Server) -> float:
+    """Return the peak memory of the worker in MiB."""
+    return _memory(server, "VmHWM:")
+
+
+def reset_peak(server: Server) -> float:
+    """Let the peak memory of the worker start at its present memory, and return that in MiB."""
+    Path(f"/proc/{worker_of(server)}/clear_refs").write_text("5")
+    return _memory(server, "VmRSS:")
+
+
+def _memory(server: Server, name: str) -> float:
+    status = Path(f"/proc/{worker_of(server)}/status").read_text()
+    return int(status.partition(name)[2].split()[0]) / 1024
+
+
+def cpu_seconds(server: Server) -> float:
+    """Return the CPU time of the worker, which doesn't depend on the load of the machine."""
+    stat = Path(f"/proc/{worker_of(server)}/stat").read_text()
+    return sum(map(int, stat.rpartition(") ")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")

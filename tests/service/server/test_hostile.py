@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import resource
 import socket
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.server import DEADLINE, Server
 from tests.service.conftest import ROUNDS, run_hypothesis, until
-from tests.service.server.processes import worker_of
+from tests.service.server.processes import cpu_seconds, peak_mib, worker_of
 
 pytestmark = pytest.mark.process
 
@@ -32,18 +31,6 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 RESPONSE_LIMIT = 15.0
 # The server closes a connection that stops in a large body after 5 s while others are queued.
 QUEUED_TIMEOUT = 5.0
-
-
-def peak_mib(server: Server) -> float:
-    """Return the peak memory of the worker in MiB."""
-    status = Path(f"/proc/{worker_of(server)}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def cpu_seconds(server: Server) -> float:
-    """Return the CPU time of the worker, which doesn't depend on the load of the machine."""
-    stat = Path(f"/proc/{worker_of(server)}/stat").read_text()
-    return sum(map(int, stat.rpartition(") ")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def connect(server: Server, timeout: float = DEADLINE) -> socket.socket:
