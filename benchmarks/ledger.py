@@ -32,15 +32,10 @@ def add_row(step: str, seconds: float, note: str = "") -> None:
 
 
 def worker_of(server: Server) -> int:
-    """Return the process id of the server's worker; its other child supervises the trainer."""
+    """Return the process id of the server's worker, which is forked before the trainer."""
     parent = server.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-    [worker] = [
-        int(pid)
-        for pid in children.split()
-        if b"\0work\0" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    return worker
+    return int(children.split()[0])
 
 
 def import_rows(folder: Path, count: int) -> None:

@@ -1,6 +1,5 @@
 """The commands that run until they are stopped: the server and the trainer."""
 
-import logging
 import os
 import socket
 import sys
@@ -8,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 import click
-from gunicorn.app.wsgiapp import WSGIApplication
 
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli.group import main
+from streetlight.service.cli.main_process import Gunicorn
 from streetlight.service.config import PREFIX, Settings, SettingsError, load_settings
-from streetlight.service.learning.supervisor import supervise
+from streetlight.service.learning.supervisor import Supervisor, supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
 from streetlight.service.wiring import Services, build_services, initialize_ledger
@@ -37,41 +36,15 @@ def serve(**options: str | None) -> None:
     _check_free(settings)
     _prepare(build_services(settings))
     sys.stdout.flush()
-    if settings.trainer:
-        _start_supervisor()
     # In this process, because it has imported the application's modules already.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
-    _Gunicorn().run()
+    Gunicorn(Supervisor(_run_trainer) if settings.trainer else None).run()
 
 
-def _start_supervisor() -> None:
-    # A fork, because it imports nothing. It exits with this process, which becomes gunicorn's.
-    parent = os.getpid()
-    if os.fork():
-        return
-    try:
-        _supervise_trainer(parent)
-    except Exception:
-        logging.exception("the supervisor of the trainer failed")
-    finally:
-        os._exit(0)
-
-
-def _supervise_trainer(parent: int, *options: str) -> None:
-    logs.configure()
-    command = ["work", "--parent", str(os.getpid()), *options]
-    supervise(lambda: main(command), parent)
-
-
-class _Gunicorn(WSGIApplication):  # type: ignore[misc]
-    def chdir(self) -> None:
-        """Change the directory, and don't add it to the module search path as gunicorn does.
-
-        A user's `flask.py` would otherwise be imported.
-        """
-        os.chdir(self.cfg.chdir)
+def _run_trainer(parent: int, *options: str) -> None:
+    main(["work", "--parent", str(parent), *options])
 
 
 def _prepare(services: Services) -> None:
@@ -102,11 +75,11 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     version is live, `work` trains one first.
     """
     settings = load_settings()
+    logs.configure()
     if restart:
         options = ["--liveness-file", str(liveness_file)] if liveness_file else []
-        _supervise_trainer(parent or os.getppid(), *options)
+        supervise(lambda keeper: _run_trainer(keeper, *options), parent or os.getppid())
         return
-    logs.configure()
     _check_writable(settings.data_dir)
     services = build_services(settings)
     if services.repository.live_number() is None:

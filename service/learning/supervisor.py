@@ -1,17 +1,26 @@
-"""Run a process, and start it again whenever it exits."""
+"""Keep a trainer running: start the process again whenever it exits.
+
+`trainer` has what the process does. `cli.main_process` keeps the trainer of `streetlight serve`.
+"""
 
 import logging
-import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 # In seconds.
 POLL_INTERVAL = 0.25
 FIRST_RESTART_DELAY = 0.5
 MAX_RESTART_DELAY = 30.0
+# After a run of this length, the next delay is the first one again.
+GOOD_RUN = 60.0
+STOP_TIMEOUT = 30.0
+STOP_INTERVAL = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +37,92 @@ def install_stop_signals() -> threading.Event:
     return event
 
 
-def supervise(run: Callable[[], object], parent: int) -> None:
-    """Run `run` in a forked process, and start it again when the process exits.
+class Supervisor:
+    """Calls `run` in a forked process, and starts another one when the process exits.
 
-    Return after SIGTERM or SIGINT, or when the process `parent` is no longer the parent; the
-    forked process is terminated first. The delay before a restart doubles from 0.5 to 30 s.
+    The argument of `run` is the id of the parent, this process. The delay before a restart doubles
+    from 0.5 to 30 s, until a process has run for a minute.
     """
-    stopping, delay = install_stop_signals(), FIRST_RESTART_DELAY
+
+    def __init__(self, run: Callable[[int], object]) -> None:
+        self._run = run
+        self._pid = 0  # no process runs
+        self._delay = FIRST_RESTART_DELAY
+        # Of the process that runs, or else of the next one.
+        self._start_time = time.monotonic()
+        self._stopping = False
+
+    def check(self) -> None:
+        """Start the process if none runs and the delay is over; the caller repeats this."""
+        self.reap()
+        if not self._pid and not self._stopping and time.monotonic() >= self._start_time:
+            try:
+                self._start()
+            except OSError as error:
+                self._start_later(f"can't start a trainer ({error})")
+
+    def reap(self) -> None:
+        """Take notice of the end of the process."""
+        if not self._pid:
+            return
+        try:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:  # other code in this process has waited for it
+            pid, status = self._pid, 0
+        if pid:
+            self._pid = 0
+            if time.monotonic() > self._start_time + GOOD_RUN:
+                self._delay = FIRST_RESTART_DELAY
+            code = os.waitstatus_to_exitcode(status)
+            self._start_later(f"the trainer exited with status {code}")
+
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to the process, and start no other one."""
+        self._stopping = True
+        self.reap()
+        if self._pid:
+            os.kill(self._pid, number)
+
+    def stop(self) -> None:
+        """End the process by SIGTERM, or after 30 s by SIGKILL, and wait for its end."""
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while self._pid:
+            # Repeated, because until a process has installed its own signal handlers, it has those
+            # of its parent, which drop the signal.
+            self.terminate(signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
+            time.sleep(STOP_INTERVAL)
+            self.reap()
+
+    def _start(self) -> None:
+        self._start_time = time.monotonic()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid:
+            return
+        status: object = 1
+        try:
+            status = self._run(parent)
+        except SystemExit as error:
+            status = error.code
+        except Exception:
+            log.exception("the trainer failed")
+        finally:
+            with suppress(Exception):
+                sys.stdout.flush()
+            os._exit(status if isinstance(status, int) else 0)
+
+    def _start_later(self, reason: str) -> None:
+        if self._stopping:
+            return
+        log.warning("%s; starting another one in %g s", reason, self._delay)
+        self._start_time = time.monotonic() + self._delay
+        self._delay = min(2 * self._delay, MAX_RESTART_DELAY)
+
+
+def supervise(run: Callable[[int], object], parent: int) -> None:
+    """Keep a process running, until SIGTERM or SIGINT, or until `parent` isn't the parent."""
+    stopping, supervisor = install_stop_signals(), Supervisor(run)
     while not stopping.is_set() and os.getppid() == parent:
-        trainer = multiprocessing.get_context("fork").Process(target=run)
-        trainer.start()
-        while trainer.is_alive() and not stopping.is_set() and os.getppid() == parent:
-            stopping.wait(POLL_INTERVAL)
-        if not trainer.is_alive():
-            log.warning("the trainer exited with status %s; restarting it", trainer.exitcode)
-            stopping.wait(delay)
-            delay = min(2 * delay, MAX_RESTART_DELAY)
-        while trainer.is_alive():
-            # Repeated, because a trainer that has not installed its own signal handler yet
-            # inherits the supervisor's, which only sets an event that the trainer doesn't read.
-            trainer.terminate()
-            trainer.join(POLL_INTERVAL)
+        supervisor.check()
+        stopping.wait(POLL_INTERVAL)
+    supervisor.stop()

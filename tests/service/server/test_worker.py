@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -23,7 +22,7 @@ from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import Site, until
-from tests.service.server.processes import running_processes, threads_of
+from tests.service.server.processes import threads_of
 from tests.service.server.test_hostile import read_response
 
 pytestmark = pytest.mark.process
@@ -65,28 +64,6 @@ def test_tls_is_configured_as_in_gunicorn(tmp_path: Path, monkeypatch: pytest.Mo
         assert f"Listening at: {server.url} " in server.log.read_text()
         assert f"curl {server.url}/predict" in server.log.read_text()
         assert server.stop() == 0
-
-
-@pytest.mark.parametrize("killed", ["master", "worker"])
-def test_a_killed_process_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
-) -> None:
-    """No process goes on without its parent, and no temporary file is left."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    with Server(tmp_path, workers=2, trainer=True) as server:
-        session = server.process.pid
-        until(lambda: len(running_processes(session)) == 5)
-        if killed == "worker":
-            worker = int(re.findall(r"Booting worker with pid: (\d+)", server.log.read_text())[0])
-            os.kill(worker, signal.SIGKILL)
-            until(lambda: len(running := running_processes(session)) == 5 and worker not in running)
-            server.stop()
-        else:
-            server.process.send_signal(signal.SIGKILL)
-        until(lambda: not running_processes(session))
-        assert not list(temporary.iterdir())
 
 
 def test_the_log_names_the_address(shared_server: Server) -> None:
