@@ -4,7 +4,9 @@
 """
 
 import os
+import select
 from functools import partial
+from typing import Any
 
 from gunicorn.app import base
 from gunicorn.app.wsgiapp import WSGIApplication
@@ -12,9 +14,17 @@ from gunicorn.arbiter import Arbiter
 
 from streetlight.service.learning.supervisor import Supervisor
 
+LISTEN_TIMEOUT = 5.0
+
 
 class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
-    """Starts, replaces and stops the workers, and a trainer if there is a `supervisor`."""
+    """Starts, replaces and stops the workers, and a trainer if there is a `supervisor`.
+
+    Attributes:
+        listening: a pipe, which a new worker closes when it listens.
+    """
+
+    listening: int
 
     def __init__(self, app: WSGIApplication, supervisor: Supervisor | None) -> None:
         self._supervisor = supervisor
@@ -25,6 +35,22 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
         super().manage_workers()
         if self._supervisor:
             self._supervisor.check()
+
+    def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn's own
+        """Start a worker, and wait until it listens: only then may another one be stopped.
+
+        gunicorn alone would end the service if a worker can't be started.
+        """
+        reader, self.listening = os.pipe()
+        pid = None
+        try:
+            pid = super().spawn_worker()  # returns in this process only
+        except OSError as error:
+            self.log.warning("can't start a worker: %s; trying again in a second", error)
+        os.close(self.listening)
+        select.select([reader], [], [], LISTEN_TIMEOUT)
+        os.close(reader)
+        return pid
 
     def reap_workers(self) -> None:
         """Take notice of processes that have ended; of the trainer first, to learn its status."""

@@ -4,9 +4,11 @@
 `gunicorn -c python:streetlight.service.server.gunicorn_conf streetlight.service.server.wsgi:app`.
 """
 
+import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
@@ -43,6 +45,7 @@ graceful_timeout = 30
 proc_name = "streetlight"
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+PR_SET_PDEATHSIG = 1  # of Linux's <sys/prctl.h>
 # Until a new worker installs its own signal handlers, it has the arbiter's, which drop its signals.
 # `pre_fork` therefore blocks the stop signals, and each process unblocks them.
 os.register_at_fork(
@@ -66,13 +69,24 @@ def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
-def post_fork(_server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
-    """Set the slot in the worker's process."""
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
+    """Set the slot in the worker's process, and report that it listens."""
+    if hasattr(server, "listening"):  # it is a `MainProcess`
+        os.close(server.listening)
     metrics.worker_slot = worker.slot
+
+
+def pre_exec(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
+    """Ignore SIGUSR2, for which gunicorn has forked this process to execute its program again."""
+    server.log.warning(
+        "SIGUSR2 is ignored: to run new code, start another server, and then stop this one"
+    )
+    os._exit(0)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
     """Accept stop signals; in the first worker, print the URL and an example."""
+    _end_with_parent(worker.ppid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if worker.age != 1:
         return
@@ -90,3 +104,14 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
         f"  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n",
         flush=True,
     )
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, even while it hangs or is suspended.
+
+    It would otherwise keep its socket, and the kernel would give it connections.
+    """
+    with suppress(AttributeError):  # only Linux has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
