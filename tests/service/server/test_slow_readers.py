@@ -17,12 +17,7 @@ import pytest
 from tests.server import DEADLINE, Server
 from tests.service.conftest import ROUNDS, until
 from tests.service.server.processes import cpu_seconds, peak_mib, worker_of
-from tests.service.server.test_hostile import 
-    cpu_seconds,
-    peak_mib,
-    post_request,
-    send,
-)
+from tests.service.server.test_hostile import post_request, send
 
 pytestmark = pytest.mark.process
 
