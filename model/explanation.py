@@ -10,11 +10,13 @@ from itertools import product
 import numpy as np
 
 from streetlight.model.dataset import Dataset, FloatArray, Outcome, outcome_name
-from streetlight.model.network import Network, blocks
+from streetlight.model.network import BLOCK_ROWS, Network, blocks
 from streetlight.model.training.descent import backpropagate
 
 # Up to this many lights, a comparison covers all patterns of on and off: 2^10 = 1,024.
 MAX_LIGHTS = 10
+# The pressures that `total_pressure` computes at a time.
+MAX_BLOCK_PRESSURES = 2**18
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def total_pressure(network: Network, dataset: Dataset) -> tuple[list[FloatArray]
     """
     up = [np.zeros_like(matrix) for matrix in network.weights]
     down = [np.zeros_like(matrix) for matrix in network.weights]
-    for block in blocks(len(dataset)):
+    # The pressures of a block are arrays of (rows, weights), which fit in the processor's cache.
+    block_rows = min(BLOCK_ROWS, 1 + MAX_BLOCK_PRESSURES // network.weight_count)
+    for block in blocks(len(dataset), block_rows):
         for d, pressure in enumerate(weight_pressure(network, dataset, block)):
             up[d] += np.maximum(pressure, 0).sum(axis=0)
             down[d] += np.minimum(pressure, 0).sum(axis=0)

@@ -14,9 +14,14 @@ from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.report import error_curve
+from streetlight.service.inference.limits import Cost
 from streetlight.service.ledger.queries import Accuracy
 
 CURVE_POINTS = 200
+# The longest number in JSON, with its comma: `-1.2345678901234567e-300,`.
+NUMBER_BYTES = 25
+# The time that a row's pressure on a weight takes, in multiplications.
+PRESSURE_MULTIPLICATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,18 @@ def list_versions(
     return VersionList(repository.live_number(), versions)
 
 
-def describe_version(repository: ModelRepository, number: int) -> VersionDetails:
-    """Return the details of version `number`.
+def details_cost(version: Version) -> Cost:
+    """Return what `describe_version` costs."""
+    return Cost(response_bytes=version.network.weight_count * NUMBER_BYTES)
+
+
+def describe_version(repository: ModelRepository, version: Version) -> VersionDetails:
+    """Return the details of `version`.
 
     Raises:
-        VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
+        VersionDamagedError: the errors can't be read from the file.
     """
-    version = repository.load(number)
+    number = version.number
     return VersionDetails(
         version=number,
         live=repository.live_number() == number,
@@ -127,6 +137,17 @@ def describe_version(repository: ModelRepository, number: int) -> VersionDetails
         weights=_named(version.network.weights),
         errors=error_curve(version.errors, CURVE_POINTS),
         promotions=[entry for entry in repository.promotions() if entry.version == number],
+    )
+
+
+def pressure_cost(version: Version, offset: int, limit: int) -> Cost:
+    """Return what `pressure_table` costs."""
+    weights, rows = version.network.weight_count, version.manifest.rows
+    listed = len(range(rows)[offset : offset + limit])
+    return Cost(
+        multiplications=rows * weights * PRESSURE_MULTIPLICATIONS,
+        # Each row and each of the three sums has a number for each weight.
+        response_bytes=(listed + 3) * weights * NUMBER_BYTES,
     )
 
 

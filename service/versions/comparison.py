@@ -1,15 +1,21 @@
 """Compare two versions: the light states that they decide differently."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
 from streetlight.model import explanation
 from streetlight.model.dataset import FloatArray, Outcome, is_walk, outcome_name
+from streetlight.model.network import blocks
 from streetlight.model.registry.version import Version
+from streetlight.service.inference.limits import Cost
 
 # The changes that are listed; their number may be that of all light states in a training set.
 MAX_CHANGES = 100
+# The time that reading a light of a training set takes, in multiplications.
+LIGHT_MULTIPLICATIONS = 30
 
 
 class IncomparableError(ValueError):
@@ -45,43 +51,76 @@ class Difference:
     changes: list[Change]
 
 
+def difference_cost(a: Version, b: Version) -> Cost:
+    """Return what `difference` costs.
+
+    Raises:
+        IncomparableError: the versions take different numbers of lights.
+    """
+    lights = a.network.light_count
+    if lights != b.network.light_count:
+        raise IncomparableError(
+            f"can't compare version {a.number}, which takes {lights} lights, "
+            f"with version {b.number}, which takes {b.network.light_count}"
+        )
+    states = 2 * 2**lights if _has_all_patterns(a) else a.manifest.rows + b.manifest.rows
+    weights = a.network.weight_count + b.network.weight_count
+    return Cost(multiplications=states * (weights + lights * LIGHT_MULTIPLICATIONS))
+
+
 def difference(a: Version, b: Version) -> Difference:
     """Return the light states that two versions decide differently.
 
     Raises:
         IncomparableError: the versions take different numbers of lights.
     """
-    if a.network.light_count != b.network.light_count:
-        raise IncomparableError(
-            f"can't compare version {a.number}, which takes {a.network.light_count} lights, "
-            f"with version {b.number}, which takes {b.network.light_count}"
-        )
-    all_patterns = a.network.light_count <= explanation.MAX_LIGHTS
-    lights = np.unique(np.concatenate([_states(a, all_patterns), _states(b, all_patterns)]), axis=0)
-    scores_a, scores_b = a.network.scores(lights), b.network.scores(lights)
-    changed = np.flatnonzero(is_walk(scores_a) != is_walk(scores_b))
-    return Difference(
-        a=a.number,
-        b=b.number,
-        compared=len(lights),
-        all_patterns=all_patterns,
-        largest_difference=float(np.abs(scores_b - scores_a).max()),
-        changed=len(changed),
-        changes=[
+    difference_cost(a, b)
+    compared, changed, largest = 0, 0, 0.0
+    changes: list[Change] = []
+    for lights in _states(a, b):
+        scores_a, scores_b = a.network.scores(lights), b.network.scores(lights)
+        compared += len(lights)
+        largest = max(largest, float(np.abs(scores_b - scores_a).max()))
+        rows = np.flatnonzero(is_walk(scores_a) != is_walk(scores_b))
+        changed += len(rows)
+        changes += [
             Change(
                 lights[i].tolist(),
                 outcome_name(scores_a[i]),
                 outcome_name(scores_b[i]),
                 float(scores_b[i] - scores_a[i]),
             )
-            for i in changed[:MAX_CHANGES]
-        ],
+            for i in rows[: MAX_CHANGES - len(changes)]
+        ]
+    return Difference(
+        a=a.number,
+        b=b.number,
+        compared=compared,
+        all_patterns=_has_all_patterns(a),
+        largest_difference=largest,
+        changed=changed,
+        changes=changes,
     )
 
 
-def _states(version: Version, all_patterns: bool) -> FloatArray:
-    """Return all patterns of the version's lights, or the light states that it was trained on."""
-    if not all_patterns:
-        return version.dataset().lights
-    manifest = version.manifest
-    return explanation.patterns(manifest.lights, (manifest.off, manifest.on))
+def _has_all_patterns(version: Version) -> bool:
+    return version.network.light_count <= explanation.MAX_LIGHTS
+
+
+def _states(a: Version, b: Version) -> Iterator[FloatArray]:
+    """Yield the light states to compare, each once, in arrays of shape (rows, lights)."""
+    if _has_all_patterns(a):
+        levels = [(version.manifest.off, version.manifest.on) for version in (a, b)]
+        lights = np.concatenate([explanation.patterns(a.manifest.lights, pair) for pair in levels])
+        yield np.unique(lights, axis=0)
+        return
+    # `np.unique` takes ten times as long for rows of many lights.
+    seen: set[bytes] = set()
+    for version in (a, b):
+        lights = version.dataset().lights
+        for block in blocks(len(lights)):
+            digests = [blake2b(row, digest_size=16).digest() for row in lights[block]]
+            new = {digest: i for i, digest in enumerate(digests) if digest not in seen}
+            seen.update(new)
+            if new:
+                yield lights[block][list(new.values())]

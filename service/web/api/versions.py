@@ -10,6 +10,7 @@ from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
 from streetlight.service.ledger import queries
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
@@ -18,12 +19,14 @@ from streetlight.service.versions.comparison import Difference, IncomparableErro
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.admission import admit
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
 blueprint = Blueprint("versions", __name__)
 
 UNUSABLE = [VersionNotFoundError, VersionDamagedError]
+BOUNDED = [TooExpensiveError, OverloadedError]
 
 
 @blueprint.get("/versions")
@@ -35,10 +38,14 @@ def list_versions() -> VersionList:
 
 
 @blueprint.get("/versions/<int:number>")
-@operation(raises=UNUSABLE, links={"versions_verify": {"number": "$response.body#/version"}})
+@operation(
+    raises=[*UNUSABLE, *BOUNDED], links={"versions_verify": {"number": "$response.body#/version"}}
+)
 def show(number: int) -> VersionDetails:
     """Return one version: its manifest, weights, error curve and promotions."""
-    return catalog.describe_version(services().repository, number)
+    version = services().repository.load(number)
+    admit(**catalog.details_cost(version)._asdict())
+    return catalog.describe_version(services().repository, version)
 
 
 @blueprint.get("/versions/<int:number>/weights")
@@ -67,19 +74,21 @@ class PressureQuery(Schema):
 
 
 @blueprint.get("/versions/<int:number>/pressure")
-@operation(raises=UNUSABLE)
+@operation(raises=[*UNUSABLE, *BOUNDED])
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
+    admit(**catalog.pressure_cost(version, query.offset, query.limit)._asdict())
     return catalog.pressure_table(version, query.offset, query.limit)
 
 
 @blueprint.get("/versions/<int:a>/diff/<int:b>")
-@operation(raises=[*UNUSABLE, IncomparableError])
+@operation(raises=[*UNUSABLE, *BOUNDED, IncomparableError])
 def difference(a: int, b: int) -> Difference:
-    """Return every light pattern that versions `a` and `b` decide differently."""
-    repository = services().repository
-    return comparison.difference(repository.load(a), repository.load(b))
+    """Count the light patterns that versions `a` and `b` decide differently, and list the first."""
+    versions = services().repository.load(a), services().repository.load(b)
+    admit(**comparison.difference_cost(*versions)._asdict())
+    return comparison.difference(*versions)
 
 
 class SwitchBody(Schema):
