@@ -19,8 +19,8 @@ def submit_if_due(services: Services) -> None:
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
         return
-    last_job = queue.last_submission_time(engine)
-    new = queries.count_since(engine, last_job, settings.retrain_after or 1)
+    last = queue.last_observation(engine)
+    new = queries.count_after(engine, last, settings.retrain_after or 1)
     trigger: Trigger | None = None
     if settings.retrain_after is not None and new >= settings.retrain_after:
         trigger = "observations"

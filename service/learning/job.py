@@ -39,9 +39,12 @@ class JobSpec:
     promote: Promote = "if_better"
     must_hold: tuple[MustHold, ...] = ()
 
-    def to_json(self) -> str:
-        """Return the specification as JSON that `from_json` reads."""
-        return json.dumps(asdict(self))
+    def to_json(self, last_observation: int = 0) -> str:
+        """Return the specification as JSON that `from_json` reads.
+
+        It includes the id of the newest observation, which `queue.last_observation` reads.
+        """
+        return json.dumps(asdict(self) | {"last_observation": last_observation})
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":

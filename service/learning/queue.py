@@ -4,9 +4,10 @@
 it runs the job.
 """
 
+import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
 from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
@@ -15,7 +16,7 @@ from streetlight.service.store.idempotency import (
     store_response,
     stored_response,
 )
-from streetlight.service.store.tables import UNFINISHED, jobs
+from streetlight.service.store.tables import UNFINISHED, jobs, observations
 
 # The length of the texts in the rows of a page, above which the page ends.
 MAX_PAGE_CHARACTERS = 1_000_000
@@ -143,17 +144,24 @@ def cancel(engine: Engine, number: int) -> Job:
     return job
 
 
-def last_submission_time(engine: Engine) -> float | None:
-    """Return when the newest job was submitted, in seconds since 1970; `None` without jobs."""
-    query = select(jobs.c.submitted_at).order_by(jobs.c.id.desc()).limit(1)
+def last_observation(engine: Engine) -> int:
+    """Return the id of the observation that was the newest when the newest job was submitted.
+
+    An id and not a time, because clocks can be set back. 0 if there was no observation, if there is
+    no job, or if a version of Streetlight that stored no id submitted the job.
+    """
+    query = select(jobs.c.order).order_by(jobs.c.id.desc()).limit(1)
     with engine.connect() as connection:
-        return connection.execute(query).scalar()
+        order = connection.execute(query).scalar()
+    return int(json.loads(order).get("last_observation", 0)) if order else 0
 
 
 def _insert(
     connection: Connection, engine: Engine, spec: JobSpec, request_id: str | None, trigger: Trigger
 ) -> int:
-    values = {"order": spec.to_json(), "trigger": trigger, "request_id": request_id}
+    # The caller holds the lock of the ledger, so a later observation has a greater id.
+    newest = connection.execute(select(func.max(observations.c.id))).scalar() or 0
+    values = {"order": spec.to_json(newest), "trigger": trigger, "request_id": request_id}
     query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 

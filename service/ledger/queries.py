@@ -101,19 +101,15 @@ def count(engine: Engine, filters: Filter) -> int:
         return connection.execute(query).scalar_one()
 
 
-def count_since(engine: Engine, since: float | None, limit: int) -> int:
-    """Return the number of observations recorded since a time, counting up to `limit`.
+def count_after(engine: Engine, after: int, limit: int) -> int:
+    """Return the number of observations with ids above `after`, counting up to `limit`.
 
-    Withdrawn observations and those of the lab aren't counted.
-
-    Args:
-        engine: the engine of the database.
-        since: the earliest time, in seconds since 1970; `None` for all observations.
-        limit: where to stop counting, so that a long ledger isn't read to its end.
+    Withdrawn observations and those of the lab aren't counted. The limit is where to stop counting,
+    so that a long ledger isn't read to its end.
     """
-    query = select(table.c.id).where(table.c.source != "lab", table.c.withdrawn_at.is_(None))
-    if since is not None:
-        query = query.where(table.c.at >= since)
+    query = select(table.c.id).where(
+        table.c.id > after, table.c.source != "lab", table.c.withdrawn_at.is_(None)
+    )
     with engine.connect() as connection:
         return connection.execute(
             select(func.count()).select_from(query.limit(limit).subquery())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.manifest import Provenance
@@ -14,6 +15,8 @@ from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.store.engine import write_transaction
+from streetlight.service.store.tables import observations
 from streetlight.service.wiring import Services
 from tests.service.services import services_in, training
 
@@ -73,6 +76,19 @@ def test_enough_new_observations_trigger_a_job(configure: Configure) -> None:
 
     end_job(services, 1)
     assert triggers(services) == ["observations"]  # nothing is new since the job was submitted
+
+
+def test_a_clock_that_is_set_back_hides_no_observation(configure: Configure) -> None:
+    services = configure(retrain_after=2)
+    observe(services, "walk", "stop")
+    assert triggers(services) == ["observations"]
+    end_job(services, 1)
+
+    observe(services, "walk", "stop")
+    with write_transaction(services.engine) as connection:
+        connection.execute(update(observations).values(at=observations.c.at - 3600))
+
+    assert triggers(services) == ["observations"] * 2
 
 
 def test_a_low_accuracy_over_a_full_window_triggers_a_job(configure: Configure) -> None:

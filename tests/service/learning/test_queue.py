@@ -12,6 +12,7 @@ from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
+from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.tables import jobs
@@ -155,12 +156,16 @@ def test_an_unknown_job_is_not_found(engine: Engine) -> None:
         queue.cancel(engine, 2)
 
 
-def test_the_last_submission_time_is_that_of_the_newest_job(engine: Engine) -> None:
-    assert queue.last_submission_time(engine) is None
-    for number in (1, 2):
-        queue.submit(engine, SPEC, None)
-        with write_transaction(engine) as connection:
-            chosen = update(jobs).where(jobs.c.id == number)
-            connection.execute(chosen.values(submitted_at=1000.0 * number))
+def test_the_last_observation_is_that_of_the_newest_job(engine: Engine) -> None:
+    assert queue.last_observation(engine) == 0
+    queue.submit(engine, SPEC, None)
+    assert queue.last_observation(engine) == 4
 
-    assert queue.last_submission_time(engine) == 2000
+    record(engine, [NewObservation((1.0,), "walk")] * 3, None, "api")
+    assert queue.last_observation(engine) == 4
+    queue.submit(engine, SPEC, None)
+    assert queue.last_observation(engine) == 7
+
+    with write_transaction(engine) as connection:
+        connection.execute(update(jobs).values(order=SPEC.to_json().replace("last_", "no_")))
+    assert queue.last_observation(engine) == 0
