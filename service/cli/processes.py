@@ -78,7 +78,7 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     logs.configure()
     if restart:
         options = ["--liveness-file", str(liveness_file)] if liveness_file else []
-        supervise(lambda keeper: _run_trainer(keeper, *options), parent or os.getppid())
+        supervise(lambda supervisor: _run_trainer(supervisor, *options), parent or os.getppid())
         return
     _check_writable(settings.data_dir)
     services = build_services(settings)
