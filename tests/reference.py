@@ -19,9 +19,10 @@ This page is generated from the OpenAPI document at `GET /openapi.json`. The pag
 running server shows the same, and can send requests. The routes for clients of other model servers
 are in [protocols](protocols.md).
 
-Every response has the header `X-Request-ID`: the request's, or a generated one. The default of a
-field that may be null is null, unless the table gives another. The body of an error is an
-[ErrorResponse](#errorresponse). These statuses have the same meaning for every route, and the
+Every response has the header `X-Request-ID`: the request's, or a generated one. It also has
+`X-Content-Type-Options: nosniff`, and `Cache-Control: no-store`, or `no-cache` for files. The
+default of a field that may be null is null, unless the table gives another. The body of an error is
+an [ErrorResponse](#errorresponse). These statuses have the same meaning for every route, and the
 tables of the routes leave them out:
 """
 COMMON = document.INVALID | document.TOO_LARGE | document.TOO_LONG | document.UNAUTHORIZED

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.web.middleware.request_id import choose_request_id
+from streetlight.service.web.middleware.security_headers import HEADER_LINES
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def error_response(status: int, message: str, client: str) -> bytes:
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n{retry}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-ID: {request_id}\r\n\r\n"
+        f"{HEADER_LINES}X-Request-ID: {request_id}\r\n\r\n"
     )
     fields = log_fields(request_id=request_id, status=status, client=client)
     logger.warning("rejected: %d %s", status, message, extra=fields)

@@ -17,6 +17,7 @@ from streetlight.service.inference.tensors import Buffer
 from streetlight.service.observability import metrics
 from streetlight.service.server.request_parser import ReceivedRequest
 from streetlight.service.web.middleware.request_id import choose_request_id
+from streetlight.service.web.middleware.security_headers import HEADER_LINES
 from streetlight.service.wiring import Services
 
 # A fast response delays all other connections of the worker, so its cost is bounded.
@@ -121,7 +122,7 @@ class FastPath:
             more += "Vary: Accept-Encoding\r\n"
         lines = (
             f"Content-Type: {response.media_type}\r\nContent-Length: {len(body)}\r\n"
-            f"{more}X-Request-ID: {request_id}\r\n\r\n"
+            f"{more}{HEADER_LINES}X-Request-ID: {request_id}\r\n\r\n"
         )
         metrics.count_request(route, request.method, 200, perf_counter() - began)
         log_fields = {"request_id": request_id, "route": route, "version": response.version}

@@ -6,7 +6,14 @@ Each resource has a module. A view parses the request, calls one function of ano
 
 from streetlight.service.web.api import health, jobs, metrics, observations, predict, step, versions
 from streetlight.service.web.application import Application
-from streetlight.service.web.middleware import admission, auth, errors, instrumentation, request_id
+from streetlight.service.web.middleware import (
+    admission,
+    auth,
+    errors,
+    instrumentation,
+    request_id,
+    security_headers,
+)
 from streetlight.service.web.openapi import document
 from streetlight.service.web.page import docs, home
 from streetlight.service.web.protocols import invocations, v1, v2, v2_repository
@@ -22,6 +29,7 @@ def create_app(services: Services) -> Application:
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     instrumentation.init_app(app)
     request_id.init_app(app)
+    security_headers.init_app(app)
     errors.init_app(app)
     auth.init_app(app)
     admission.init_app(app)

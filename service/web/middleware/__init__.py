@@ -1,1 +1,1 @@
-"""Code that runs for every request: authorization, request ids, errors, instrumentation."""
+"""Code that runs for every request: authorization, request ids, errors, headers, metrics."""

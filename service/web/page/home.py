@@ -18,7 +18,6 @@ def home() -> Response:
     """Return the demonstration page."""
     response = send_file(_page / "index.html")
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
