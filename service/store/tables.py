@@ -95,3 +95,5 @@ idempotency = Table(
     Column("answer", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
+# Finds the expired rows. Without it, each request with a key reads the whole table.
+Index("ix_idempotency_at", idempotency.c.at)

@@ -1,10 +1,16 @@
 """Tests of idempotency keys: what is stored, for which request, and for how long."""
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Connection, Engine, event, func, insert, inspect, select, text, update
 
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.idempotency import (
+    DELETE_BATCH_SIZE,
     RETENTION_SECONDS,
     IdempotentRequest,
     KeyReusedError,
@@ -12,6 +18,8 @@ from streetlight.service.store.idempotency import (
     stored_response,
 )
 from streetlight.service.store.tables import idempotency as table
+from streetlight.service.wiring import initialize_ledger
+from tests.service.services import services_in
 
 REQUEST = IdempotentRequest("observations", "key", "digest")
 
@@ -58,3 +66,66 @@ def test_a_response_is_deleted_after_a_week(engine: Engine, age: float, kept: bo
 
     assert stored(engine, REQUEST) == ("response" if kept else None)
     assert stored(engine, IdempotentRequest("observations", "another", "digest")) == "new"
+
+
+def test_expired_responses_are_deleted_in_parts_by_the_index(engine: Engine) -> None:
+    plans = []
+
+    def explain(connection: Connection, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("DELETE"):
+            command = "EXPLAIN" if engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+            cursor = connection.connection.cursor()
+            cursor.execute(f"{command} {statement}", values)
+            plans.append(str(cursor.fetchall()))
+
+    expired = 3 * DELETE_BATCH_SIZE - 1
+    columns = {"scope": "observations", "sha256": "digest", "answer": "x" * 1000}
+    rows = [{"key": f"{i}", "at": float(i), **columns} for i in range(expired)]
+    recent = [{"key": f"recent {i}", "at": 1e11, **columns} for i in range(5000)]
+    with write_transaction(engine) as connection:
+        connection.execute(insert(table), rows + recent)
+        connection.execute(text("ANALYZE"))
+    event.listen(engine, "before_cursor_execute", explain)
+
+    with engine.connect() as connection:
+        for stored_keys in range(1, 4):
+            store(engine, IdempotentRequest("observations", f"new {stored_keys}", "digest"), "[]")
+            count = connection.execute(select(func.count()).select_from(table)).scalar_one()
+            left = max(0, expired - stored_keys * DELETE_BATCH_SIZE)
+            assert count == left + len(recent) + stored_keys
+            connection.rollback()
+
+    assert len(plans) == 3
+    for plan in plans:
+        assert "ix_idempotency_at" in plan
+        assert not re.search(r"Seq Scan on idempotency|SCAN idempotency(?! USING)", plan)
+
+
+def test_a_response_is_compressed(engine: Engine) -> None:
+    response = json.dumps([{"verdict": "accepted", "id": i} for i in range(10_000)])
+    store(engine, REQUEST, response)
+
+    assert stored(engine, REQUEST) == response
+    with engine.connect() as connection:
+        size = connection.execute(select(func.length(table.c.answer))).scalar_one()
+    assert size < len(response) / 5
+
+
+def test_a_response_of_an_earlier_version_is_returned(engine: Engine) -> None:
+    store(engine, REQUEST, "new")
+    with write_transaction(engine) as connection:
+        connection.execute(update(table).values(answer='[{"verdict": "accepted"}]'))
+
+    assert stored(engine, REQUEST) == '[{"verdict": "accepted"}]'
+
+
+def test_the_index_is_added_to_a_table_of_an_earlier_version(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    with services_in(tmp_path, database_url) as services:
+        with write_transaction(services.engine) as connection:
+            connection.execute(text("DROP INDEX ix_idempotency_at"))
+        for _ in range(2):
+            initialize_ledger(services)
+            indexes = inspect(services.engine).get_indexes("idempotency")
+            assert "ix_idempotency_at" in [index["name"] for index in indexes]
