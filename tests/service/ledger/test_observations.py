@@ -224,6 +224,21 @@ def test_at_most_ten_contradictions_are_listed(app: App) -> None:
     assert result["results"][0]["contradicts"] == list(range(5, 15))
 
 
+def test_rows_times_weights_are_bounded(tmp_path: Path) -> None:
+    with App(tmp_path, max_multiplications=1_000_000) as app:
+        wide = ("--hidden-sizes", "64", "--iterations", "1", "--restarts", "0")
+        app.train(*wide, "--target-error", "none")
+        row = {"lights": [0, 1, 0], "outcome": "stop"}
+
+        error = app.expect(413, "POST", "/observations", {"observations": [row] * 4000})["error"]
+        assert error.startswith("the request needs 1024000 multiplications")
+        table = "a,b,c,outcome\n" + "0,1,0,stop\n" * 4000
+        app.expect(413, "POST", "/observations", table, **{"Content-Type": "text/csv"})
+        assert app.get("/observations")["total"] == 4
+
+        app.expect(201, "POST", "/observations", {"observations": [row] * 3900})
+
+
 def test_importing_an_invalid_csv_adds_nothing(app: App, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b,c,outcome\n1,0,1,walk\n1,0,x,walk\n")
 
