@@ -6,6 +6,7 @@ directory. A process reads the settings once. docs/settings.md is generated from
 
 import difflib
 import os
+import resource
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from streetlight.service.validation.problems import problems
 PREFIX = "STREETLIGHT_"
 # Threads of each worker process.
 THREADS = 20
+# Files that a process of the server must be allowed to open: 128, and 2 for each of 64 connections.
+MIN_OPEN_FILES = 256
 # The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
 VERTEX = {
     "AIP_HTTP_PORT": "port",
@@ -60,6 +63,24 @@ HostName = Annotated[
 
 class SettingsError(ValueError):
     """A setting is unknown or has an unusable value; the message names the setting."""
+
+
+def raise_open_files(wanted: int) -> int:
+    """Let this process open up to `wanted` files, and return how many the hard limit allows.
+
+    Raises:
+        SettingsError: they are fewer than `MIN_OPEN_FILES`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed < MIN_OPEN_FILES:
+        raise SettingsError(
+            f"this process may open {hard} files: expected at least {MIN_OPEN_FILES}, as a worker "
+            "needs two for each connection; raise the limit (ulimit -Hn)"
+        )
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    return allowed
 
 
 class Settings(BaseSettings):

@@ -11,7 +11,14 @@ import click
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli.group import main
 from streetlight.service.cli.main_process import Gunicorn
-from streetlight.service.config import PREFIX, Settings, SettingsError, load_settings
+from streetlight.service.config import (
+    MIN_OPEN_FILES,
+    PREFIX,
+    Settings,
+    SettingsError,
+    load_settings,
+    raise_open_files,
+)
 from streetlight.service.learning.supervisor import Supervisor, supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
@@ -34,6 +41,7 @@ def serve(**options: str | None) -> None:
     settings = load_settings()
     _check_writable(settings.data_dir)
     _check_free(settings)
+    raise_open_files(MIN_OPEN_FILES)
     _prepare(build_services(settings))
     sys.stdout.flush()
     # In this process, because it has imported the application's modules already.

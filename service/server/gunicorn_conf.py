@@ -6,14 +6,13 @@
 
 import ctypes
 import os
-import resource
 import signal
 from contextlib import suppress
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.config import load_settings
+from streetlight.service.config import load_settings, raise_open_files
 from streetlight.service.observability import logs, metrics
 
 logs.configure()
@@ -30,12 +29,7 @@ worker_class = "streetlight.service.server.worker.EventLoopWorker"
 keepalive = 75
 # A connection is an open file, and may send another one; 128 are left for everything else.
 MAX_CONNECTIONS = 2500
-_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-if _files == resource.RLIM_INFINITY or _files > 2 * MAX_CONNECTIONS + 128:
-    _files = 2 * MAX_CONNECTIONS + 128
-_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, _files), _hard))
-worker_connections = (_files - 128) // 2
+worker_connections = (raise_open_files(2 * MAX_CONNECTIONS + 128) - 128) // 2
 # Each worker has its own listening socket, and the kernel distributes the connections.
 reuse_port = True
 control_socket_disable = True

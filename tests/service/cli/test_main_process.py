@@ -6,12 +6,12 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.server import Server
+from tests.server import DEADLINE, STREETLIGHT, Server
 from tests.service.conftest import Site, until
 from tests.service.server.processes import running_processes
 from tests.service.small_disk import SmallSite
@@ -131,3 +131,32 @@ def test_a_worker_that_cannot_be_started_is_tried_again(
             assert len(site.workers()) == 1
             files[0].unlink()
             until(lambda: len(site.workers()) == 2)
+
+
+def with_open_files(server: Server, limit: int) -> Server:
+    """Let a server open at most `limit` files."""
+    server.command = ("sh", "-c", f"ulimit -n {limit} && exec {STREETLIGHT} serve")
+    return server
+
+
+def test_a_limit_of_open_files_that_is_too_low_ends_serve_with_one_line(tmp_path: Path) -> None:
+    server = with_open_files(Server(tmp_path), 255)
+    with pytest.raises(AssertionError, match="the server doesn't answer"), server:
+        pass
+    assert server.log.read_text() == (
+        "streetlight: this process may open 255 files: expected at least 256, "
+        "as a worker needs two for each connection; raise the limit (ulimit -Hn)\n"
+    )
+
+
+def test_with_the_lowest_limit_of_open_files_clients_are_answered(tmp_path: Path) -> None:
+    """And above the limit of connections, those that are idle are closed."""
+    with with_open_files(Server(tmp_path), 256) as server, ExitStack() as stack:
+        clients = []
+        for _ in range(200):
+            client = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+            clients.append(stack.enter_context(client))
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        assert server.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+        assert server.get("/versions")["live"] == 1
