@@ -3,10 +3,13 @@
 from typing import NamedTuple
 
 from streetlight.model.dataset import FloatArray
-from streetlight.model.network import blocks
 from streetlight.model.registry.version import Version
 from streetlight.service.inference.codecs import batch_json, rows
-from streetlight.service.inference.codecs.batch_json import COLUMN_BYTES, encode_column
+from streetlight.service.inference.codecs.batch_json import (
+    COLUMN_BYTES,
+    encode_column,
+    encode_items,
+)
 from streetlight.service.inference.endpoint import InferenceEndpoint
 from streetlight.service.inference.messages import (
     JSON,
@@ -69,11 +72,7 @@ def _lights_from_json(version: Version, text: bytes) -> FloatArray:
 def _encode(decoded: Invocation, result: Result) -> Response:
     scores, number = result.score_array, result.version.number
     if decoded.prefers_csv:
-        parts = [
-            "".join([f"{score!r}\n" for score in scores[block].tolist()]).encode()
-            for block in blocks(len(scores))
-        ]
-        return Response([b"".join(parts)], CSV, number)
+        return Response([encode_items(scores).replace(b",", b"\n") + b"\n"], CSV, number)
     return Response([b'{"predictions":[%s]}\n' % encode_column(scores)], JSON, number)
 
 
