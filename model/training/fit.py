@@ -5,7 +5,7 @@ The arithmetic of one pass over the data is in `descent`; publishing the result,
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -72,10 +72,17 @@ def initial_network(dataset: Dataset, recipe: Recipe, seed: int) -> Network:
 
     `RandomState` is numpy's legacy generator; numpy guarantees that its stream doesn't change.
     """
+    weights = random_weights(dataset.light_count, recipe.hidden_sizes, seed)
+    return Network(weights, recipe.activation, dataset.scale)
+
+
+def random_weights(
+    light_count: int, hidden_sizes: Sequence[int], seed: int
+) -> tuple[FloatArray, ...]:
+    """Return the weight matrices of `initial_network`."""
     random = np.random.RandomState(seed)
-    sizes = [dataset.light_count, *recipe.hidden_sizes, 1]
-    weights = [2 * random.random_sample(shape) - 1 for shape in pairwise(sizes)]
-    return Network(tuple(weights), recipe.activation, dataset.scale)
+    sizes = [light_count, *hidden_sizes, 1]
+    return tuple(2 * random.random_sample(shape) - 1 for shape in pairwise(sizes))
 
 
 def squared_error(network: Network, dataset: Dataset) -> float:

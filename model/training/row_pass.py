@@ -50,7 +50,7 @@ def pass_by_rows(
     return error
 
 
-@lru_cache(maxsize=32)  # bounded, since a caller of `step` may choose any shape
+@lru_cache(maxsize=32)
 def _compile(sizes: tuple[int, ...], activation: Activation, *, decays: bool) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
     exec(source(sizes, activation, decays=decays), namespace)  # noqa: S102 - the source is generated below

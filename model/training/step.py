@@ -11,6 +11,7 @@ import numpy as np
 from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Network
 from streetlight.model.training.descent import backpropagate, start_descent
+from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +58,32 @@ def step(
     layer_0, outcome = np.array([lights]) / network.scale, np.array([walk_vs_stop])
     with np.errstate(over="ignore", invalid="ignore"):
         layers, deltas = backpropagate(network.weights, layer_0, outcome, network.activation)
-        one_pass, weights = start_descent(
-            network.weights,
-            layer_0,
-            outcome,
-            batch_size=1,
-            alpha=alpha,
-            weight_decay=weight_decay,
-            activation=network.activation,
-        )
-        error = one_pass()
-        weight_deltas = [
-            layer.T * delta + 0.0  # turns -0.0 into 0.0
-            for layer, delta in zip(layers[:-1], deltas, strict=True)
-        ]
+        products = [layer.T * delta for layer, delta in zip(layers[:-1], deltas, strict=True)]
+        weights: Sequence[FloatArray]
+        if network.weight_count <= MAX_GENERATED_WEIGHTS:
+            # The arithmetic of the generated row pass, which takes long to compile.
+            decay_factor = 1 - alpha * weight_decay
+            weights = [
+                matrix * decay_factor + alpha * product
+                for matrix, product in zip(network.weights, products, strict=True)
+            ]
+            error = float(deltas[-1][0, 0] * deltas[-1][0, 0])
+        else:
+            one_pass, updated = start_descent(
+                network.weights,
+                layer_0,
+                outcome,
+                batch_size=1,
+                alpha=alpha,
+                weight_decay=weight_decay,
+                activation=network.activation,
+            )
+            error = one_pass()
+            weights = updated()
     return Step(
         [layer[0].tolist() for layer in layers],
         [delta[0].tolist() for delta in deltas],
-        weight_deltas,
+        [product + 0.0 for product in products],  # turns -0.0 into 0.0
         error,
-        Network(weights(), network.activation, network.scale),
+        Network(tuple(weights), network.activation, network.scale),
     )

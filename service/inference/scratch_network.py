@@ -6,6 +6,7 @@ The first network is a copy of the live version or a random one. The server stor
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from streetlight.model.dataset import Outcome, outcome_name
 from streetlight.model.network import Activation, Network, WeightLists, weight_names
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.version import Version
-from streetlight.model.training.fit import initial_network
+from streetlight.model.training.fit import random_weights
 from streetlight.model.training.step import step
+from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
 from streetlight.service.validation.problems import FieldError, Problem
 
 # A step returns every weight, gradient and node as JSON, which is slow for large networks.
@@ -78,10 +80,22 @@ def random_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> 
     """Return the random network with which a training on `version`'s data with `seed` starts.
 
     Raises:
-        ValueError: the hidden sizes or the seed are out of the range of a recipe.
+        FieldError: the network would have more than `MAX_WEIGHTS` weights.
     """
-    recipe = Recipe(hidden_sizes=tuple(hidden_sizes), seed=seed)
-    return initial_network(version.dataset(), recipe, seed)
+    light_count = version.network.light_count
+    sizes = [light_count, *hidden_sizes, 1]
+    count = sum(inputs * nodes for inputs, nodes in pairwise(sizes))
+    if count > MAX_WEIGHTS:
+        message = f"expected a network of at most {MAX_WEIGHTS} weights for a step, got {count}"
+        raise FieldError(Problem("hidden_sizes", message))
+    weights = random_weights(light_count, hidden_sizes, seed)
+    return Network(weights, Recipe.activation, version.network.scale)
+
+
+def response_bytes(network: Network) -> int:
+    """Return the largest size of the response with a step of `network`."""
+    # The weights before and after the step, and their changes.
+    return 3 * network.weight_count * NUMBER_BYTES
 
 
 def take_step(

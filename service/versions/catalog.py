@@ -14,12 +14,11 @@ from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.report import error_curve
+from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
 from streetlight.service.inference.limits import Cost
 from streetlight.service.ledger.queries import Accuracy
 
 CURVE_POINTS = 200
-# The longest number in JSON, with its comma: `-1.2345678901234567e-300,`.
-NUMBER_BYTES = 25
 # The time that a row's pressure on a weight takes, in multiplications.
 PRESSURE_MULTIPLICATIONS = 8
 

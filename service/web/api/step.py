@@ -16,6 +16,7 @@ from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.admission import admit
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
 
@@ -63,8 +64,10 @@ def step(body: StepBody) -> StepResult:
 
     The server stores nothing: send the returned `network` with the next example.
     """
+    network = _network(body)
+    admit(response_bytes=scratch_network.response_bytes(network))
     return scratch_network.take_step(
-        _network(body),
+        network,
         body.lights,
         body.outcome,
         alpha=body.alpha,

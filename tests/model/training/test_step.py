@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from streetlight.model.dataset import LAB
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
+from streetlight.model.training import row_pass
 from streetlight.model.training.fit import gradient_descent, initial_network
 from streetlight.model.training.step import step
 from tests.model.bits import assert_same_bits
 
 
-@pytest.mark.parametrize("sizes", [(), (4,), (3, 2), (40,), (600,)])
+@pytest.mark.parametrize("sizes", [(), (4,), (3, 2), (40,), (12, 6), (600,)])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 def test_a_step_for_each_row_gives_the_same_network_as_a_pass(
     sizes: tuple[int, ...], weight_decay: float
@@ -39,6 +40,13 @@ def test_a_step_for_each_row_gives_the_same_network_as_a_pass(
 
     for stepped, expected in zip(network.weights, trained.weights, strict=True):
         assert_same_bits(stepped, expected)
+
+
+def test_a_step_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = initial_network(LAB, Recipe(hidden_sizes=(37, 5)), 1)
+    monkeypatch.delattr(row_pass, "source")
+
+    step(network, [1.0, 0.0, 1.0], 1.0, alpha=0.01)
 
 
 @given(st.integers(0, 200), st.sampled_from([0.0, 1.0]), st.integers(0, 3))

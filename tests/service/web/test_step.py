@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from streetlight.model.dataset import LAB, outcome_name
+from streetlight.service.inference import scratch_network
 from tests.client import App
 
 EXAMPLES = [
@@ -82,7 +83,7 @@ TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
         ),
         (
             EXAMPLE | {"seed": 1, "hidden_sizes": [1024, 1024]},
-            "network.weights: expected at most 100000 weights for a step, got 1052672",
+            "hidden_sizes: expected a network of at most 100000 weights for a step, got 1052672",
         ),
         (
             EXAMPLE | {"lights": [1e308, 0, 1e308], "alpha": 1e9},
@@ -92,6 +93,14 @@ TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
 )
 def test_an_invalid_step_is_refused(shared_app: App, body: Any, message: str) -> None:
     assert shared_app.expect(400, "POST", "/step", body)["error"].startswith(message)
+
+
+def test_the_weights_of_a_network_that_is_too_large_are_not_drawn(
+    shared_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(scratch_network, "random_weights")
+
+    shared_app.expect(400, "POST", "/step", EXAMPLE | {"seed": 1, "hidden_sizes": [1024] * 8})
 
 
 def test_a_scratch_network_may_have_any_shape(shared_app: App) -> None:
