@@ -87,8 +87,14 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     job = lease.job
     job_log = _job_log(job)
     retry = partial(_retry, lease, should_stop)
+
+    def sign() -> None:
+        lease.heartbeat()
+        if should_stop():
+            raise TrainerStoppingError
+
     try:
-        data = retry(partial(load_training_set, services.engine))
+        data = retry(partial(load_training_set, services.engine, sign))
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
         version = _version_of_earlier_attempt(services, lease)

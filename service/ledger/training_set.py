@@ -1,14 +1,19 @@
 """The training set: the observations of the ledger, grouped by light state."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, Select, func, select
 
 from streetlight.model.dataset import Dataset
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import observations as table
+
+# The number of ids in a page, which is read in less than a second.
+PAGE_SIZE = 100_000
 
 
 class LedgerError(ValueError):
@@ -28,26 +33,38 @@ class TrainingSet:
     ids: list[tuple[int, int]]
 
 
-def load_training_set(engine: Engine) -> TrainingSet:
+def load_training_set(engine: Engine, report: Callable[[], object] = lambda: None) -> TrainingSet:
     """Return all observations that aren't withdrawn, grouped by light state.
 
     Observations with equal lights become one row with their mean outcome. Rows are in order of
     first appearance.
 
+    Args:
+        engine: the engine of the database.
+        report: called before each page of the ledger is read, so that a statement is short and the
+            caller can renew a lease; an exception that it raises ends the reading.
+
     Raises:
         LedgerError: the ledger is empty, or all observations have the same outcome.
     """
-    grouped = (
-        select(table.c.lights, func.sum(table.c.outcome), func.count())
-        .where(table.c.withdrawn_at.is_(None))
-        .group_by(table.c.lights)
-        .order_by(func.min(table.c.id))
-    )
-    # One snapshot for both queries, so that the ids are those of the grouped observations.
+    # The sum of the outcomes, and the number of observations.
+    groups: dict[str, tuple[int, int]] = {}
+    ids: list[tuple[int, int]] = []
+    # One snapshot for all queries, so that the ids are those of the grouped observations.
     with snapshot(engine) as connection:
-        states = connection.execute(grouped).all()
-        ids = _ranges(connection)
-    walks, total = sum(row[1] for row in states), sum(row[2] for row in states)
+        newest = connection.execute(select(func.max(table.c.id))).scalar() or 0
+        for start in range(0, newest, PAGE_SIZE):
+            report()
+            page = (table.c.id > start) & (table.c.id <= start + PAGE_SIZE)
+            kept = page & table.c.withdrawn_at.is_(None)
+            for lights, walks, count in connection.execute(_grouped(kept)):
+                walks_before, count_before = groups.get(lights, (0, 0))
+                groups[lights] = (walks_before + walks, count_before + count)
+            for first, last in connection.execute(_ranges(kept)):
+                begins = ids.pop()[0] if ids and ids[-1][1] == first - 1 else first
+                ids.append((begins, last))
+    walks = sum(walks for walks, _ in groups.values())
+    total = sum(count for _, count in groups.values())
     if not total:
         raise LedgerError("expected observations of both outcomes, got an empty ledger")
     if walks in (0, total):
@@ -58,22 +75,24 @@ def load_training_set(engine: Engine) -> TrainingSet:
         )
     return TrainingSet(
         Dataset(
-            np.array([json.loads(row[0]) for row in states], float),
-            np.array([row[1] / row[2] for row in states], float),
-            np.array([row[2] for row in states], np.int64),
+            np.array([json.loads(lights) for lights in groups], float),
+            np.array([walks / count for walks, count in groups.values()], float),
+            np.array([count for _, count in groups.values()], np.int64),
         ),
         ids,
     )
 
 
-def _ranges(connection: Connection) -> list[tuple[int, int]]:
-    """Return the ids of the observations that aren't withdrawn, as ranges (first, last)."""
+def _grouped(kept: ColumnElement[bool]) -> Select[Any]:
+    """Select the lights, the sum of the outcomes and the count of each light state of `kept`."""
+    query = select(table.c.lights, func.sum(table.c.outcome), func.count()).where(kept)
+    return query.group_by(table.c.lights).order_by(func.min(table.c.id))
+
+
+def _ranges(kept: ColumnElement[bool]) -> Select[Any]:
+    """Select the ids of the observations `kept`, as ranges (first, last)."""
     # Within a run of consecutive ids, the id minus the row number is constant.
     run = table.c.id - func.row_number().over(order_by=table.c.id)
-    numbered = select(table.c.id, run.label("run")).where(table.c.withdrawn_at.is_(None)).subquery()
-    query = (
-        select(func.min(numbered.c.id), func.max(numbered.c.id))
-        .group_by(numbered.c.run)
-        .order_by(func.min(numbered.c.id))
-    )
-    return [(first, last) for first, last in connection.execute(query)]
+    numbered = select(table.c.id, run.label("run")).where(kept).subquery()
+    query = select(func.min(numbered.c.id), func.max(numbered.c.id)).group_by(numbered.c.run)
+    return query.order_by(func.min(numbered.c.id))

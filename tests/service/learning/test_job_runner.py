@@ -20,6 +20,7 @@ from streetlight.service.learning import job_runner, queue
 from streetlight.service.learning.job import Job, JobProgress, JobSpec
 from streetlight.service.learning.job_runner import MAX_CURVE_POINTS, ErrorCurve, run_job
 from streetlight.service.learning.lease import MAX_ATTEMPTS, Lease, acquire_lease
+from streetlight.service.ledger import training_set
 from streetlight.service.ledger.queries import withdraw
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import jobs
@@ -289,6 +290,28 @@ def test_heartbeats_are_sent_at_intervals(
 
     assert sent[0] is None  # before the training
     assert [progress.iteration for progress in sent[1:] if progress] == passes
+
+
+def test_the_lease_is_renewed_while_the_ledger_is_read(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page takes longer than the lease."""
+    monkeypatch.setattr(training_set, "PAGE_SIZE", 1)
+    lease = lease_on(services, JobSpec(RECIPE))
+    pages = 0
+
+    def expire() -> bool:
+        nonlocal pages
+        pages += 1
+        assert owner(services) == ("a", "running")
+        assert acquire_lease(services.engine, "b", 60) is None
+        with write_transaction(services.engine) as connection:
+            connection.execute(update(jobs).values(lease_until=0))
+        return pages == 4
+
+    run_job(services, lease, expire)
+
+    assert queue.get(services.engine, 1).state == "queued"
 
 
 def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:

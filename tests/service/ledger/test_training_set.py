@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from streetlight.model.dataset import Outcome
+from streetlight.service.ledger import training_set
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.ledger.queries import withdraw
 from streetlight.service.ledger.training_set import LedgerError, load_training_set
@@ -61,3 +62,21 @@ def test_a_ledger_with_one_outcome_is_refused(
 
     observe(engine, (A, missing))
     assert load_training_set(engine).dataset.walk_vs_stop.tolist()[0] == 0.5
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
+def test_pages_are_merged(engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (A, "walk"), (C, "walk"), (A, "stop"))
+    observe(engine, (A, "stop"), (C, "walk"))
+    for number in (2, 5):
+        withdraw(engine, number)
+    monkeypatch.setattr(training_set, "PAGE_SIZE", size)
+    reports: list[None] = []
+
+    found = load_training_set(engine, lambda: reports.append(None))
+
+    assert found.dataset.lights.tolist() == [list(B), list(A), list(C)]
+    assert found.dataset.walk_vs_stop.tolist() == [0.5, 1 / 3, 1.0]
+    assert found.dataset.counts.tolist() == [2, 3, 1]
+    assert found.ids == [(1, 1), (3, 4), (6, 8)]
+    assert len(reports) == -(-8 // size)
