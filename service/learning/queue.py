@@ -97,24 +97,27 @@ def page(engine: Engine, before: int | None, limit: int) -> tuple[list[Job], int
     return found, found[-1].id if len(found) == limit else None
 
 
-def changed(engine: Engine, revisions: Mapping[int, int]) -> list[Job]:
+def changed(engine: Engine, revisions: Mapping[int, int]) -> tuple[list[Job], set[int]]:
     """Return the jobs that have ended, or whose revision is above that in `revisions`.
+
+    The second value has the ids of the jobs that don't exist any more.
 
     Args:
         engine: the engine of the database.
         revisions: the last known revision of each job, by the id of the job.
     """
     found = []
-    numbers = list(revisions)
+    numbers, missing = list(revisions), set(revisions)
     with engine.connect() as connection:
         # A bound of variables, which every database has.
         for start in range(0, len(numbers), 500):
             query = select(jobs.c.id, jobs.c.revision, jobs.c.state)
             query = query.where(jobs.c.id.in_(numbers[start : start + 500]))
             for number, revision, state in connection.execute(query).all():
+                missing.discard(number)
                 if revision > revisions[number] or state not in UNFINISHED:
                     found.append(_get(connection, number))
-    return found
+    return found, missing
 
 
 def cancel(engine: Engine, number: int) -> Job:

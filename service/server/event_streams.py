@@ -15,10 +15,12 @@ from streetlight.service.inference.tensors import Buffer
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job
 from streetlight.service.server.threads import Threads
+from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
 from streetlight.service.web.response import dump_json
 
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
+END = b"event: end\ndata: {}\n\n"
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,12 @@ class EventStreams:
         return stream in self._followed
 
     def add(self, stream: EventStream, number: int, revision: int) -> None:
-        """Send the client of `stream` the changes of job `number` after `revision`."""
-        if self._stopped:
+        """Send the client of `stream` the changes of job `number` after `revision`.
+
+        A view refuses the clients above the limit, but not those of simultaneous requests: their
+        streams end at once.
+        """
+        if self._stopped or len(self) >= MAX_EVENT_STREAMS:
             stream.send([], last=True)
             return
         self._followed[stream] = (number, revision)
@@ -86,13 +92,14 @@ class EventStreams:
     def _read(self, oldest: dict[int, int]) -> None:
         """Read the jobs that have changed; a thread calls this."""
         changed: list[Job] = []
+        missing: set[int] = set()
         try:
-            changed = queue.changed(self._engine, oldest)
+            changed, missing = queue.changed(self._engine, oldest)
         except Exception:
             logger.exception("could not read the jobs that are followed")
-        self._loop.call_soon_threadsafe(self._send, changed)
+        self._loop.call_soon_threadsafe(self._send, changed, missing)
 
-    def _send(self, changed: list[Job]) -> None:
+    def _send(self, changed: list[Job], missing: set[int]) -> None:
         self._polling = False
         self._next_poll = self._loop.call_later(POLL_SECONDS, self._poll)
         events = {
@@ -105,6 +112,10 @@ class EventStreams:
         for stream, (number, revision) in list(self._followed.items()):
             if stream.paused:  # its client gets a later revision when it has read this one
                 continue
+            if number in missing:
+                self.remove(stream)
+                stream.send([END], last=True)
+                continue
             if number not in events:
                 if heartbeat:
                     stream.send([b": still here\n\n"], last=False)
@@ -113,7 +124,7 @@ class EventStreams:
             if job.finished:
                 self.remove(stream)
                 part = [event] if job.revision > revision else []
-                stream.send([*part, b"event: end\ndata: {}\n\n"], last=True)
+                stream.send([*part, END], last=True)
             elif job.revision > revision:
                 self._followed[stream] = (number, job.revision)
                 stream.send([event], last=False)

@@ -36,9 +36,9 @@ class Stream:
 def test_the_database_is_read_once_for_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[dict[int, int]] = []
 
-    def changed(_engine: object, revisions: dict[int, int]) -> list[object]:
+    def changed(_engine: object, revisions: dict[int, int]) -> tuple[list[object], set[int]]:
         reads.append(revisions)
-        return []
+        return [], set()
 
     monkeypatch.setattr(queue, "changed", changed)
     monkeypatch.setattr(event_streams, "POLL_SECONDS", 0.05)
@@ -65,3 +65,14 @@ def test_a_stream_that_starts_while_the_worker_stops_ends_at_once() -> None:
     streams.add(stream, 7, 0)
     assert stream.sent == [(b"", True)]
     assert len(streams) == 0
+
+
+def test_simultaneous_requests_do_not_exceed_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_streams, "MAX_EVENT_STREAMS", 2)
+    monkeypatch.setattr(EventStreams, "_poll", lambda _: None)
+    streams = EventStreams(None, Threads(), None)  # type: ignore[arg-type]
+    followers = [Stream() for _ in range(3)]
+    for stream in followers:
+        streams.add(stream, 7, 0)
+    assert [stream.sent for stream in followers] == [[], [], [(b"", True)]]
+    assert len(streams) == 2

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from streetlight.service.config import THREADS
 from streetlight.service.store.engine import open_engine, write_transaction
+from streetlight.service.store.tables import jobs
 from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import Site, until
@@ -214,6 +215,26 @@ def test_a_large_body_behind_another_request_arrives_unchanged(shared_server: Se
                 read_response(file)
                 decisions = read_response(file)[1]["decisions"]
             assert decisions == ["walk"] * 20_000 + ["stop"] * 30_000
+
+
+def test_the_stream_of_a_job_that_is_deleted_ends(tmp_path: Path, database_url: str | None) -> None:
+    with Site(tmp_path, database_url) as site, contextlib.ExitStack() as stack:
+        deleted, other = site.retrain(), site.retrain()
+        streams = []
+        for number in (deleted, other):
+            client = stack.enter_context(
+                socket.create_connection(("127.0.0.1", site.port), DEADLINE)
+            )
+            client.sendall(b"GET /jobs/%d/events HTTP/1.0\r\nHost: x\r\n\r\n" % number)
+            streams.append(stack.enter_context(client.makefile("rb")))
+            assert any(b'"state":"queued"' in line for line in streams[-1])
+        engine = open_engine(site.database)
+        with write_transaction(engine) as connection:
+            connection.execute(delete(jobs).where(jobs.c.id == deleted))
+        engine.dispose()
+        assert streams[0].read() == b"\nevent: end\ndata: {}\n\n"
+        site.expect(200, "DELETE", f"/jobs/{other}")
+        assert b'"state":"cancelled"' in streams[1].read()
 
 
 def test_a_head_of_events_is_answered_at_once(server: Server) -> None:
