@@ -174,7 +174,12 @@ def _train(
             retry(partial(lease.heartbeat, curve.progress))
 
     retry(lease.heartbeat)
-    training = fit(data.dataset, lease.job.recipe, report)
+    try:
+        training = fit(data.dataset, lease.job.recipe, report)
+    except TrainingDivergedError as error:
+        raise TrainingDivergedError(
+            "; ".join(filter(None, [str(error), data.outlier()]))
+        ) from error
 
     def publish() -> Version:
         # Fencing: a trainer that was suspended during the training and lost the job stops here,
@@ -212,6 +217,8 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
         else:
             live = live_version_if_any(repository)
         verdict = judge(version, data.dataset, live, must_hold)
+        if not verdict.passed and (outlier := data.outlier()):
+            verdict = replace(verdict, reasons=[*verdict.reasons, outlier])
         promoted = promotion is not None
         should_promote = job.promote == "always" or (job.promote == "if_better" and verdict.passed)
         if should_promote and not promoted:

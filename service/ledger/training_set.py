@@ -14,6 +14,8 @@ from streetlight.service.store.tables import observations as table
 
 # The number of ids in a page, which is read in less than a second.
 PAGE_SIZE = 100_000
+# A light is exceptional if it is this many times as large as the largest light of most states.
+OUTLIER_FACTOR = 100
 
 
 class LedgerError(ValueError):
@@ -27,10 +29,31 @@ class TrainingSet:
     Attributes:
         dataset: a row for each light state.
         ids: the ids of the observations it is made of, as ranges (first, last).
+        first_ids: for each row, the id of its first observation.
     """
 
     dataset: Dataset
     ids: list[tuple[int, int]]
+    first_ids: list[int]
+
+    def outlier(self) -> str | None:
+        """Return a sentence that names the observation with by far the largest light, if any.
+
+        Such a light can make every training fail: a network divides all lights by the largest.
+        """
+        sizes = np.abs(self.dataset.lights)
+        largest = sizes.max(axis=1)
+        row = int(largest.argmax())
+        usual = float(np.median(largest[largest > 0])) if largest.any() else 0.0
+        if largest[row] <= OUTLIER_FACTOR * usual:
+            return None
+        number, light = self.first_ids[row], int(sizes[row].argmax())
+        return (
+            f"observation {number} may be the cause: lights[{light}] is "
+            f"{self.dataset.lights[row, light]:g}, where the largest light of most states is at "
+            f"most {usual:g}, and a network divides all lights by the largest; if it is wrong, "
+            f"withdraw it with DELETE /observations/{number}, and retrain"
+        )
 
 
 def load_training_set(engine: Engine, report: Callable[[], object] = lambda: None) -> TrainingSet:
@@ -47,8 +70,8 @@ def load_training_set(engine: Engine, report: Callable[[], object] = lambda: Non
     Raises:
         LedgerError: the ledger is empty, or all observations have the same outcome.
     """
-    # The sum of the outcomes, and the number of observations.
-    groups: dict[str, tuple[int, int]] = {}
+    # The sum of the outcomes, the number of observations, and the id of the first.
+    groups: dict[str, tuple[int, int, int]] = {}
     ids: list[tuple[int, int]] = []
     # One snapshot for all queries, so that the ids are those of the grouped observations.
     with snapshot(engine) as connection:
@@ -57,14 +80,14 @@ def load_training_set(engine: Engine, report: Callable[[], object] = lambda: Non
             report()
             page = (table.c.id > start) & (table.c.id <= start + PAGE_SIZE)
             kept = page & table.c.withdrawn_at.is_(None)
-            for lights, walks, count in connection.execute(_grouped(kept)):
-                walks_before, count_before = groups.get(lights, (0, 0))
-                groups[lights] = (walks_before + walks, count_before + count)
+            for lights, walks, count, number in connection.execute(_grouped(kept)):
+                walks_before, count_before, first_id = groups.get(lights, (0, 0, number))
+                groups[lights] = (walks_before + walks, count_before + count, first_id)
             for first, last in connection.execute(_ranges(kept)):
                 begins = ids.pop()[0] if ids and ids[-1][1] == first - 1 else first
                 ids.append((begins, last))
-    walks = sum(walks for walks, _ in groups.values())
-    total = sum(count for _, count in groups.values())
+    walks = sum(walks for walks, _, _ in groups.values())
+    total = sum(count for _, count, _ in groups.values())
     if not total:
         raise LedgerError("expected observations of both outcomes, got an empty ledger")
     if walks in (0, total):
@@ -76,17 +99,19 @@ def load_training_set(engine: Engine, report: Callable[[], object] = lambda: Non
     return TrainingSet(
         Dataset(
             np.array([json.loads(lights) for lights in groups], float),
-            np.array([walks / count for walks, count in groups.values()], float),
-            np.array([count for _, count in groups.values()], np.int64),
+            np.array([walks / count for walks, count, _ in groups.values()], float),
+            np.array([count for _, count, _ in groups.values()], np.int64),
         ),
         ids,
+        [first_id for _, _, first_id in groups.values()],
     )
 
 
 def _grouped(kept: ColumnElement[bool]) -> Select[Any]:
-    """Select the lights, the sum of the outcomes and the count of each light state of `kept`."""
-    query = select(table.c.lights, func.sum(table.c.outcome), func.count()).where(kept)
-    return query.group_by(table.c.lights).order_by(func.min(table.c.id))
+    """Select the lights, the sum of the outcomes, the count and the first id of each state."""
+    first = func.min(table.c.id)
+    query = select(table.c.lights, func.sum(table.c.outcome), func.count(), first).where(kept)
+    return query.group_by(table.c.lights).order_by(first)
 
 
 def _ranges(kept: ColumnElement[bool]) -> Select[Any]:

@@ -294,3 +294,23 @@ def test_the_retrain_command_follows_a_job(trainer: Trainer, tmp_path: Path) -> 
     weights = ModelRepository(tmp_path / "models").load(3).network.weights
     assert all(np.isfinite(matrix).all() for matrix in weights)
     assert not trainer.has_logged("Traceback")
+
+
+def test_a_job_names_the_observation_that_keeps_it_from_promotion(app: App) -> None:
+    wrong = app.expect(201, "POST", "/observations", {"lights": [1e6, 0, 1], "outcome": "stop"})
+    number = wrong["results"][0]["id"]
+    diverging = {"alpha": 1e9, "iterations": 50, "restarts": 0, "activation": "linear"}
+    jobs = [app.expect(202, "POST", "/retrain", body)["id"] for body in ({}, diverging)]
+    app.work()
+
+    rejected, failed = (app.get(f"/jobs/{job}") for job in jobs)
+    assert rejected["promoted"] is False
+    for reason in (rejected["verdict"]["reasons"][-1], failed["error"]):
+        assert f"observation {number} may be the cause: lights[0] is 1e+06" in reason
+        assert f"DELETE /observations/{number}" in reason
+    assert failed["error"].startswith("training diverged: ")
+
+    app.expect(200, "DELETE", f"/observations/{number}")
+    job = app.expect(202, "POST", "/retrain")["id"]
+    app.work()
+    assert app.get(f"/jobs/{job}")["promoted"] is True

@@ -80,3 +80,35 @@ def test_pages_are_merged(engine: Engine, monkeypatch: pytest.MonkeyPatch, size:
     assert found.dataset.counts.tolist() == [2, 3, 1]
     assert found.ids == [(1, 1), (3, 4), (6, 8)]
     assert len(reports) == -(-8 // size)
+
+
+@pytest.mark.parametrize(
+    ("lights", "cause"),
+    [
+        (
+            [[1.0, 0.0], [0.0, 1.0], [0.0, 101.0], [1.0, 1.0]],
+            "lights[1] is 101,",
+        ),
+        (
+            [[1.0, 0.0], [0.0, 1.0], [0.0, -1e6], [1.0, 1.0]],
+            "lights[1] is -1e+06,",
+        ),
+        ([[1.0, 0.0], [0.0, 1.0], [0.0, 100.0], [1.0, 1.0]], None),
+        ([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [5.0, 0.0]], None),
+        ([[0.0, 0.0]] * 2, None),
+    ],
+)
+def test_an_exceptional_light_is_named(
+    engine: Engine, lights: list[list[float]], cause: str | None
+) -> None:
+    observe(engine, (tuple(lights[0]), "walk"), *((tuple(row), "stop") for row in lights[1:]))
+
+    outlier = load_training_set(engine).outlier()
+
+    if cause is None:
+        assert outlier is None
+        return
+    assert outlier is not None
+    assert outlier.startswith(f"observation 3 may be the cause: {cause}")
+    assert "DELETE /observations/3" in outlier
+    assert len(outlier) < 300
