@@ -252,6 +252,65 @@ def test_a_full_disk_fails_writes_but_not_predictions(
         assert site.post("/versions/2/verify")["identical"]
 
 
+def test_a_full_disk_leaves_no_write_half_done(tmp_path: Path) -> None:
+    """Every write is acknowledged and on disk, or fails and can be repeated with the same key."""
+    lights = [float(i) for i in range(60)]
+    rows = [{"lights": [i, *lights], "outcome": "walk", "id": f"{i}"} for i in range(3000)]
+    batch = {"observations": rows}
+    single = {"lights": [1, *lights], "outcome": "walk"}
+    file = tmp_path / "corner.csv"
+    header = ",".join(f"light_{i}" for i in range(61))
+    file.write_text(f"{header},outcome\n" + "\n".join(f"{i}{',1' * 60},walk" for i in range(9000)))
+    with SmallSite(tmp_path / "data", None, limit="size=16m", start_empty=True) as site:
+        first = site.expect(201, "POST", "/observations", single)["results"][0]["id"]
+        namespace = ("nsenter", "--target", str(site.process.pid), "--user", "--mount")
+        importing = (*namespace, "--preserve-credentials", STREETLIGHT, "import", str(file))
+        site.fill()
+
+        failed = []
+        for i in range(10):
+            key = {"Idempotency-Key": f"single {i}"}
+            response = site.request("POST", "/observations", single, **key)
+            assert response.status in (201, 503)
+            failed += [i] * (response.status == 503)
+        responses = [
+            site.request("POST", "/observations", batch, **{"Idempotency-Key": "batch"}),
+            site.request("POST", "/retrain", {}, **{"Idempotency-Key": "job"}),
+            site.request("DELETE", f"/observations/{first}"),
+        ]
+        run = subprocess.run(
+            importing,
+            env=environment(**site.settings),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert failed
+        assert [response.status for response in responses] == [503] * 3
+        for response in responses:
+            assert response.json()["error"].startswith("the database can't be used: ")
+        assert run.returncode == 2
+        assert run.stderr.splitlines()[-1].startswith("streetlight: the database can't be used: ")
+        assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
+        page = site.get("/observations?limit=1000")
+        assert page["total"] == len(page["observations"]) == 1 + 10 - len(failed)
+        assert not any(row["withdrawn"] for row in page["observations"])
+        assert site.jobs() == []
+
+        site.filler.unlink()
+        for _ in range(2):
+            for i in range(10):
+                key = {"Idempotency-Key": f"single {i}"}
+                site.expect(201, "POST", "/observations", single, **key)
+            key = {"Idempotency-Key": "batch"}
+            assert site.expect(201, "POST", "/observations", batch, **key)["recorded"] == 3000
+            site.expect(202, "POST", "/retrain", {}, **{"Idempotency-Key": "job"})
+            assert site.expect(200, "DELETE", f"/observations/{first}")["withdrawn"]
+        assert site.get("/observations?limit=1")["total"] == 10 + 3000
+        assert len(site.jobs()) == 1
+
+
 def test_a_withdrawn_observation_does_not_affect_the_next_version(
     tmp_path: Path, database_kind: str, database_url: str | None
 ) -> None:
