@@ -66,8 +66,7 @@ class ModelRepository:
             # While the lock is held no other process publishes, so these are from killed ones.
             for leftover in self.folder.glob(".new-*"):
                 leftover.unlink()
-            logged = (promotion.version for promotion in self.promotions())
-            number = 1 + max([_named(self._newest) or 0, *self.versions(), *logged])
+            number = 1 + self.newest_number()
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
                 write(file, number, manifest, training, dataset)
                 file.flush()
@@ -89,6 +88,11 @@ class ModelRepository:
             return []
         names = (re.fullmatch(r"([1-9]\d*)\.npz", entry.name) for entry in os.scandir(self.folder))
         return sorted(int(name[1]) for name in names if name)
+
+    def newest_number(self) -> int:
+        """Return the highest number that was given to a version; 0 if none was."""
+        logged = (promotion.version for promotion in self.promotions())
+        return max([_named(self._newest) or 0, *self.versions(), *logged])
 
     def load(self, number: int) -> Version:
         """Return version `number`, loaded from its file and checked.
@@ -220,6 +224,10 @@ class ModelRepository:
     def promotions(self) -> list[Promotion]:
         """Return the promotion log, oldest entry first."""
         return self._promotions.read()
+
+    def promotion_lines(self) -> list[Promotion | None]:
+        """Return each line of the promotion log, oldest first; `None` for a damaged one."""
+        return self._promotions.lines()
 
     @contextmanager
     def lock(self, name: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:

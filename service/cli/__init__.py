@@ -1,10 +1,10 @@
-"""The command line: `streetlight serve | work | train | retrain | import | predict | versions | …`.
+"""The command line: `streetlight serve | work | train | retrain | import | predict | check | …`.
 
 All commands but `serve` and `work` use the data directory and the database directly, whether or not
 a server is running. Importing the modules below adds their commands to the group.
 """
 
-from streetlight.service.cli import predict, processes, registry, retraining
+from streetlight.service.cli import check, predict, processes, registry, retraining
 from streetlight.service.cli.group import main
 
-__all__ = ["main", "predict", "processes", "registry", "retraining"]
+__all__ = ["check", "main", "predict", "processes", "registry", "retraining"]
