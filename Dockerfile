@@ -42,8 +42,7 @@ COPY --from=build /opt/streetlight /opt/streetlight
 ENV PATH=/opt/streetlight/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STREETLIGHT_DATA_DIR=/var/lib/streetlight \
-    STREETLIGHT_HOST=0.0.0.0 \
-    STREETLIGHT_PORT=8000
+    STREETLIGHT_HOST=0.0.0.0
 
 # A number, because Kubernetes' runAsNonRoot rejects user names.
 USER 10001:10001
@@ -53,7 +52,8 @@ EXPOSE 8000
 # -I, Python imports no modules from the working directory.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-I", "-c", "\
 import http.client, os, sys; \
-server = http.client.HTTPConnection('localhost', int(os.environ['STREETLIGHT_PORT']), timeout=4); \
+port = os.environ.get('STREETLIGHT_PORT') or os.environ.get('AIP_HTTP_PORT') or 8000; \
+server = http.client.HTTPConnection('localhost', int(port), timeout=4); \
 server.request('GET', '/readyz'); \
 sys.exit(server.getresponse().status != 200)"]
 

@@ -28,7 +28,8 @@ PREFIX = "STREETLIGHT_"
 THREADS = 20
 # Files that a process of the server must be allowed to open: 128, and 2 for each of 64 connections.
 MIN_OPEN_FILES = 256
-# The variables that Vertex AI sets in the containers that it runs, and the settings they stand for.
+# The variables that Vertex AI sets in the containers that it runs, and the settings for which they
+# stand unless those are set, too.
 VERTEX = {
     "AIP_HTTP_PORT": "port",
     "AIP_HEALTH_ROUTE": "health_route",
@@ -215,10 +216,12 @@ def load_settings() -> Settings:
     environment = _variables(EnvSettingsSource(Settings))
     in_file = _variables(DotEnvSettingsSource(Settings))
     found = [*_misspelt("", environment), *_misspelt(" in .env", in_file)]
-    given: dict[str, Any] = {
-        field: os.environ[name] for name, field in VERTEX.items() if name in os.environ
-    }
     variables = in_file | environment
+    given: dict[str, Any] = {
+        field: os.environ[name]
+        for name, field in VERTEX.items()
+        if name in os.environ and PREFIX + field.upper() not in variables
+    }
     try:
         given |= _read_secrets(variables)
         settings = Settings(**given)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import parser
 
-from tests.server import ForkedServer
+from tests.server import ForkedServer, Server, free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 
@@ -80,6 +82,23 @@ def test_an_expression_uses_exported_metrics_and_labels(
     for name, labels in metrics.items():
         assert labels <= known[name] | PROMETHEUS_LABELS
     assert grouping <= set().union(*(known[name] for name in metrics)) | PROMETHEUS_LABELS
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("variable", ["STREETLIGHT_PORT", "AIP_HTTP_PORT"])
+def test_the_health_check_of_the_image_uses_the_port_that_is_served(
+    variable: str, shared_server: Server
+) -> None:
+    """The command of the check, as Docker reads it from the Dockerfile."""
+    text = (DEPLOY.parent / "Dockerfile").read_text().replace("\\\n", "")
+    [command] = re.findall(r"HEALTHCHECK .* CMD (\[.*\])", text)
+    arguments = json.loads(command)[1:]
+    for port, status in ((shared_server.port, 0), (free_port(), 1)):
+        environment = {variable: str(port), "AIP_HTTP_PORT": str(port)}
+        run = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, check=False
+        )
+        assert run.returncode == status, run.stderr
 
 
 @pytest.mark.process

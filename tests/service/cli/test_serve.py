@@ -176,8 +176,9 @@ def test_a_port_in_use_ends_serve_with_one_line(shared_server: Server, tmp_path:
     assert not (tmp_path / "models").exists()
 
 
-def test_options_override_the_environment(tmp_path: Path) -> None:
+def test_options_override_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
+    monkeypatch.setenv("AIP_HTTP_PORT", str(port))
     run = invoke("serve", "--port", "x", "--host", "::1", port=port, data_dir=tmp_path)
     assert 'STREETLIGHT_PORT: expected a whole number, got "x"' in run.stderr
 

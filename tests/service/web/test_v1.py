@@ -177,6 +177,9 @@ def test_vertex_ai_sets_the_port_and_the_routes(
     monkeypatch.setenv("AIP_HTTP_PORT", "8123")
     monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/endpoints/7/deployedModels/9")
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/endpoints/7/deployedModels/9:predict")
+    with monkeypatch.context() as explicit:
+        explicit.setenv("STREETLIGHT_PORT", "8001")
+        assert load_settings().port == 8001
     settings = load_settings()
     assert settings.port == 8123
     routes = {"health_route": settings.health_route, "predict_route": settings.predict_route}
