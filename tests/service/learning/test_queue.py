@@ -161,7 +161,7 @@ def test_the_last_observation_is_that_of_the_newest_job(engine: Engine) -> None:
     queue.submit(engine, SPEC, None)
     assert queue.last_observation(engine) == 4
 
-    record(engine, [NewObservation((1.0,), "walk")] * 3, None, "api")
+    record(engine, [NewObservation((1.0, 0.0, 1.0), "walk")] * 3, None, "api")
     assert queue.last_observation(engine) == 4
     queue.submit(engine, SPEC, None)
     assert queue.last_observation(engine) == 7
