@@ -84,7 +84,7 @@ def predict_query(path: str, site: Site) -> Iterator[Call]:
 
 def step(path: str, site: Site) -> Iterator[Call]:
     lights = [1] * site.lights
-    status = 200 if site.weights < 100_000 else 400
+    status = 200 if site.weights < 100_000 else 413
     yield Call(path, json.dumps({"lights": lights, "outcome": "walk"}).encode(), status=status)
     largest = json.dumps(
         {"lights": lights, "outcome": "walk", "seed": 1, "hidden_sizes": [250, 320]}
