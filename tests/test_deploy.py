@@ -119,6 +119,18 @@ def test_the_metrics_and_labels_of_an_expression_are_found() -> None:
     assert grouping == {"a", "f"}
 
 
+def test_containers_have_no_privileges() -> None:
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    assert re.findall("^USER (.*)$", dockerfile, re.MULTILINE)[-1] == "10001:10001"
+    services = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())["services"]
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert not {"user", "privileged", "cap_add"} & set(service)
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
 def test_alerts_and_panels_are_complete() -> None:
     names = [rule["alert"] for rule in alerts()]
     positions = [tuple(panel["gridPos"].values()) for panel in panels()]

@@ -182,9 +182,18 @@ def test_the_picture_has_an_arrow_for_every_import_and_no_other() -> None:
 
 def test_every_test_that_is_named_exists() -> None:
     for page in PAGES:
-        for file, name in re.findall(r"`(test_\w+\.py)::(\w+)`", page.read_text(encoding="utf-8")):
+        for file, name in re.findall(
+            r"`((?:\w+/)?test_\w+\.py)::(\w+)`", page.read_text(encoding="utf-8")
+        ):
             [source] = (ROOT / "tests").rglob(file)
             assert f"def {name}(" in source.read_text(encoding="utf-8"), f"{page}: {file}::{name}"
+
+
+def test_every_promise_names_its_tests() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    promises = page.partition("| promise | test |\n|---|---|\n")[2].partition("\n\n")[0]
+    for promise in promises.splitlines():
+        assert re.search(r"\| `[\w/]+\.py::test_\w+`.* \|$", promise), promise
 
 
 def anchors(page: Path) -> set[str]:
