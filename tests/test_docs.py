@@ -196,6 +196,21 @@ def test_every_promise_names_its_tests() -> None:
         assert re.search(r"\| `[\w/]+\.py::test_\w+`.* \|$", promise), promise
 
 
+def test_every_failure_in_the_architecture_is_caused_by_a_test_with_a_process() -> None:
+    """A row of the table names tests, and each of them has the marker `process`."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("## What a failure costs")
+    rows = re.findall(r"^\| (?!what fails)(.+?) \|.*\| (.*?) \|$", table, re.MULTILINE)
+    assert len(rows) >= 8
+    for failure, tests in rows:
+        named = re.findall(r"`(test_\w+\.py)::(\w+)`", tests)
+        assert named, f"{failure}: expected a test in the last column"
+        for file, name in named:
+            [source] = (ROOT / "tests").rglob(file)
+            marked = rf"^pytestmark = .*process|^@pytest\.mark\.process\n(@.*\n)*def {name}\("
+            assert re.search(marked, source.read_text(encoding="utf-8"), re.MULTILINE), name
+
+
 def anchors(page: Path) -> set[str]:
     """Return the fragments that GitHub gives to the headings of a page."""
     found: Counter[str] = Counter()

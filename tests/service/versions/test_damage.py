@@ -46,6 +46,18 @@ def test_a_server_with_a_damaged_live_version_starts_and_another_can_be_promoted
 
 
 @pytest.mark.process
+def test_a_worker_that_holds_a_damaged_live_version_continues(damaged: ForkedServer) -> None:
+    with damaged as server:
+        assert server.get("/predict?lights=1,0,1")["version"] == 1
+        cut(server.data_dir / "models" / "1.npz")
+
+        assert server.get("/predict?lights=1,0,1")["version"] == 1
+        two, one = server.get("/versions")["versions"]
+        assert "1.npz" in one["damaged"]
+        assert two["dataset"] == "lab"
+
+
+@pytest.mark.process
 def test_damaged_lines_of_the_promotion_log_stop_neither_the_server_nor_the_trainer(
     damaged: ForkedServer,
 ) -> None:
