@@ -47,10 +47,11 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(document.blueprint)
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
-    use_database = {module.blueprint.name for module in (metrics, observations, jobs, versions)}
+    # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
+    use_database = {module.blueprint.name for module in (observations, jobs, versions)}
     app.database_segments = frozenset(
         rule.rule.split("/")[1]
         for rule in app.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] in use_database
-    )
+    ) - {"rollback"}
     return app

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -76,7 +76,7 @@ def test_requests_that_wait_for_the_database_do_not_delay_others(
 ) -> None:
     observation = {"lights": [1, 0, 0], "outcome": "walk"}
     count = 2 * THREADS
-    with Site(tmp_path, database_url) as site, ThreadPoolExecutor(count) as pool:
+    with Site(tmp_path, database_url) as site, ThreadPoolExecutor(count + 2) as pool:
         engine = open_engine(site.database)
         with write_transaction(engine) as connection:
             if database_url:
@@ -93,7 +93,14 @@ def test_requests_that_wait_for_the_database_do_not_delay_others(
                 assert site.get("/readyz")["version"] == 1
                 assert site.get("/predict?lights=1,0,1")["decision"] == "walk"
                 assert site.post("/explain", {"lights": [1, 0, 1]})["decision"] == "walk"
+                message = site.expect(409, "POST", "/rollback")["error"]
+                assert message.startswith("nothing to roll back to")
                 assert time.monotonic() - start < 2
+            # It can read SQLite. Other scrapes, and the posts, wait for the lock of PostgreSQL.
+            scrapes = [pool.submit(site.request, "GET", "/metrics") for _ in range(2)]
+            wait(scrapes, DEADLINE, FIRST_COMPLETED)
+            up = b"streetlight_database_up 0.0" if database_url else b"streetlight_database_up 1.0"
+            assert any(scrape.done() and up in scrape.result().data for scrape in scrapes)
             assert not any(post.done() for post in posts)
         statuses = {post.result().status for post in posts}
         engine.dispose()
