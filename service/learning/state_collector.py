@@ -15,13 +15,14 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.resolution import live_version_if_any
+from streetlight.service.learning import presence
 from streetlight.service.learning.job import State
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Accuracy, Filter
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import UNFINISHED, jobs
+from streetlight.service.wiring import Services
 
 # Upper bounds of the histogram buckets for job durations, in seconds.
 DURATION_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -62,14 +63,17 @@ class StateCollector(Collector):
     `streetlight_database_up` is 0.
     """
 
-    def __init__(self, repository: ModelRepository, engine: Engine) -> None:
-        self.repository = repository
-        self.engine = engine
+    def __init__(self, services: Services) -> None:
+        self.repository = services.repository
+        self.engine = services.engine
+        self.settings = services.settings
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, with their current values."""
         live = live_version_if_any(self.repository)
         number = live.number if live else 0
+        trainers = presence.count(self.settings.data_dir, self.settings.job_lease)
+        yield _gauge("trainers", "The number of trainers heard from recently.", trainers)
         yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
         state = self._read_database()
         yield _gauge("database_up", "Whether the database responds.", state is not None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.registry.file_lock import LockedError
+from streetlight.service.learning import presence
 from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
@@ -30,31 +31,31 @@ NICENESS = 10
 log = logging.getLogger(__name__)
 
 
-# Seconds between two updates of the liveness file.
-LIVENESS_INTERVAL = 1.0
-
-
 def work(services: Services, parent: int, liveness_file: Path | None = None) -> None:
     """Run jobs until SIGTERM, SIGINT, or until the process `parent` is no longer the parent.
 
     A job that is running then is released to the queue. While the trainer polls the queue, and
-    after each pass of a training, it sets the modification time of `liveness_file` to now.
+    after each pass of a training, it sets the modification time of `liveness_file`, and of its file
+    of `presence`, to now.
     """
     stopping = install_stop_signals()
     os.nice(NICENESS)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     log.info("trainer %s waits for jobs", owner)
     touched = 0.0
+    files = [presence.create(services.settings.data_dir, owner)]
     if liveness_file:
         liveness_file.touch()  # raises an error if the path can't be written
+        files.append(liveness_file)
 
     def should_stop() -> bool:
         nonlocal touched
-        if liveness_file and time.monotonic() - touched >= LIVENESS_INTERVAL:
+        if time.monotonic() - touched >= presence.INTERVAL:
             touched = time.monotonic()
-            # A health check notices the file's age; the job must not fail.
-            with suppress(OSError):
-                liveness_file.touch()
+            for file in files:
+                # Whoever looks at the file notices its age; the job must not fail.
+                with suppress(OSError):
+                    file.touch()
         return stopping.is_set() or os.getppid() != parent
 
     failing = False
@@ -73,3 +74,4 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
                 log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)
             failing = True
         stopping.wait(POLL_INTERVAL)
+    files[0].unlink(missing_ok=True)

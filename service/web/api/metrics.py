@@ -12,6 +12,6 @@ blueprint = Blueprint("metrics", __name__)
 @blueprint.get("/metrics")
 def show() -> Response:
     """Return the workers' counters, and gauges read from the database and the repository."""
-    state = StateCollector(services().repository, services().engine)
+    state = StateCollector(services())
     text, content_type = metrics.exposition(request.headers.get("Accept", ""), state)
     return Response(text, content_type=content_type)

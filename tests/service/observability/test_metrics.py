@@ -152,9 +152,11 @@ def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str 
         assert 0 <= queued[age] < 60
         until(lambda: scrape(site)[age] > queued[age])
 
-        site.trainer()
+        assert queued["streetlight_trainers "] == 0
+        trainer = site.trainer()
         finished = site.wait_until_finished(job)
         done = scrape(site)
+        assert done["streetlight_trainers "] == 1
         assert finished["state"] == "succeeded"
         assert (
             done["streetlight_jobs queued"]
@@ -168,6 +170,13 @@ def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str 
 
         site.expect(200, "DELETE", "/observations/1")
         assert scrape(site)["streetlight_observations "] == 6
+
+        trainer.kill()
+        other = site.trainer()
+        until(lambda: other.has_logged("waits for jobs"))
+        until(lambda: scrape(site)["streetlight_trainers "] == 1)  # the one that wasn't killed
+        other.process.terminate()
+        until(lambda: scrape(site)["streetlight_trainers "] == 0)
 
 
 def test_metrics_are_exported_without_a_database(server: Server) -> None:
