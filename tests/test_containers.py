@@ -1,13 +1,23 @@
-"""The compose file passes every setting on."""
+"""The compose file and the Kubernetes manifest pass every setting on, and limit every container."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 
 from streetlight.service.config import PREFIX, SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+RESOURCES = {
+    resource["kind"]: resource
+    for resource in yaml.safe_load_all((ROOT / "deploy/kubernetes/streetlight.yaml").read_text())
+}
+POD = RESOURCES["Deployment"]["spec"]["template"]["spec"]
+CONTAINERS = {
+    container["name"]: container for container in POD["initContainers"] + POD["containers"]
+}
 
 SETTINGS = {
     PREFIX + name.upper() for name in (*Settings.model_fields, *(f"{s}_file" for s in SECRETS))
@@ -45,3 +55,52 @@ def test_compose_passes_every_setting_on() -> None:
     assert COMPOSE["server"]["environment"]["STREETLIGHT_TRAINER"] == "false"
     for name in FIXED - {"STREETLIGHT_TRAINER"}:
         assert f"{name}=" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_manifest_passes_every_setting_on() -> None:
+    """A ConfigMap can contain any setting; the pod sets the others itself."""
+    for container in CONTAINERS.values():
+        assert container["envFrom"] == [{"configMapRef": {"name": "streetlight", "optional": True}}]
+    # Kubernetes would set STREETLIGHT_PORT and unknown settings for the service.
+    assert RESOURCES["Service"]["metadata"]["name"] == "streetlight"
+    assert POD["enableServiceLinks"] is False
+    variables = {variable["name"] for variable in CONTAINERS["server"]["env"]}
+    assert variables <= SETTINGS
+
+
+@pytest.mark.parametrize("name", ["server", "trainer"])
+def test_a_container_is_limited_in_both_files(name: str) -> None:
+    service, container = COMPOSE[name], CONTAINERS[name]
+
+    assert (
+        f"{container['resources']['limits']['memory']}".removesuffix("i").lower()
+        == service["mem_limit"]
+    )
+    assert container["resources"]["limits"].get("cpu") == (
+        str(service["cpus"]) if "cpus" in service else None
+    )
+    assert service["pids_limit"] <= 128
+    assert service["logging"] == {"driver": "local"}
+    assert service["tmpfs"].endswith(":size=64m")
+    assert volumes()["tmp"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+    assert service["read_only"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert service["cap_drop"] == container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+
+
+def volumes() -> dict[str, Any]:
+    """Return the temporary volumes of the pod."""
+    return {volume["name"]: volume.get("emptyDir") for volume in POD["volumes"]}
+
+
+def test_both_files_run_and_check_the_same_processes() -> None:
+    trainer, server = CONTAINERS["trainer"], CONTAINERS["server"]
+    kind, check = COMPOSE["trainer"]["healthcheck"]["test"]
+
+    assert trainer["args"] == COMPOSE["trainer"]["command"]
+    assert kind == "CMD-SHELL"
+    for probe in ("startupProbe", "livenessProbe"):
+        assert trainer[probe]["exec"]["command"] == ["sh", "-c", check.replace("$$", "$")]
+    assert server["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert server["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert f"{POD['terminationGracePeriodSeconds']}s" == COMPOSE["server"]["stop_grace_period"]
