@@ -25,9 +25,6 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
 
 
 FROM ${PYTHON_IMAGE}
-LABEL org.opencontainers.image.title="Streetlight" \
-      org.opencontainers.image.description="Learns from observations when it is safe to cross, and serves walk/stop predictions over HTTP." \
-      org.opencontainers.image.licenses="MIT"
 
 # A new volume gets the owner of this directory, so the owner must be set before VOLUME.
 RUN groupadd --gid 10001 streetlight \
@@ -37,6 +34,11 @@ RUN groupadd --gid 10001 streetlight \
 VOLUME /var/lib/streetlight
 
 COPY --from=build /opt/streetlight /opt/streetlight
+
+# The bill of materials: what is installed in this image.
+RUN --mount=type=bind,source=deploy/sbom.py,target=/tmp/sbom.py \
+    install --directory /usr/share/doc/streetlight \
+ && /opt/streetlight/bin/python -I /tmp/sbom.py > /usr/share/doc/streetlight/sbom.cdx.json
 
 # Unbuffered, so that log lines appear at once.
 ENV PATH=/opt/streetlight/bin:$PATH \
@@ -60,3 +62,16 @@ sys.exit(server.getresponse().status != 200)"]
 # No shell: `serve` becomes gunicorn, which receives SIGTERM itself and shuts down gracefully.
 ENTRYPOINT ["streetlight"]
 CMD ["serve"]
+
+# Last, so that an image of another revision has the same layers.
+ARG VERSION=
+ARG REVISION=
+ARG CREATED=
+ARG SOURCE=
+LABEL org.opencontainers.image.title="Streetlight" \
+      org.opencontainers.image.description="Learns from observations when it is safe to cross, and serves walk/stop predictions over HTTP." \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"

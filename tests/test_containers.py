@@ -57,6 +57,15 @@ def test_compose_passes_every_setting_on() -> None:
         assert f"{name}=" in (ROOT / "Dockerfile").read_text()
 
 
+def test_a_build_argument_sets_each_label_of_the_revision() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    documented = (ROOT / "docs" / "deploy.md").read_text()
+    for name in ("VERSION", "REVISION", "CREATED", "SOURCE"):
+        assert f"ARG {name}=\n" in dockerfile
+        assert f'image.{name.lower()}="${{{name}}}"' in dockerfile
+        assert f"--build-arg {name}=" in documented
+
+
 def test_the_manifest_passes_every_setting_on() -> None:
     """A ConfigMap can contain any setting; the pod sets the others itself."""
     for container in CONTAINERS.values():

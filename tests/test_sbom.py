@@ -1,0 +1,37 @@
+"""The bill of materials of an image lists exactly what is installed in it."""
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+SBOM = Path(__file__).parent.parent / "deploy" / "sbom.py"
+DPKG = Path("/var/lib/dpkg/status")
+
+
+@pytest.mark.process
+def test_the_bill_of_materials_lists_what_is_installed() -> None:
+    """Compared with the files of the installations, in the environment of the tests."""
+    run = subprocess.run([sys.executable, SBOM], capture_output=True, check=True)
+    bill = json.loads(run.stdout)
+    listed = [component["purl"] for component in bill["components"]]
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert len(set(listed)) == len(listed)
+    folders = {
+        sysconfig.get_path("purelib", vars={"base": base}) for base in (sys.prefix, sys.base_prefix)
+    }
+    installed = set()
+    for folder in folders:
+        for path in Path(folder).glob("*.dist-info"):
+            name, _, version = path.name.removesuffix(".dist-info").partition("-")
+            installed.add(f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}")
+    assert {purl for purl in listed if purl.startswith("pkg:pypi/")} == installed
+    assert any(purl.startswith("pkg:pypi/streetlight@") for purl in listed)
+    debian = [purl for purl in listed if purl.startswith("pkg:deb/")]
+    status = DPKG.read_text() if DPKG.exists() else ""
+    assert len(debian) == status.count(" ok installed\n")
