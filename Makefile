@@ -10,7 +10,7 @@ DEVELOPED := $(VENV)/developed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test coverage storm mutants lint format docs lock bench clean
+.PHONY: help install serve test coverage storm mutants lint format docs lock bench soak clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -77,6 +77,9 @@ lock: $(DEVELOPED) ## Update the lock files to the newest versions
 
 bench: $(DEVELOPED) ## Run the benchmarks; ONLY=serving runs one of them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
+
+soak: $(DEVELOPED) ## Send mixed load for half an hour, and write what grows; SOAK_SECONDS=60 shortens it
+	$(BIN)/python -m benchmarks.soak
 
 clean: ## Remove the environment and all generated files, but not data/
 	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
