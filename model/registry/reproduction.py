@@ -1,10 +1,13 @@
 """`reproduce`: train a version again from its file, and compare the result bit for bit.
 
-`python -m streetlight.model.registry.reproduction FILE` prints the result as JSON. The server runs
-this command, so that no process that answers requests trains; see `service.versions.verification`.
+`python -m streetlight.model.registry.reproduction FILE SECONDS` prints the result as JSON. The
+server runs this command, so that no process that answers requests trains: see
+`service.versions.verification`.
 """
 
 import json
+import os
+import resource
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ from streetlight.model.training.fit import TrainingDivergedError, fit
 
 # Python's own exit status after an error is 1.
 DAMAGED = 3
+
+LOWEST_PRIORITY = 19
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,14 @@ def reproduce(version: Version) -> Reproduction:
 def main(argv: list[str]) -> int:
     """Print the comparison for the version file `argv[0]` as JSON; return the exit status.
 
+    The process gets the lowest priority, and ends after `argv[1]` seconds of processor time.
     The status is `DAMAGED` if the file can't be trained from; the reason is on standard error.
     """
+    path, seconds = Path(argv[0]), int(argv[1])
+    os.nice(LOWEST_PRIORITY)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     try:
-        print(json.dumps(asdict(reproduce(Version.load(Path(argv[0]))))))
+        print(json.dumps(asdict(reproduce(Version.load(path)))))
     except (OSError, VersionDamagedError) as error:
         print(getattr(error, "strerror", None) or error, file=sys.stderr)
         return DAMAGED

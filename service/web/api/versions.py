@@ -19,8 +19,7 @@ from streetlight.service.versions.comparison import Difference, IncomparableErro
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.admission import admit
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.admission import admit, check_connected
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
 blueprint = Blueprint("versions", __name__)
@@ -124,8 +123,11 @@ def rollback(body: SwitchBody) -> Switched:
 
 
 @blueprint.post("/versions/<int:number>/verify")
-@read_only
 @operation(raises=[*UNUSABLE, VerificationBusyError])
 def verify(number: int) -> Reproduction:
-    """Train a version again from the data in its file, and compare the results bit for bit."""
-    return verify_version(services().repository.load(number))
+    """Train a version again from the data in its file, and compare the results bit for bit.
+
+    A training takes the processor for up to a minute, so the request requires the key.
+    """
+    version = services().repository.load(number)
+    return verify_version(version, check_connected=check_connected)

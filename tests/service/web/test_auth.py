@@ -19,7 +19,6 @@ CHANGES_NOTHING = {
     "/v2/models/<model>/infer",
     "/v2/models/<model>/versions/<version>/infer",
     "/v2/repository/index",
-    "/versions/<int:number>/verify",
     *(
         f"/v1/models/<model>{part}:{verb}"
         for part in ("", "/versions/<version>", "/labels/<label>")
@@ -35,6 +34,7 @@ CHANGES_STATE = {
     "/v2/repository/models/<model>/load",
     "/v2/repository/models/<model>/unload",
     "/versions/<int:number>/promote",
+    "/versions/<int:number>/verify",
 }
 
 
