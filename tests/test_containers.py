@@ -24,7 +24,7 @@ SETTINGS = {
 }
 # The variables of gunicorn that the documents name.
 GUNICORN = {"GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS"}
-# The image or the compose file sets these, and the host's value must not replace it.
+# The host's values of these must not reach a container.
 FIXED = {f"STREETLIGHT_{name}" for name in ("DATA_DIR", "HOST", "PORT", "TRAINER")}
 # The trainer reads none of these, and must not know the key.
 SERVER_ONLY = GUNICORN | {
@@ -53,8 +53,10 @@ def test_compose_passes_every_setting_on() -> None:
     assert passed_on("server") == everything
     assert passed_on("trainer") == everything - SERVER_ONLY
     assert COMPOSE["server"]["environment"]["STREETLIGHT_TRAINER"] == "false"
-    for name in FIXED - {"STREETLIGHT_TRAINER"}:
-        assert f"{name}=" in (ROOT / "Dockerfile").read_text()
+    [port] = COMPOSE["server"]["ports"]
+    assert port.endswith(f":{Settings.model_fields['port'].default}")
+    for name in ("DATA_DIR", "HOST"):
+        assert f"STREETLIGHT_{name}=" in (ROOT / "Dockerfile").read_text()
 
 
 def test_a_build_argument_sets_each_label_of_the_revision() -> None:
