@@ -3,7 +3,7 @@
 This module only compares. `job_runner` calls it and promotes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,12 +43,17 @@ class Verdict:
 
 
 def judge(
-    version: Version, dataset: Dataset, live: Version | None, must_hold: tuple[MustHold, ...]
+    version: Version,
+    dataset: Dataset,
+    live: Version | None,
+    must_hold: tuple[MustHold, ...],
+    report: Callable[[], object] = lambda: None,
 ) -> Verdict:
     """Return whether `version` may replace `live`, and why not.
 
     A version passes if it meets its recipe's target error, takes as many lights as `live`, is at
-    least as accurate as `live` on `dataset`, and keeps every pattern of `must_hold`.
+    least as accurate as `live` on `dataset`, and keeps every pattern of `must_hold`. `report` is
+    called after each step that takes long for a large dataset.
     """
     manifest, network = version.manifest, version.network
     reasons = []
@@ -56,13 +61,16 @@ def judge(
     if target is not None and manifest.error > target:
         reasons.append(f"the error is {manifest.error:.3g}, above the target of {target:g}")
     accuracy = dataset.accuracy(network.scores(dataset.lights))
+    report()
     live_accuracy = None
     changed, changes = 0, list[Change]()
     if live is not None:
         try:
             compared = difference(live, version)
+            report()
             changed, changes = compared.changed, compared.changes
             live_accuracy = dataset.accuracy(live.network.scores(dataset.lights))
+            report()
         except IncomparableError as error:
             reasons.append(str(error))
     if live is not None and live_accuracy is not None and accuracy < live_accuracy:

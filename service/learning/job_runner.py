@@ -216,7 +216,7 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
             live = repository.load(promotion.instead_of) if promotion.instead_of else None
         else:
             live = live_version_if_any(repository)
-        verdict = judge(version, data.dataset, live, must_hold)
+        verdict = judge(version, data.dataset, live, must_hold, lease.renew)
         if not verdict.passed and (outlier := data.outlier()):
             verdict = replace(verdict, reasons=[*verdict.reasons, outlier])
         promoted = promotion is not None

@@ -314,6 +314,26 @@ def test_the_lease_is_renewed_while_the_ledger_is_read(
     assert queue.get(services.engine, 1).state == "queued"
 
 
+def test_the_lease_is_renewed_while_a_version_is_judged(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before and under the lock, and after each of the three steps."""
+    run(services)
+    renewed = 0
+    renew = Lease.renew
+
+    def count(lease: Lease) -> None:
+        nonlocal renewed
+        renewed += 1
+        renew(lease)
+
+    monkeypatch.setattr(Lease, "renew", count)
+    job = run(services)
+
+    assert (job.state, job.attempt) == ("succeeded", 1)
+    assert renewed == 2 + 3
+
+
 def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:
     calls = iter(range(1, 1000))
 
@@ -368,7 +388,7 @@ def test_a_job_is_marked_succeeded_under_the_promotion_lock(
 
     assert order == [
         *("lock publish", "unlock publish"),
-        *("renew", "lock promote", "renew", "promote", "succeed", "unlock promote"),
+        *("renew", "lock promote", "renew", "renew", "promote", "succeed", "unlock promote"),
     ]
 
 
