@@ -20,6 +20,9 @@ MAX_WAITING = 8
 WAIT_TIMEOUT = 10.0
 CHECK_INTERVAL = 0.1
 
+# The message of a `MemoryError`.
+NO_MEMORY = "the server has too little memory for this request; send fewer rows, or try again later"
+
 
 class TooExpensiveError(ValueError):
     """The request costs more than one request may; the message names the bound and the setting."""

@@ -44,6 +44,10 @@ MAX_TRAINING_SECONDS = 3600
 RETRY_INTERVAL = 0.2
 
 MAX_CURVE_POINTS = 100
+NO_MEMORY = (
+    "the trainer has too little memory for this training: use smaller hidden sizes, or allow the "
+    "trainer more"
+)
 
 T = TypeVar("T")
 
@@ -115,6 +119,9 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
         reason = str(getattr(error, "strerror", None) or error)
         retry(partial(lease.mark_failed, reason))
         job_log.warning("job %d: failed: %s", job.id, error)
+    except MemoryError:
+        retry(partial(lease.mark_failed, NO_MEMORY))
+        job_log.exception("job %d: failed: %s", job.id, NO_MEMORY)
 
 
 def _retry(lease: Lease, should_stop: Callable[[], bool], act: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httptools
 import numpy as np
 
+from streetlight.service.inference.limits import NO_MEMORY
 from streetlight.service.inference.tensors import Buffer
 
 # Bytes of the request line and of a header line: the documented defaults of gunicorn.
@@ -125,9 +126,12 @@ class RequestParser:
                 if self._skipped_body:
                     self._expect_body()
             except httptools.HttpParserCallbackError as error:
-                if not isinstance(error.__context__, RequestRejected):
+                cause = error.__context__
+                if isinstance(cause, MemoryError):
+                    cause = RequestRejected(503, NO_MEMORY)
+                if not isinstance(cause, RequestRejected):
                     raise
-                self.rejection = error.__context__
+                self.rejection = cause
             except httptools.HttpParserError as error:
                 # What follows a request with `Connection: close` is ignored.
                 if not self.completed or self.completed[-1].keep_alive:

@@ -17,6 +17,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
 from streetlight.service.inference.limits import (
+    NO_MEMORY,
     ClientDisconnectedError,
     OverloadedError,
     TooExpensiveError,
@@ -76,6 +77,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FieldError, lambda error: _bad_request([error.problem]))
     app.register_error_handler(OSError, _storage_error)
     app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(MemoryError, _memory_error)
     app.register_error_handler(HTTPException, _http_error)
 
 
@@ -106,6 +108,11 @@ def _database_error(error: DBAPIError) -> Response:
         # An error of psycopg itself names the host, the user and the database.
         return _error("the database can't be used: it doesn't answer; the log says why", 503)
     return _error(describe(error), 503)
+
+
+def _memory_error(_: MemoryError) -> Response:
+    current_app.logger.exception("a request failed")
+    return _error(NO_MEMORY, 503)
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.learning import queue
 from streetlight.service.store import engine
 from tests import databases
 from tests.client import App
@@ -188,3 +189,14 @@ def test_a_locked_database_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "the database can't be used: database is locked; "
         "another transaction has held the write lock for 0 s"
     )
+
+
+def test_a_request_that_needs_more_memory_than_there_is_gets_503(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(queue, "page", fail)
+    message = app.expect(503, "GET", "/jobs")["error"]
+    assert message.startswith("the server has too little memory for this request")
