@@ -170,6 +170,8 @@ def encode_items(
     scores: FloatArray, items: Callable[[FloatArray], list[Any]] = np.ndarray.tolist
 ) -> bytes:
     """Return the JSON items that `items` returns for `scores`, shape (rows,), without brackets."""
+    if len(scores) <= BLOCK_ROWS:
+        return to_json(items(scores))[1:-1]
     return b",".join(
         [to_json(items(scores[block]))[1:-1] for block in blocks(len(scores), BLOCK_ROWS)]
     )

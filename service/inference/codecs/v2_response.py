@@ -6,7 +6,6 @@ of the score is requested, `score` is a BYTES tensor of shape [rows, classes] in
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
@@ -43,26 +42,25 @@ class InferResponse:
 
 def render(request: InferRequest, scores: FloatArray, model: str, version: int) -> InferResponse:
     """Return the response with the requested outputs of `scores`, shape (rows,)."""
-    response: dict[str, Any] = {"model_name": model, "model_version": str(version)}
-    if request.id is not None:
-        response["id"] = request.id
     outputs: list[bytes] = []
     binary: list[bytes] = []
     for requested in request.outputs:
-        classes = _class_count(requested)
-        output: dict[str, Any] = {
-            "name": requested.name,
-            "datatype": "FP64" if requested.name == "score" and not classes else "BYTES",
-            "shape": [len(scores), classes or 1],
-        }
+        name, classes = requested.name, _class_count(requested)
+        datatype = "FP64" if name == "score" and not classes else "BYTES"
+        output = f'{{"name":"{name}","datatype":"{datatype}","shape":[{len(scores)},{classes or 1}]'
         if _is_binary(requested, request):
-            binary.append(_binary_data(requested.name, classes, scores))
-            output["parameters"] = {"binary_data_size": len(binary[-1])}
-            outputs.append(to_json(output))
+            binary.append(_binary_data(name, classes, scores))
+            output += f',"parameters":{{"binary_data_size":{len(binary[-1])}}}}}'
+            outputs.append(output.encode())
         else:
-            data = _json_data(requested.name, classes, scores)
-            outputs.append(b'%s,"data":[%s]}' % (to_json(output)[:-1], data))
-    header = b'%s,"outputs":[%s]}' % (to_json(response)[:-1], b",".join(outputs))
+            data = _json_data(name, classes, scores)
+            outputs.append(b'%s,"data":[%s]}' % (output.encode(), data))
+    header = b'{"model_name":%s,"model_version":"%d",%s"outputs":[%s]}' % (
+        to_json(model),
+        version,
+        b"" if request.id is None else b'"id":%s,' % to_json(request.id),
+        b",".join(outputs),
+    )
     return InferResponse(header, binary or None)
 
 
