@@ -88,8 +88,12 @@ def page(engine: Engine, before: int | None, limit: int) -> tuple[list[Job], int
     found: list[Job] = []
     size = 0
     # One row at a time: release 0.1.0 stored verdicts of many megabytes.
-    with engine.connect().execution_options(stream_results=True, max_row_buffer=1) as connection:
-        for row in connection.execute(query):
+    options = {"stream_results": True, "max_row_buffer": 1}
+    with (
+        engine.connect().execution_options(**options) as connection,
+        connection.execute(query) as rows,
+    ):
+        for row in rows:
             size += sum(len(text or "") for text in (row.order, row.progress, row.verdict))
             if found and size > MAX_PAGE_CHARACTERS:
                 return found, found[-1].id
