@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from tests import databases
+from tests.client import invoke
 from tests.conftest import STORM
 from tests.server import DEADLINE, ForkedServer, environment
 from tests.service.services import services_in
@@ -171,6 +172,11 @@ class Site(ForkedServer):
         """Wait until a job has finished, and return it."""
         until(lambda: self.job(number)["state"] not in ("queued", "running"), 90)
         return self.job(number)
+
+    def check(self) -> None:
+        """Fail if `streetlight check` finds a violation in the data."""
+        run = invoke("check", data_dir=self.data_dir, database_url=self.database)
+        assert run.returncode == 0, run.stdout + run.stderr
 
     def observations(self) -> list[Any]:
         """Return what came in through the API."""

@@ -5,13 +5,13 @@ import random
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
+from streetlight.model.registry import integrity
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training.fit import fit
 from tests.model.bits import assert_same_bits
@@ -41,9 +41,11 @@ def check(folder: Path) -> int:
     numbers = repository.versions()
     for number in numbers:
         assert_same_bits(repository.load(number).network.scores(LAB.lights), SCORES)
-    live = repository.live()
+    violations: list[str] = []
+    integrity.check(repository, violations.append)
+    assert violations == []
     if repository.promotions():
-        assert live is not None
+        assert repository.live_number()
     unknown = {path.name for path in folder.iterdir()} - {f"{number}.npz" for number in numbers}
     unknown = {name for name in unknown if not name.startswith(".new-")}
     links = {"live", ".live-new", "newest", ".newest-new"}
@@ -57,10 +59,8 @@ def check_recovers(folder: Path) -> None:
     version = publish(repository)
     repository.promote(version.number)
     assert not list(folder.glob(".new-*"))
-    log = repository.promotions()
-    for before, after in pairwise(log):
-        assert after.instead_of == before.version
-    assert log[-1].version == repository.live_number() == version.number
+    check(folder)
+    assert repository.promotions()[-1].version == repository.live_number() == version.number
 
 
 @pytest.mark.storm
@@ -121,11 +121,9 @@ def test_concurrent_promotions_form_one_chain(tmp_path: Path) -> None:
         process.join(60)
         assert process.exitcode == 0
 
+    check(tmp_path)
     log = repository.promotions()
     assert len(log) > 50
-    assert log[0].instead_of is None
-    for before, after in pairwise(log):
-        assert after.instead_of == before.version
     assert log[-1].version == repository.live_number()
 
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +52,9 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 
 def check_history(site: Site) -> dict[int, Any]:
-    """Assert that the log is one chain and promotes no version twice; return it by version."""
+    """Assert that the data are valid and no version was promoted twice; return the promotions."""
+    site.check()
     history = site.repository.promotions()
-    assert history[0].instead_of is None
-    for before, after in pairwise(history):
-        assert after.instead_of == before.version
     assert history[-1].version == site.repository.live_number()
     promotions = {promotion.version: promotion for promotion in history}
     assert len(promotions) == len(history)
@@ -76,7 +73,6 @@ def check(site: Site, numbers: list[int]) -> list[Any]:
     assert len(set(jobs_of_versions)) == len(jobs_of_versions), "a job published two versions"
     for job in jobs:
         if job["state"] == "succeeded":
-            assert trained[job["version"]].manifest.job == job["id"]
             assert job["promoted"] == (job["version"] in promotions)
             assert job["promoted"] or job["promote"] != "always"
             assert not (job["promoted"] and job["promote"] == "never")

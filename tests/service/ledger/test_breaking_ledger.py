@@ -99,6 +99,7 @@ def test_killing_workers_loses_and_duplicates_no_acknowledged_row(
             for client in clients:
                 client.result()
         site.wait_until_ready()
+        site.check()
         observations, jobs = site.observations(), site.jobs()
 
     rows: dict[str, int] = {}
