@@ -200,6 +200,7 @@ def main(folder: Path) -> list[str]:
         f"Responses: {', '.join(f'{count:,} with {status}' for status, count in counts)}. "
         f"Retrainings: {jobs['succeeded']} succeeded, {jobs['failed']} failed. "
         f"At the end: {len(versions)} versions, {observations:,} observations. "
+        "Allowed growth from the first third to the last: 20 % and 16 MiB, 8 files, 2 threads. "
         f"Growth and failures: {'; '.join(problems) or 'none'}."
     )
     table = Table("By period", header, rows)
