@@ -92,16 +92,17 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     job_log = _job_log(job)
     retry = partial(_retry, lease, should_stop)
 
-    def sign() -> None:
-        lease.heartbeat()
+    def renew() -> None:
+        # A job whose version was published can't be cancelled any more.
+        (lease.renew if version else lease.heartbeat)()
         if should_stop():
             raise TrainerStoppingError
 
     try:
-        data = retry(partial(load_training_set, services.engine, sign))
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
         version = _version_of_earlier_attempt(services, lease)
+        data = retry(partial(load_training_set, services.engine, renew))
         if version is None and job.attempt > MAX_ATTEMPTS:
             retry(partial(lease.mark_failed, NO_HEARTBEAT))
             return
