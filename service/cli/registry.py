@@ -14,7 +14,7 @@ from streetlight.service.wiring import Services, build_services
 def versions() -> None:
     """List the versions; * marks the live one."""
     repository = _services().repository
-    listed = list_versions(repository, repository.load)
+    listed = list_versions(repository, lambda number: repository.load(number).manifest)
     if not listed.versions:
         click.echo("no version yet; run `streetlight train` to train the first one")
         return

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import NamedTuple
 
+from streetlight.model.registry.manifest import Manifest
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version, VersionDamagedError
 
@@ -21,31 +22,28 @@ def estimate_bytes(version: Version) -> int:
     return BYTES_PER_VERSION + BYTES_PER_WEIGHT * version.network.weight_count
 
 
-class _Entry(NamedTuple):
-    version: Version | str  # why the file is damaged, if it is
+class _File(NamedTuple):
+    """What tells a version's file from one that replaces it."""
+
     inode: int
     mtime_ns: int
-
-    @property
-    def size(self) -> int:
-        if isinstance(self.version, str):
-            return BYTES_PER_VERSION
-        return estimate_bytes(self.version)
 
 
 class VersionCache:
     """Loads versions of `repository`, and holds at most `max_bytes` of them, the last used.
 
-    That a file is damaged is held as well, so that it isn't read again until it is replaced.
-    Threads may share a cache.
+    The manifest of each version that was read is held as well, or the reason why its file is
+    damaged: a list of versions reads no file twice. Threads may share a cache.
     """
 
     def __init__(self, repository: ModelRepository, max_bytes: int = MAX_BYTES) -> None:
         self._repository = repository
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()  # the least recently used first
+        # The least recently used first.
+        self._versions: OrderedDict[int, tuple[_File, Version]] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
+        self._checked: dict[int, tuple[_File, Manifest | str]] = {}
 
     def load(self, number: int) -> Version:
         """Return version `number`, and drop the least recently used ones if memory is short.
@@ -53,49 +51,61 @@ class VersionCache:
         Raises:
             VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
         """
-        return self._load(number, may_drop=True)
+        file = self._identify(number)
+        with self._lock:
+            found, version = self._versions.get(number, (None, None))
+            if version and found == file:
+                self._versions.move_to_end(number)
+                return version
+        self._manifest_if_checked(number, file)  # raises an error if the file is damaged
+        return self._read(number, file, may_drop=True)
 
-    def check(self, number: int) -> Version:
-        """Return version `number`; no other version is dropped for it.
+    def check(self, number: int) -> Manifest:
+        """Return the manifest of version `number`; no version is dropped for it.
 
         Raises:
             VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
         """
-        return self._load(number, may_drop=False)
+        file = self._identify(number)
+        manifest = self._manifest_if_checked(number, file)
+        return manifest or self._read(number, file, may_drop=False).manifest
 
-    def _load(self, number: int, may_drop: bool) -> Version:
+    def _identify(self, number: int) -> _File:
+        path = self._repository.path(number)
         try:
-            file = self._repository.path(number).stat()
+            status = path.stat()
         except FileNotFoundError:
-            return self._repository.load(number)  # raises an error that lists the versions
-        with self._lock:
-            entry = self._entries.get(number)
-            # A file that was replaced has another inode or time, and is read again.
-            if entry and entry[1:] == (file.st_ino, file.st_mtime_ns):
-                if may_drop:
-                    self._entries.move_to_end(number)
-                if isinstance(entry.version, str):
-                    raise VersionDamagedError(entry.version)
-                return entry.version
+            self._repository.load(number)  # raises an error that lists the versions
+            status = path.stat()
+        return _File(status.st_ino, status.st_mtime_ns)
+
+    def _manifest_if_checked(self, number: int, file: _File) -> Manifest | None:
+        checked, found = self._checked.get(number, (None, None))
+        if checked != file:
+            return None
+        if isinstance(found, str):
+            raise VersionDamagedError(found)
+        return found
+
+    def _read(self, number: int, file: _File, may_drop: bool) -> Version:
         # Two threads may load the same version; reading a file must not stop the other threads.
         try:
             version = self._repository.load(number)
         except VersionDamagedError as error:
             # An error of the system or a lack of memory may pass.
             if not isinstance(error.__cause__, OSError | MemoryError):
-                self._hold(number, _Entry(str(error), file.st_ino, file.st_mtime_ns), may_drop)
+                self._checked[number] = (file, str(error))
             raise
-        self._hold(number, _Entry(version, file.st_ino, file.st_mtime_ns), may_drop)
-        return version
-
-    def _hold(self, number: int, entry: _Entry, may_drop: bool) -> None:
+        self._checked[number] = (file, version.manifest)
+        size = estimate_bytes(version)
         with self._lock:
-            if replaced := self._entries.pop(number, None):
-                self._bytes -= replaced.size
-            if entry.size > self._max_bytes - (0 if may_drop else self._bytes):
-                return
-            self._entries[number] = entry
-            self._bytes += entry.size
+            if replaced := self._versions.pop(number, None):
+                self._bytes -= estimate_bytes(replaced[1])
+            if size > self._max_bytes - (0 if may_drop else self._bytes):
+                return version
+            self._versions[number] = (file, version)
+            self._bytes += size
             while self._bytes > self._max_bytes:
-                _, dropped = self._entries.popitem(last=False)
-                self._bytes -= dropped.size
+                _, (_, dropped) = self._versions.popitem(last=False)
+                self._bytes -= estimate_bytes(dropped)
+        return version

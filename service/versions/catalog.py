@@ -93,18 +93,18 @@ class Pressure:
 
 def list_versions(
     repository: ModelRepository,
-    load: Callable[[int], Version],
+    manifest_of: Callable[[int], Manifest],
     accuracy: Mapping[int, Accuracy] | None = None,
 ) -> VersionList:
     """Return all versions with their manifests, and their accuracy by version number.
 
-    `load` returns a version like `ModelRepository.load`, or from a cache.
+    `manifest_of` returns the manifest of a version, or raises the errors of `ModelRepository.load`.
     """
     versions: list[ListedVersion | DamagedVersion] = []
     for number in reversed(repository.versions()):
         try:
             evaluated = (accuracy or {}).get(number, Accuracy(0, 0))
-            manifest = load(number).manifest
+            manifest = manifest_of(number)
             versions.append(
                 ListedVersion(
                     **vars(manifest), asked=evaluated.observations, right=evaluated.correct

@@ -89,6 +89,9 @@ def test_a_version_larger_than_the_cache_is_not_held(
     for _ in range(3):
         assert cache.load(1).number == 1
     assert loads == {1: 3}
+    for _ in range(3):
+        assert [cache.check(number).version for number in (1, 2)] == [1, 2]
+    assert loads == {1: 3, 2: 1}
 
 
 def test_a_replaced_file_is_read_again(
