@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from streetlight.service.inference.codecs import batch_json, explanations
+from streetlight.service.validation.fields import MAX_LIGHTS
 from streetlight.service.validation.json_bounds import MAX_PARTS
-from streetlight.service.web.middleware.auth import changes_state
+from streetlight.service.web.api.observations_csv import MAX_ROWS
 from tests.client import App
 from tests.server import ForkedServer, Server
 from tests.service.server.processes import cpu_seconds, peak_mib, reset_peak
@@ -64,12 +65,14 @@ class Site(NamedTuple):
         return max(MULTIPLICATIONS // a_row, 1)
 
 
-def query(parameters: str = "", refused: bool = False) -> Callable[[str, Site], Iterator[Call]]:
+def query(
+    parameters: str = "", refused: bool = False, status: int = 200
+) -> Callable[[str, Site], Iterator[Call]]:
     """Return a builder of one request, which is refused for a wide network if `refused`."""
 
     def build(path: str, site: Site) -> Iterator[Call]:
         is_wide = site.weights > MULTIPLICATIONS // 1000
-        yield Call(path + parameters, status=413 if refused and is_wide else 200)
+        yield Call(path + parameters, status=413 if refused and is_wide else status)
 
     return build
 
@@ -138,6 +141,25 @@ def infer(path: str, site: Site) -> Iterator[Call]:
     yield Call(path, head[:-3] + b',"data":[%s]}]}' % numbers)
 
 
+def observations(path: str, site: Site) -> Iterator[Call]:
+    count = min(MAX_ROWS, MULTIPLICATIONS // site.weights, 290_000 // (site.lights + 1))
+    rows = [
+        {"lights": [i] * site.lights, "outcome": "walk" if i % 2 else "stop"} for i in range(count)
+    ]
+    yield Call(path, json.dumps({"observations": rows}).encode(), status=201)
+    lines = [
+        ",".join([*map(str, row["lights"]), str(row["outcome"])])  # type: ignore[call-overload]
+        for row in rows
+    ]
+    header = ",".join([*(f"light_{i}" for i in range(site.lights)), "outcome"])
+    yield Call(path, "\n".join([header, *lines]).encode(), {"Content-Type": CSV}, 201)
+
+
+def retrain(path: str, _site: Site) -> Iterator[Call]:
+    must_hold = [{"lights": [i] * MAX_LIGHTS, "outcome": "walk"} for i in range(1024)]
+    yield Call(path, json.dumps({"must_hold": must_hold}).encode(), status=202)
+
+
 Builder = Callable[[str, Site], Iterator[Call]]
 PREDICT = columns("instances", batch_json.COLUMN_BYTES)
 CLASSIFY = columns("examples", 2 * batch_json.NUMBER_BYTES + 24)
@@ -162,6 +184,14 @@ LARGEST: dict[str, Builder] = {
     "GET /versions/<int:a>/diff/<int:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
     "GET /jobs": query("?limit=200"),
+    "POST /observations": observations,
+    "DELETE /observations/<int:number>": query(status=404),
+    "POST /retrain": retrain,
+    "POST /versions/<int:number>/promote": query(),
+    "POST /rollback": query(status=409),
+    "POST /v2/repository/models/<model>/load": query(),
+    # The route before, in alphabetical order, of the one that promotes the version again.
+    "POST /v2/repository/models/<model>/unload": query(),
 }
 # Routes whose cost doesn't depend on the request.
 PLAIN = [
@@ -197,13 +227,14 @@ PLAIN = [
     "/v2/models/stats",
 ]
 LARGEST |= {f"GET {path}": query() for path in PLAIN}
-# Files; a job, which doesn't exist here, and its events; what runs in a process of its own.
+# Files; a job, and its events; what runs in a process of its own.
 EXEMPT = {
     "POST /versions/<int:number>/verify",
     "GET /docs/<name>",
     "GET /page/<name>",
     "GET /jobs/<int:number>",
     "GET /jobs/<int:number>/events",
+    "DELETE /jobs/<int:number>",
 }
 VALUES = {
     "<model>": MODEL,
@@ -215,13 +246,11 @@ VALUES = {
 }
 
 
-def read_only_routes(app: App) -> Iterator[str]:
-    """Yield the method and the rule of each route that needs no API key."""
-    application = app.application
-    for rule in application.url_map.iter_rules():
+def all_routes(app: App) -> Iterator[str]:
+    """Yield the method and the rule of each route."""
+    for rule in app.application.url_map.iter_rules():
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            if not changes_state(method, application.view_functions[rule.endpoint]):
-                yield f"{method} {rule.rule}"
+            yield f"{method} {rule.rule}"
 
 
 def builder_of(route: str) -> Builder | None:
@@ -234,7 +263,7 @@ def builder_of(route: str) -> Builder | None:
 def test_every_route_has_a_largest_input(shared_app: App) -> None:
     missing = [
         route
-        for route in read_only_routes(shared_app)
+        for route in all_routes(shared_app)
         if route not in EXEMPT and builder_of(route) is None
     ]
     assert not missing, f"add the largest input that is admitted to LARGEST, for {missing}"
@@ -249,7 +278,7 @@ def live(
     data = tmp_path_factory.mktemp("costs")
     publish_network(data / "models", sizes, rows=1000)
     weights = sum(a * b for a, b in zip(sizes, [*sizes[1:], 1], strict=True))
-    with ForkedServer(data) as server:
+    with ForkedServer(data, start_empty=True) as server:
         yield server, Site(sizes[0], weights)
 
 
@@ -261,7 +290,7 @@ def test_the_largest_input_of_each_route_is_bounded(
     # The further forms of a request differ in how it is decoded, whatever the network.
     forms = 1 if site.weights > 1000 else None
     # One route of those that differ only in how the version is named.
-    routes = {builder_of(route): route for route in sorted(read_only_routes(shared_app))}
+    routes = {builder_of(route): route for route in sorted(all_routes(shared_app))}
     for build, route in routes.items():
         if build is None:
             continue
