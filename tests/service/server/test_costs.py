@@ -147,10 +147,7 @@ def observations(path: str, site: Site) -> Iterator[Call]:
         {"lights": [i] * site.lights, "outcome": "walk" if i % 2 else "stop"} for i in range(count)
     ]
     yield Call(path, json.dumps({"observations": rows}).encode(), status=201)
-    lines = [
-        ",".join([*map(str, row["lights"]), str(row["outcome"])])  # type: ignore[call-overload]
-        for row in rows
-    ]
+    lines = [",".join([*map(str, row["lights"]), str(row["outcome"])]) for row in rows]
     header = ",".join([*(f"light_{i}" for i in range(site.lights)), "outcome"])
     yield Call(path, "\n".join([header, *lines]).encode(), {"Content-Type": CSV}, 201)
 
