@@ -69,17 +69,19 @@ def reproduce(version: Version) -> Reproduction:
     return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
 
 
+def limit_process(seconds: int) -> None:
+    """Give this process the lowest priority, and end it after `seconds` of processor time."""
+    os.nice(LOWEST_PRIORITY)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+
+
 def main(argv: list[str]) -> int:
     """Print the comparison for the version file `argv[0]` as JSON; return the exit status.
 
-    The process gets the lowest priority, and ends after `argv[1]` seconds of processor time.
     The status is `DAMAGED` if the file can't be trained from; the reason is on standard error.
     """
-    path, seconds = Path(argv[0]), int(argv[1])
-    os.nice(LOWEST_PRIORITY)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     try:
-        print(json.dumps(asdict(reproduce(Version.load(path)))))
+        print(json.dumps(asdict(reproduce(Version.load(Path(argv[0]))))))
     except (OSError, VersionDamagedError) as error:
         print(getattr(error, "strerror", None) or error, file=sys.stderr)
         return DAMAGED
@@ -87,4 +89,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    limit_process(int(sys.argv[2]))
     sys.exit(main(sys.argv[1:]))
