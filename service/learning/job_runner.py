@@ -16,6 +16,7 @@ from streetlight.model.recipe import Recipe
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.promotion_log import Promotion
+from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import Progress, TrainingDivergedError, fit
 from streetlight.service.inference.resolution import live_version_if_any
@@ -151,7 +152,7 @@ def _version_of_earlier_attempt(services: Services, lease: Lease) -> Version | N
         for number in reversed(services.repository.versions()):
             try:
                 version = services.repository.load(number)
-            except VersionDamagedError:
+            except (VersionNotFoundError, VersionDamagedError):
                 continue
             if version.manifest.job == lease.job.id:
                 return version
@@ -220,10 +221,7 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
         # then not promoted again, and is compared with the version that it replaced: it would
         # otherwise be compared with itself.
         promotion = _promotion_of(services, version)
-        if promotion:
-            live = repository.load(promotion.instead_of) if promotion.instead_of else None
-        else:
-            live = live_version_if_any(repository)
+        live = _replaced(repository, promotion) if promotion else live_version_if_any(repository)
         verdict = judge(version, data.dataset, live, must_hold, lease.renew)
         if not verdict.passed and (outlier := data.outlier()):
             verdict = replace(verdict, reasons=[*verdict.reasons, outlier])
@@ -237,6 +235,14 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
         # Last, so that a job that succeeded states truthfully whether its version went live.
         lease.mark_succeeded(version.number, promoted, verdict)
     _job_log(job).info("job %d: version %d, promoted: %s", job.id, version.number, promoted)
+
+
+def _replaced(repository: ModelRepository, promotion: Promotion) -> Version | None:
+    """Return the version that a promotion replaced; `None` if there is none, or it is damaged."""
+    try:
+        return repository.load(promotion.instead_of) if promotion.instead_of else None
+    except (VersionNotFoundError, VersionDamagedError):
+        return None
 
 
 def _promotion_of(services: Services, version: Version) -> Promotion | None:

@@ -437,6 +437,34 @@ def test_a_promotion_by_an_earlier_attempt_keeps_its_verdict(services: Services)
     assert len(services.repository.promotions()) == 2
 
 
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_a_promotion_by_an_earlier_attempt_over_an_unreadable_version_is_kept(
+    services: Services, content: bytes | None
+) -> None:
+    for number in (None, 1):
+        services.repository.promote(publish(services, number).number)
+    services.repository.path(1).unlink()
+    if content:
+        services.repository.path(1).write_bytes(content)
+    job = run(services, attempt=2)
+
+    assert (job.state, job.version, job.promoted) == ("succeeded", 2, True)
+    assert job.verdict is not None
+    assert job.verdict.against is None
+
+
+def test_a_cancellation_after_a_publication_by_an_earlier_attempt_is_ignored(
+    services: Services,
+) -> None:
+    publish(services, 1)
+    lease = lease_on(services, JobSpec(RECIPE), 2)
+    queue.cancel(services.engine, 1)
+    run_job(services, lease, never_stop)
+
+    job = queue.get(services.engine, 1)
+    assert (job.state, job.version, job.promoted) == ("succeeded", 1, True)
+
+
 def test_a_forced_promotion_by_an_earlier_attempt_stays_forced(services: Services) -> None:
     publish(services, 1)
     services.repository.promote(1, "job 1, forced")
