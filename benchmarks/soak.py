@@ -23,7 +23,7 @@ import numpy as np
 import urllib3
 
 from benchmarks import process_tree, results
-from benchmarks.results import Table
+from benchmarks.results import Plot, Table
 from tests.server import STREETLIGHT, Server, environment
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "1800"))
@@ -207,7 +207,15 @@ def main(folder: Path) -> list[str]:
     if "SOAK_SECONDS" in os.environ:
         print(summary, table, sep="\n\n")
     else:
-        results.write("soak", "Half an hour of mixed load", summary, [table])
+        curves = {
+            name: [
+                (float(row[0]), sample["MiB"])
+                for row, sample in zip(rows, samples[name], strict=True)
+            ]
+            for name in pids
+        }
+        plot = Plot("Peak memory in each period", "minutes", "MiB", curves=curves)
+        results.write("soak", "Half an hour of mixed load", summary, [table], [plot])
     return problems
 
 

@@ -1,0 +1,120 @@
+"""Benchmark of the largest requests: what each costs, and predictions beside twelve of them."""
+
+import gzip
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import urllib3
+
+from benchmarks import process_tree, results
+from benchmarks.ledger import worker_of
+from benchmarks.results import Table
+from benchmarks.retraining import SLICE_SECONDS, Latencies, measure_slice
+from streetlight.service.validation.json_bounds import MAX_BYTES, MAX_PARTS
+from tests.server import Server
+from tests.service.server.processes import peak_mib, reset_peak
+from tests.service.server.test_costs import LARGEST, NETWORKS, Call, Site
+from tests.service.services import publish_network
+
+CLIENTS = 12
+V1, V2 = "/v1/models/streetlight", "/v2/models/streetlight"
+ROUTES = {
+    "POST /predict/batch": "/predict/batch",
+    "POST :predict": f"{V1}:predict",
+    "POST :classify": f"{V1}:classify",
+    "POST :regress": f"{V1}:regress",
+    "POST :explain": f"{V1}:explain",
+    "POST /invocations": "/invocations",
+    "POST /v2/models/<model>/infer": f"{V2}/infer",
+    "POST /observations": "/observations",
+}
+
+
+def calls(site: Site) -> Iterator[tuple[str, Call]]:
+    """Yield a name for each of the largest requests, and the request."""
+    for route, path in ROUTES.items():
+        for i, call in enumerate(LARGEST[route](path, site), 1):
+            yield f"`{path.removeprefix(V1).removeprefix(V2)}`, form {i}", call
+    numbers = b",".join([b"0.123456789012345"] * 290_000)
+    yield "`/predict`, one row of 290,000 numbers", Call("/predict", b'{"lights":[%s]}' % numbers)
+    fields = b",".join([b'"k%d":1' % i for i in range(MAX_PARTS - 100)])
+    yield "`:predict`, 50,000 fields", Call(f"{V1}:predict", b"{%s}" % fields)
+    space = b" " * (MAX_BYTES - 2)
+    yield "`:predict`, 8 MiB of spaces", Call(f"{V1}:predict", space + b"{}")
+
+
+def send(url: str, call: Call, body: bytes) -> int:
+    """Send a request, read the response, and return its status."""
+    with urllib3.PoolManager(retries=False, timeout=30) as pool:
+        headers = {**call.headers, "Content-Encoding": "gzip"}
+        return int(pool.request("POST", url + call.path, body=body, headers=headers).status)
+
+
+def attack(url: str, call: Call, body: bytes, seconds: float) -> None:
+    """Send a request again and again, from `CLIENTS` clients at the same time."""
+
+    def repeat() -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if send(url, call, body) == 503:
+                time.sleep(0.1)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in range(CLIENTS):
+            clients.submit(repeat)
+
+
+def measure(folder: Path, name: str, call: Call) -> list[str]:
+    """Return the row of a request, from a new server."""
+    body = gzip.compress(call.body, 1)
+    with Server(folder) as server:
+        worker = worker_of(server)
+        send(server.url, Call("/predict"), gzip.compress(b'{"lights": [1, 0, 1]}'))
+        idle, seconds = reset_peak(server), process_tree.cpu_seconds(worker)
+        status = send(server.url, call, body)
+        cost = [process_tree.cpu_seconds(worker) - seconds, peak_mib(server) - idle]
+        latencies = Latencies()
+        # In a process of its own, so that it doesn't delay the predictions in this one.
+        attacker = get_context("spawn").Process(
+            target=attack, args=(server.url, call, body, SLICE_SECONDS + 3)
+        )
+        attacker.start()
+        time.sleep(2)
+        measure_slice(server, latencies)
+        attacker.join()
+        return [
+            name,
+            f"{len(body):,}",
+            str(status),
+            f"{cost[0]:.2f}",
+            f"{cost[1]:.0f}",
+            f"{peak_mib(server):.0f}",
+            f"{latencies.percentile(50):.1f}",
+            f"{latencies.percentile(99):.1f}",
+            str(latencies.errors),
+        ]
+
+
+def main(folder: Path) -> None:
+    """Run the benchmark and write `results/overload.md`."""
+    sizes = NETWORKS["lab"]
+    publish_network(folder / "models", sizes)
+    weights = sum(a * b for a, b in zip(sizes, [*sizes[1:], 1], strict=True))
+    rows = [measure(folder, name, call) for name, call in calls(Site(sizes[0], weights))]
+    header = ["request", "bytes sent", "status", "processor s", "MiB"]
+    header += [f"MiB, {CLIENTS} at once", "p50, ms", "p99, ms", "errors"]
+    note = (
+        "The memory of one request is what it adds to the idle worker; that of twelve is the whole "
+        "worker's. p50, p99 and errors are those of the predictions beside them, one every 5 ms, "
+        "each timed from when it was due."
+    )
+    summary = (
+        "The largest requests that one worker admits, with the lab's network: what one of them "
+        f"costs, and predictions while {CLIENTS} clients send it again and again. The bounds are "
+        "in [decision 0024](../../docs/decisions/0024-the-cost-of-a-request-is-bounded.md)."
+    )
+    table = Table("The largest requests", header, rows, note)
+    results.write("overload", "Overload", summary, [table])
