@@ -30,7 +30,8 @@ MIN_BYTES_PER_SECOND = 16 * 1024
 # Replaces RECEIVE_TIMEOUT for a large request while others are queued.
 QUEUED_TIMEOUT = 5.0
 # A client must read what is buffered for it in SEND_TIMEOUT seconds, and 1 s more for each
-# MIN_BYTES_PER_SECOND.
+# MIN_BYTES_PER_SECOND. Seconds beyond that rate count for the whole response, so that a long one,
+# such as an export, isn't read more slowly.
 SEND_TIMEOUT = 30.0
 # Seconds that a connection stays open after its last response.
 LINGER_TIMEOUT = 2.0
@@ -73,6 +74,9 @@ class Connection(asyncio.BufferedProtocol):
         self._reading, self.ended = True, False
         self._deadline = time.monotonic() + RECEIVE_TIMEOUT
         self._send_deadline = 0.0
+        # Seconds that the client of this response may still read more slowly than it must.
+        self._patience = SEND_TIMEOUT
+        self._paused_at, self._paused_with = 0.0, 0
         self._environ: dict[str, Any] = {}
 
     @property
@@ -148,12 +152,16 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Send no more until the client has read what is buffered."""
         self.paused = True
+        self._paused_at, self._paused_with = time.monotonic(), self.unsent
         self._set_send_deadline()
         self._worker.limits.pause(self)
 
     def resume_writing(self) -> None:
         """Go on with the response, or with the next request."""
         self.paused = False
+        allowed = (self._paused_with - self.unsent) / MIN_BYTES_PER_SECOND
+        late = time.monotonic() - self._paused_at - allowed
+        self._patience = min(SEND_TIMEOUT, self._patience - late)
         self._worker.limits.resume(self)
         if self.exchange is not None:
             self.exchange.resume()
@@ -331,6 +339,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._parser.in_message:
             timeout = RECEIVE_TIMEOUT
         self._deadline = time.monotonic() + timeout
+        self._patience = SEND_TIMEOUT
         self._worker.limits.touch(self)
 
     def _linger(self) -> None:
@@ -359,7 +368,7 @@ class Connection(asyncio.BufferedProtocol):
         self._set_send_deadline()
 
     def _set_send_deadline(self) -> None:
-        seconds = SEND_TIMEOUT + self.unsent / MIN_BYTES_PER_SECOND
+        seconds = self._patience + self.unsent / MIN_BYTES_PER_SECOND
         self._send_deadline = time.monotonic() + seconds
 
     def _set_reading(self, reading: bool) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from streetlight.service.server.connection import (
     LINGER_TIMEOUT,
+    MIN_BYTES_PER_SECOND,
     RECEIVE_TIMEOUT,
     SEND_TIMEOUT,
     Connection,
@@ -156,3 +157,22 @@ def test_a_client_that_stops_reading_is_disconnected(connection: Any) -> None:
     connection.pause_writing()
     assert not after(connection, SEND_TIMEOUT - 1).aborted
     assert after(connection, SEND_TIMEOUT + 2).aborted
+
+
+@pytest.mark.parametrize(("rate", "is_disconnected"), [(0.5, True), (1.1, False)])
+def test_a_long_response_is_read_at_the_least_rate_or_not_at_all(
+    connection: Any, monkeypatch: pytest.MonkeyPatch, rate: float, is_disconnected: bool
+) -> None:
+    """Each part of it is read within the time that one part may take."""
+    part, now = 64 * 1024, time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    connection.exchange = SimpleNamespace(resume=lambda: None)
+    for _ in range(10):
+        connection.transport.written = bytes(part)
+        connection.pause_writing()
+        now += part / (rate * MIN_BYTES_PER_SECOND)
+        connection.check_deadlines(now)
+        connection.transport.written = b""
+        connection.resume_writing()
+
+    assert connection.transport.aborted == is_disconnected
