@@ -5,7 +5,7 @@
 
 import json
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -64,6 +64,8 @@ def record(
     live: Version | None,
     source: str,
     idempotent: IdempotentRequest | None = None,
+    *,
+    before_lock: Callable[[], None] = lambda: None,
 ) -> list[RowResult]:
     """Add observations to the ledger and return a result for each, after the commit.
 
@@ -74,11 +76,13 @@ def record(
         source: the origin of the observations, such as `api` or a file name.
         idempotent: the request, if it has an idempotency key. If the request was processed before,
             nothing is added and the results are those of the first time.
+        before_lock: called before this waits for the lock of the ledger.
 
     Raises:
         KeyReusedError: the key of `idempotent` was used before with another body.
     """
     prepared = prepare(rows, live)
+    before_lock()
     with ordered_write_transaction(engine) as connection:
         if idempotent and (stored := stored_response(connection, idempotent)):
             return [RowResult(**result) for result in json.loads(stored)]

@@ -19,6 +19,7 @@ from streetlight.service.validation.fields import MustHolds, Whole
 from streetlight.service.validation.problems import Problem, RequestError
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.admission import release
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request
 from streetlight.service.web.response import FOLLOWED_JOB, FOLLOWER_COUNT, json_response
@@ -80,9 +81,9 @@ JOB_LINK = {"number": "$response.body#/id"}
 def retrain(body: RetrainBody) -> Response:
     """Queue a retraining; the job reads the ledger when it starts, not when it is queued."""
     spec = JobSpec(_recipe(body), body.promote, body.must_hold)
-    job = queue.submit(
-        services().engine, spec, g.request_id, idempotent=idempotent_request("retrain")
-    )
+    idempotent = idempotent_request("retrain")
+    release()
+    job = queue.submit(services().engine, spec, g.request_id, idempotent=idempotent)
     response = json_response(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
     return response

@@ -21,7 +21,7 @@ from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.api import observations_csv
 from streetlight.service.web.api.observations_csv import MAX_ROWS
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.admission import admit
+from streetlight.service.web.middleware.admission import admit, release
 from streetlight.service.web.middleware.errors import ErrorResponse
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request, parse_json
@@ -98,7 +98,9 @@ def record() -> Response:
     if live:  # it predicts each row
         admit(multiplications=len(rows) * live.network.weight_count)
     idempotent = idempotent_request("observations")
-    return _record_response(ingest.record(services().engine, rows, live, "api", idempotent))
+    return _record_response(
+        ingest.record(services().engine, rows, live, "api", idempotent, before_lock=release)
+    )
 
 
 def _rows_from_json() -> list[NewObservation | str]:

@@ -1,6 +1,7 @@
 """Admission of the current request's work: its bounds, and its turn if it is large.
 
-The bounds are in `inference.limits`. A large request holds its place until its response is encoded.
+The bounds are in `inference.limits`. A large request holds its place until its response is encoded,
+or until it calls `release`, for example before it waits for the database.
 """
 
 from flask import Flask, g, request
@@ -45,6 +46,11 @@ def check_connected() -> None:
         raise ClientDisconnectedError("the client closed the connection before the response")
 
 
-def _release(_error: BaseException | None) -> None:
+def release() -> None:
+    """Give up the place of the current request, which only waits for others from now on."""
     if g.pop("admitted", False):
         services().budget.release()
+
+
+def _release(_error: BaseException | None) -> None:
+    release()

@@ -18,7 +18,11 @@ import urllib3
 from sqlalchemy import delete, text
 
 from streetlight.service.config import THREADS
-from streetlight.service.store.engine import open_engine, write_transaction
+from streetlight.service.store.engine import (
+    open_engine,
+    ordered_write_transaction,
+    write_transaction,
+)
 from streetlight.service.store.tables import jobs
 from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
 from tests.server import DEADLINE, ForkedServer, Server
@@ -105,6 +109,29 @@ def test_requests_that_wait_for_the_database_do_not_delay_others(
         statuses = {post.result().status for post in posts}
         engine.dispose()
     assert statuses == {201}
+
+
+def test_large_requests_that_wait_for_the_database_do_not_delay_large_predictions(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    row = {"lights": [1, 0, 1], "outcome": "walk"}
+    rows = {"observations": [row] * 4000}
+    states = {"lights": [[1, 0, 1]] * 50_000}
+    pattern = json.dumps({"must_hold": [row] * 1000}) + " " * 128 * 1024
+    with Site(tmp_path, database_url) as site, ThreadPoolExecutor(2) as pool:
+        engine = open_engine(site.database)
+        with ordered_write_transaction(engine):
+            posts = [
+                pool.submit(site.request, "POST", path, body)
+                for path, body in (("/observations", rows), ("/retrain", pattern.encode()))
+            ]
+            time.sleep(1)
+            start = time.monotonic()
+            assert len(site.post("/predict/batch", states)["scores"]) == 50_000
+            assert time.monotonic() - start < 3
+            assert not any(post.done() for post in posts)
+        assert [post.result().status for post in posts] == [201, 202]
+        engine.dispose()
 
 
 @pytest.fixture
