@@ -1,12 +1,14 @@
 """Decode JSON, with bounds on its size and on the number of values.
 
 As Python objects, JSON values take many times the memory of their bytes, and no other thread runs
-while they are decoded. They are therefore counted in the bytes before. Brackets, commas and colons
-within strings are counted too. `inference.codecs.batch_json` decodes larger batches, as arrays.
+while they are decoded. They are therefore counted in the bytes before. Brackets, commas and some
+colons within strings are counted too. `inference.codecs.batch_json` decodes larger batches, as
+arrays.
 """
 
 from typing import Any
 
+import numpy as np
 from pydantic_core import from_json
 
 from streetlight.service.validation.problems import FieldError, Problem
@@ -33,6 +35,8 @@ def check_bounds(body: bytes, parts: bytes = b"[{:\\") -> bytes:
             f"expected at most {MAX_BYTES} bytes in this form, got {len(body)}; send less at once"
         )
     count, values = sum(map(body.count, parts)), body.count(b",")
+    if count > MAX_PARTS and b":" in parts:
+        count += _count_keys(body) - body.count(b":")
     if count > MAX_PARTS or values > MAX_VALUES:
         raise TooManyValuesError(
             f"expected at most {MAX_PARTS} lists, objects, fields and lines, and {MAX_VALUES} "
@@ -40,6 +44,14 @@ def check_bounds(body: bytes, parts: bytes = b"[{:\\") -> bytes:
             "numbers"
         )
     return body
+
+
+def _count_keys(body: bytes) -> int:
+    """Return the number of colons after a quote or whitespace; others, as in a time, end no key."""
+    text = np.frombuffer(body, np.uint8)
+    before = text[:-1]
+    after_key = (before == ord('"')) | (before <= ord(" "))
+    return int(np.count_nonzero((text[1:] == ord(":")) & after_key))
 
 
 def decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
