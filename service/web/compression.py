@@ -19,6 +19,8 @@ FASTEST_LEVEL = 1
 # Bytes passed to zlib at once. At the end of a member zlib copies the bytes behind it, so with the
 # whole rest of the body the time would grow with the square of the number of members.
 CHUNK_SIZE = 4096
+# Members of a gzip body. Each takes a microsecond, also an empty one of 20 bytes.
+MAX_MEMBERS = 10_000
 
 
 class UnknownEncodingError(UnsupportedMediaType):
@@ -36,7 +38,7 @@ def decompress(body: Buffer, encoding: str, limit: int) -> Buffer:
     """Return the decompressed `body`, using memory for at most `limit` + 1 bytes of output.
 
     Raises:
-        FieldError: the data is damaged or truncated.
+        FieldError: the data is damaged or truncated, or has more than `MAX_MEMBERS` members.
         RequestEntityTooLarge: the result is longer than `limit` bytes.
         UnknownEncodingError: `encoding` is not supported.
     """
@@ -46,9 +48,12 @@ def decompress(body: Buffer, encoding: str, limit: int) -> Buffer:
     if encoding not in WINDOW_BITS:
         expected = ", ".join(WINDOW_BITS)
         raise UnknownEncodingError(f"Content-Encoding: expected {expected}, got {encoding[:40]!r}")
-    data, position, output = memoryview(body), 0, BytesIO()
+    data, position, output, members = memoryview(body), 0, BytesIO(), 0
     # A gzip file may have several members, one after the other.
     while position < len(data):
+        members += 1
+        if members > MAX_MEMBERS:
+            raise _damaged(encoding, f"more than {MAX_MEMBERS} members")
         stream = zlib.decompressobj(WINDOW_BITS[encoding])
         while not stream.eof:
             if not (chunk := data[position : position + CHUNK_SIZE]):

@@ -220,7 +220,7 @@ def test_clients_that_stop_reading_an_export_do_not_occupy_threads(target: Serve
 
 def test_a_body_of_empty_gzip_members_costs_little(target: Server) -> None:
     member = gzip.compress(b"", mtime=0)
-    request = post_request("/predict", member * (2 * MIB // len(member)))
+    request = post_request("/predict", member * (31 * MIB // len(member)))
     request = request.replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
 
     def cost() -> float:
