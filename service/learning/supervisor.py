@@ -20,6 +20,8 @@ MAX_RESTART_DELAY = 30.0
 # After a run of this length, the next delay is the first one again.
 GOOD_RUN = 60.0
 STOP_TIMEOUT = 30.0
+# Between two signals, and between two looks for the end of the process.
+SIGNAL_INTERVAL = 1.0
 STOP_INTERVAL = 0.05
 
 log = logging.getLogger(__name__)
@@ -85,13 +87,18 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the process by SIGTERM, or after 30 s by SIGKILL, and wait for its end."""
-        deadline = time.monotonic() + STOP_TIMEOUT
+        now = next_signal = time.monotonic()
+        deadline = now + STOP_TIMEOUT
         while self._pid:
             # Repeated, because until a process has installed its own signal handlers, it has those
-            # of its parent, which drop the signal.
-            self.terminate(signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
+            # of its parent, which drop the signal. Not more often: each signal restarts the tenth
+            # of a second after which psycopg looks whether the database has been silent for long.
+            if now >= min(next_signal, deadline):
+                self.terminate(signal.SIGTERM if now < deadline else signal.SIGKILL)
+                next_signal = now + SIGNAL_INTERVAL
             time.sleep(STOP_INTERVAL)
             self.reap()
+            now = time.monotonic()
 
     def _start(self) -> None:
         self._start_time = time.monotonic()

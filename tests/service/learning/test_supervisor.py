@@ -88,3 +88,30 @@ def test_a_process_that_ignores_the_signal_is_killed(caplog: pytest.LogCaptureFi
         os.kill(pid, 0)
     supervised.check()
     assert not caplog.messages
+
+
+def test_a_process_that_is_stopping_gets_no_signal_every_tenth_of_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each signal restarts the wait after which psycopg looks at the time."""
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT", 30)
+    ready, started = os.pipe()
+    signals = 0
+
+    def count(_signal: int, _frame: object) -> None:
+        nonlocal signals
+        signals += 1
+
+    def stop_slowly(_parent: int) -> None:
+        signal.signal(signal.SIGTERM, count)
+        os.write(started, b"started")
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        os.write(started, b"%d" % signals)
+
+    supervised = Supervisor(stop_slowly)
+    supervised.check()
+    assert os.read(ready, 10) == b"started"
+    supervised.stop()
+    assert os.read(ready, 10) == b"1"
