@@ -9,8 +9,9 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal, get_args
+
+from streetlight.model.registry.version_link import MAX_DIGITS
 
 Action = Literal["promote", "rollback", "recover", "unload"]
 
@@ -98,7 +99,11 @@ def _parse(line: str) -> Promotion | None:
         fields["action"] in get_args(Action)
         and isinstance(fields["at"], str)
         and isinstance(fields["reason"], str)
-        and type(fields["version"]) is int
-        and type(fields["instead_of"]) in (int, NoneType)
+        and _is_number(fields["version"])
+        and (fields["instead_of"] is None or _is_number(fields["instead_of"]))
     )
     return promotion if is_valid else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < 10**MAX_DIGITS

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from streetlight.model.registry.version import VersionDamagedError
 
+# Of the largest number of a version. A damaged name or line could otherwise name a number whose
+# successor no database can store.
+MAX_DIGITS = 9
+
 
 class VersionLink:
     """The link at `path`. Callers of `point` must hold a lock."""
@@ -34,7 +38,7 @@ class VersionLink:
                 raise
             name = "another kind of file"
         stem = name.removesuffix(".npz")
-        if not stem.isdecimal() or name != f"{int(stem)}.npz":
+        if not stem.isdecimal() or len(stem) > MAX_DIGITS or name != f"{int(stem)}.npz":
             got = f"a path to {Path(name).name}" if "/" in name else name
             raise VersionDamagedError(
                 f"{self.path.name}: expected a link to a version file such as 1.npz, got {got}"

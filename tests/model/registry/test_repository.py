@@ -280,6 +280,8 @@ def test_an_incomplete_line_of_the_log_is_ignored_and_removed(repository: ModelR
         '{"at": "x", "action": "promote", "version": "2", "instead_of": 1, "reason": ""}',
         '{"at": "x", "action": "promote", "version": true, "instead_of": 1, "reason": ""}',
         '{"at": "x", "action": "promote", "version": 2, "instead_of": [], "reason": ""}',
+        '{"at": "x", "action": "promote", "version": 1000000000, "instead_of": 1, "reason": ""}',
+        '{"at": "x", "action": "promote", "version": -2, "instead_of": 1, "reason": ""}',
         '{"at": 3, "action": "promote", "version": 2, "instead_of": 1, "reason": ""}',
         '{"at": "x", "action": "promote", "version": 2, "instead_of": 1, "reason": null}',
         '{"at": "x", "action": ["promote"], "version": 2, "instead_of": 1, "reason": ""}',
@@ -510,6 +512,7 @@ def put_at(link: Path, target: str | None) -> None:
 
 # Targets of links that name no version file of the folder; `None` is a file in place of the link.
 NONSENSE = [None, "elsewhere", "/etc/passwd", "/etc", ".", "2", "02.npz", "٢.npz", "a/2.npz"]
+NONSENSE += ["1000000000.npz"]
 
 
 @pytest.mark.parametrize(
