@@ -86,7 +86,9 @@ class ModelRepository:
         """Return the numbers of the version files in the folder, ascending."""
         if not self.folder.is_dir():
             return []
-        names = (re.fullmatch(r"([1-9]\d{0,8})\.npz", entry.name) for entry in os.scandir(self.folder))
+        names = (
+            re.fullmatch(r"([1-9]\d{0,8})\.npz", entry.name) for entry in os.scandir(self.folder)
+        )
         return sorted(int(name[1]) for name in names if name)
 
     def newest_number(self) -> int:

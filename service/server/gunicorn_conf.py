@@ -60,8 +60,8 @@ def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
     """Assign the lowest free slot to a new worker, see `metrics.worker_slot`; block the signals."""
     used = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(n for n in range(len(used) + 1) if n not in used)
-    # A first heartbeat: gunicorn replaces no worker that has sent none, such as one that hangs while
-    # it starts.
+    # A first heartbeat: gunicorn replaces no worker that has sent none, such as one that hangs
+    # while it starts.
     worker.tmp.notify()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
