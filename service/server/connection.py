@@ -29,6 +29,10 @@ RECEIVE_TIMEOUT = 30.0
 MIN_BYTES_PER_SECOND = 16 * 1024
 # Replaces RECEIVE_TIMEOUT for a large request while others are queued.
 QUEUED_TIMEOUT = 5.0
+# While others are queued, a large request that has occupied its place for HELD_TIMEOUT seconds must
+# arrive at this rate.
+HELD_TIMEOUT = 10.0
+HELD_BYTES_PER_SECOND = 256 * 1024
 # A client must read what is buffered for it in SEND_TIMEOUT seconds, and 1 s more for each
 # MIN_BYTES_PER_SECOND. Seconds beyond that rate count for the whole response, so that a long one,
 # such as an export, isn't read more slowly.
@@ -41,6 +45,7 @@ MAX_PIPELINED = 64 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 INCOMPLETE = "the request is incomplete: the connection ended before all of it arrived"
 TOO_SLOW = "the request took too long to arrive; send at least 16 KiB per second"
+DELAYS_OTHERS = "other large requests wait for this one; send at least 256 KiB per second"
 TOO_MANY = (
     "the request was still incomplete when the server reached its connection limit; "
     "send the request again"
@@ -73,6 +78,8 @@ class Connection(asyncio.BufferedProtocol):
         self._unparsed = b""
         self._reading, self.ended = True, False
         self._deadline = time.monotonic() + RECEIVE_TIMEOUT
+        # Since when a large request occupies a place; 0 if it doesn't.
+        self._large_since = 0.0
         self._send_deadline = 0.0
         # Seconds that the client of this response may still read more slowly than it must.
         self._patience = SEND_TIMEOUT
@@ -217,6 +224,8 @@ class Connection(asyncio.BufferedProtocol):
         elif self.queued:
             if now > self._deadline:
                 self.reject(RequestRejected(503, TOO_BUSY))
+        elif self._large_since and self._holds_up_others(now):
+            self.reject(RequestRejected(408, DELAYS_OTHERS))
         elif now > self._deadline - self._reduction():
             if self._parser.in_message:
                 self.reject(RequestRejected(408, TOO_SLOW))
@@ -225,6 +234,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _reduction(self) -> float:
         return RECEIVE_TIMEOUT - QUEUED_TIMEOUT if self._worker.limits.delays_others(self) else 0.0
+
+    def _holds_up_others(self, now: float) -> bool:
+        allowed = HELD_TIMEOUT + self._parser.body_size / HELD_BYTES_PER_SECOND
+        return now > self._large_since + allowed and self._worker.limits.delays_others(self)
 
     def evict(self) -> None:
         """End a connection that isn't busy; answer an incomplete request with 408."""
@@ -272,9 +285,12 @@ class Connection(asyncio.BufferedProtocol):
         elif parser.large and not self._worker.limits.reserve_large(self):
             self.queued = True
             self._set_reading(False)
-        elif parser.expects_continue:
-            parser.expects_continue = False
-            self.transport.write(CONTINUE)
+        else:
+            if parser.large and not self._large_since:
+                self._large_since = time.monotonic()
+            if parser.expects_continue:
+                parser.expects_continue = False
+                self.transport.write(CONTINUE)
 
     def _serve_completed(self) -> None:
         parser = self._parser
@@ -340,6 +356,7 @@ class Connection(asyncio.BufferedProtocol):
             timeout = RECEIVE_TIMEOUT
         self._deadline = time.monotonic() + timeout
         self._patience = SEND_TIMEOUT
+        self._large_since = 0.0
         self._worker.limits.touch(self)
 
     def _linger(self) -> None:

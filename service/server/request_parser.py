@@ -101,15 +101,16 @@ class RequestParser:
     @property
     def large(self) -> bool:
         """Whether the body of the current request has, or announces, over `LARGE_BODY` bytes."""
-        return self._in_body and max(self._content_length or 0, self._body_size) > LARGE_BODY
+        return self._in_body and max(self._content_length or 0, self.body_size) > LARGE_BODY
 
     @property
     def step(self) -> int:
         """The number of bytes that may be passed to `feed`."""
-        return max(STEP, (self._content_length or 0) - self._body_size)
+        return max(STEP, (self._content_length or 0) - self.body_size)
 
     @property
-    def _body_size(self) -> int:
+    def body_size(self) -> int:
+        """The number of bytes of the current body that were received."""
         return self._filled if self._buffer is not None else len(self._body)
 
     def feed(self, data: Buffer) -> None:
@@ -180,7 +181,7 @@ class RequestParser:
                 self.rejection = _too_long_head()
         elif self._content_length is None:
             self._coded_size += size
-            if self._coded_size - self._body_size > MAX_HEAD + MAX_FRAMING * self._body_size:
+            if self._coded_size - self.body_size > MAX_HEAD + MAX_FRAMING * self.body_size:
                 message = "the body consists of too small chunks; send chunks of 64 bytes or more"
                 self.rejection = RequestRejected(400, message)
 

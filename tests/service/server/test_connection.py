@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streetlight.service.server.connection import (
+    HELD_BYTES_PER_SECOND,
     LINGER_TIMEOUT,
     MIN_BYTES_PER_SECOND,
     RECEIVE_TIMEOUT,
@@ -14,7 +15,7 @@ from streetlight.service.server.connection import (
     Connection,
 )
 from streetlight.service.server.fast_path import FastPath
-from streetlight.service.server.limits import Limits
+from streetlight.service.server.limits import MAX_LARGE, Limits
 from streetlight.service.server.worker_state import ResponseHeads
 from tests.client import App
 
@@ -58,6 +59,9 @@ class BusyConnection:
     """A connection that isn't evicted."""
 
     busy = True
+
+    def receive_large(self) -> None:
+        """It gets the place of a large request."""
 
 
 @pytest.fixture
@@ -176,3 +180,34 @@ def test_a_long_response_is_read_at_the_least_rate_or_not_at_all(
         connection.resume_writing()
 
     assert connection.transport.aborted == is_disconnected
+
+
+@pytest.mark.parametrize(
+    ("queued", "rate", "is_rejected"),
+    [
+        (True, MIN_BYTES_PER_SECOND, True),
+        (True, HELD_BYTES_PER_SECOND, False),
+        (False, MIN_BYTES_PER_SECOND, False),
+    ],
+)
+def test_a_slow_large_request_loses_its_place_to_others(
+    connection: Any, monkeypatch: pytest.MonkeyPatch, queued: bool, rate: int, is_rejected: bool
+) -> None:
+    now, limits = time.monotonic(), connection._worker.limits
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    receive(connection, b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+    for _ in range(MAX_LARGE - 1):
+        assert limits.reserve_large(BusyConnection())
+    if queued:
+        assert not limits.reserve_large(BusyConnection())
+    for _ in range(20):
+        now += 1
+        for _ in range(rate // MIN_BYTES_PER_SECOND):
+            connection.get_buffer(0)
+            connection.buffer_updated(MIN_BYTES_PER_SECOND)
+        connection.check_deadlines(now)
+        if connection.lingering:
+            break
+
+    assert (b"HTTP/1.1 408 " in connection.transport.written) == is_rejected
+    assert limits.delays_others(connection) == (queued and not is_rejected)
