@@ -23,6 +23,8 @@ def check(repository: ModelRepository, report: Report) -> dict[str, int]:
             continue  # the file was removed after `versions` listed it
         except VersionDamagedError as error:
             report(str(error))
+        except (TypeError, ValueError, IndexError) as error:  # arrays of other shapes
+            report(f"{number}.npz: its data can't be used: {error}")
     try:
         repository.live()
     except (VersionNotFoundError, VersionDamagedError) as error:

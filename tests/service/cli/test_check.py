@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import text
 
 from tests.client import App, Run, invoke
@@ -196,6 +199,23 @@ def test_a_folder_without_a_database_is_valid_and_stays_without(tmp_path: Path) 
         "checked 1 versions, 1 promotions, 0 observations, 0 jobs; violations: 0\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("lights", np.ones((4, 2))), ("errors", np.array(0.0))]
+)
+def test_training_data_of_another_shape_are_a_violation(
+    used: App, name: str, value: NDArray[Any]
+) -> None:
+    path = used.data_dir / "models" / "2.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **arrays | {name: value})
+
+    run = check(used)
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.startswith("2.npz: ")
+    assert "checked 2 versions" in run.stdout
 
 
 @pytest.mark.process
