@@ -116,7 +116,13 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     except CancelledError:
         retry(lease.mark_cancelled)
         job_log.info("job %d: cancelled", job.id)
-    except (LedgerError, TrainingDivergedError, VersionDamagedError, OSError) as error:
+    except (
+        LedgerError,
+        TrainingDivergedError,
+        VersionDamagedError,
+        VersionNotFoundError,  # the file of the published version was removed
+        OSError,
+    ) as error:
         # Not the text of an OSError, which names a folder of the server.
         reason = str(getattr(error, "strerror", None) or error)
         retry(partial(lease.mark_failed, reason))

@@ -465,6 +465,16 @@ def test_a_cancellation_after_a_publication_by_an_earlier_attempt_is_ignored(
     assert (job.state, job.version, job.promoted) == ("succeeded", 1, True)
 
 
+def test_a_published_version_that_was_removed_fails_the_job(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_publication(monkeypatch, lambda: services.repository.path(1).unlink())
+    job = run(services)
+
+    assert (job.state, job.version) == ("failed", None)
+    assert job.error == "no version 1; there are no versions yet"
+
+
 def test_a_forced_promotion_by_an_earlier_attempt_stays_forced(services: Services) -> None:
     publish(services, 1)
     services.repository.promote(1, "job 1, forced")
