@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.page.browser import CHROMIUM, chromium, load, opened
 from tests.server import ForkedServer, Server
+from tests.service.services import publish_network
 
 pytestmark = [
     pytest.mark.process,
@@ -314,3 +315,10 @@ def test_the_page_has_security_headers_and_an_etag(site: Server) -> None:
     cached = site.request("GET", "/", **{"If-None-Match": response.headers["ETag"]})
     assert cached.status == 304
     assert site.expect(404, "GET", "/page/other.js")["error"]
+
+
+def test_the_page_shows_a_wide_network(browser: Browser, tmp_path: Path) -> None:
+    publish_network(tmp_path / "models", (3, 100, 100), rows=300)
+    with ForkedServer(tmp_path) as server, opened(browser, server.url) as page:
+        expect(page.locator("#pressure-row option")).to_have_count(1 + 1_000_000 // 10_400)
+        expect(page.locator("#trouble")).to_be_hidden()

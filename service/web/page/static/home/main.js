@@ -44,7 +44,7 @@ async function refresh() {
   state = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
   lights = lightsFromUrl(row?.lights ?? 3);
   showVersions(state, refresh);
-  const [observations] = await Promise.all([showLedger(refresh), showCorner(), showPressure(live)]);
+  const [observations] = await Promise.all([showLedger(refresh), showCorner(), showPressure(row)]);
   setExamples(observations, lights.length);
 }
 

@@ -5,10 +5,16 @@ import { getParameter, setParameter } from "./address.js";
 import { byId, element, formatChange, formatLights, namedWeights, table } from "./dom.js";
 
 const MAX_ROWS = 200;
+// Numbers in the response, of which the server returns a bounded size: one per row and weight.
+const MAX_NUMBERS = 1e6;
 
+// `live` is the live version as GET /versions lists it.
 export async function showPressure(live) {
+  const sizes = live?.recipe ? [live.lights, ...live.recipe.hidden_sizes, 1] : [];
+  const weightCount = sizes.slice(1).reduce((count, size, d) => count + sizes[d] * size, 0);
+  const limit = Math.min(MAX_ROWS, Math.floor(MAX_NUMBERS / weightCount));
   const { rows, total_rows: total, up, down, sum } =
-    await callApi("GET", `versions/${live}/pressure?limit=${MAX_ROWS}`, { curl: "pressure" });
+    await callApi("GET", `versions/${live?.version}/pressure?limit=${limit}`, { curl: "pressure" });
   const chooser = byId("pressure-row");
   const chosen = rows[getParameter("row") || -1] ? getParameter("row") : "";
   chooser.replaceChildren(
