@@ -112,6 +112,7 @@ def test_both_files_run_and_check_the_same_processes() -> None:
     assert kind == "CMD-SHELL"
     for probe in ("startupProbe", "livenessProbe"):
         assert trainer[probe]["exec"]["command"] == ["sh", "-c", check.replace("$$", "$")]
+        assert trainer[probe]["timeoutSeconds"] >= 5  # the default is one second
     assert server["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert server["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert f"{POD['terminationGracePeriodSeconds']}s" == COMPOSE["server"]["stop_grace_period"]
