@@ -102,7 +102,7 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     try:
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
-        version = _version_of_earlier_attempt(services, lease)
+        version = _version_of_earlier_attempt(services, lease, should_stop)
         data = retry(partial(load_training_set, services.engine, renew))
         if version is None and job.attempt > MAX_ATTEMPTS:
             retry(partial(lease.mark_failed, NO_HEARTBEAT))
@@ -152,10 +152,21 @@ def _retry(lease: Lease, should_stop: Callable[[], bool], act: Callable[[], T]) 
             time.sleep(RETRY_INTERVAL)
 
 
-def _version_of_earlier_attempt(services: Services, lease: Lease) -> Version | None:
-    """Return the version that an earlier attempt of the job published before it crashed."""
+def _version_of_earlier_attempt(
+    services: Services, lease: Lease, should_stop: Callable[[], bool]
+) -> Version | None:
+    """Return the version that an earlier attempt of the job published before it crashed.
+
+    Thousands of versions take longer than a lease to read, so it is renewed meanwhile.
+    """
     if lease.job.attempt > 1:
+        last_renewal = time.monotonic()
         for number in reversed(services.repository.versions()):
+            if should_stop():
+                raise TrainerStoppingError
+            if time.monotonic() - last_renewal >= HEARTBEAT_INTERVAL:
+                last_renewal = time.monotonic()
+                _retry(lease, should_stop, lease.renew)
             try:
                 version = services.repository.load(number)
             except (VersionNotFoundError, VersionDamagedError):

@@ -405,6 +405,36 @@ def test_a_version_of_an_earlier_attempt_is_not_trained_again(
     assert services.repository.versions() == [1, 2, 3]
 
 
+def test_the_lease_is_renewed_while_a_version_of_an_earlier_attempt_is_looked_for(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_runner, "HEARTBEAT_INTERVAL", 0)
+    for _ in range(3):
+        publish(services, None)
+    load = ModelRepository.load
+
+    def load_after_the_lease_was_lost(repository: ModelRepository, number: int) -> Version:
+        if number == 3:
+            take_over(services)
+        return load(repository, number)
+
+    monkeypatch.setattr(ModelRepository, "load", load_after_the_lease_was_lost)
+    monkeypatch.setattr(job_runner, "load_training_set", None)  # not called any more
+    run(services, attempt=2)
+
+    assert owner(services) == ("b", "running")
+
+
+def test_a_trainer_that_stops_while_it_looks_for_a_version_releases_the_job(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(services, None)
+    monkeypatch.setattr(job_runner, "load_training_set", None)
+    job = run(services, attempt=2, should_stop=lambda: True)
+
+    assert (job.state, job.attempt) == ("queued", 1)
+
+
 def test_the_first_attempt_ignores_existing_versions(services: Services) -> None:
     """A new database beside existing versions assigns the same job ids again."""
     publish(services, 1)
