@@ -53,8 +53,9 @@ def send(url: str, call: Call, body: bytes) -> int:
         return int(pool.request("POST", url + call.path, body=body, headers=headers).status)
 
 
-def attack(url: str, call: Call, body: bytes, seconds: float) -> None:
+def attack(url: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> None:
     """Send a request again and again, from `CLIENTS` clients at the same time."""
+    call = Call(path, headers=headers)
 
     def repeat() -> None:
         end = time.monotonic() + seconds
@@ -79,7 +80,8 @@ def measure(folder: Path, name: str, call: Call) -> list[str]:
         latencies = Latencies()
         # In a process of its own, so that it doesn't delay the predictions in this one.
         attacker = get_context("spawn").Process(
-            target=attack, args=(server.url, call, body, SLICE_SECONDS + 3)
+            target=attack,
+            args=(server.url, call.path, dict(call.headers), body, SLICE_SECONDS + 3),
         )
         attacker.start()
         time.sleep(2)
