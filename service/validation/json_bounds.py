@@ -13,10 +13,10 @@ from pydantic_core import from_json
 
 from streetlight.service.validation.problems import FieldError, Problem
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 # Lists, objects, fields of objects, and escapes in strings, and lines of CSV.
 MAX_PARTS = 50_100
-MAX_VALUES = 300_000
+MAX_VALUES = 150_000
 
 
 class TooManyValuesError(ValueError):

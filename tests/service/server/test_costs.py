@@ -107,7 +107,7 @@ def columns(field: str, bytes_per_row: int) -> Callable[[str, Site], Iterator[Ca
     def build(path: str, site: Site) -> Iterator[Call]:
         count = site.rows(bytes_per_row)
         yield Call(path, b'{"%s":%s}' % (field.encode(), site.row_list(count)))
-        rows = site.row_list(min(count, MAX_PARTS - 100, 290_000 // site.lights))
+        rows = site.row_list(min(count, MAX_PARTS - 100, 145_000 // site.lights))
         yield Call(path, b'{"%s":%s,"x":0}' % (field.encode(), rows))
 
     return build
@@ -122,7 +122,7 @@ def invoke(path: str, site: Site) -> Iterator[Call]:
     line = b",".join([b"1"] * site.lights) + b"\n"
     yield Call(path, line * count, {"Content-Type": CSV})
     yield Call(path, line * count, {"Content-Type": CSV, "Accept": CSV})
-    few = min(count, MAX_PARTS - 100, 290_000 // site.lights)
+    few = min(count, MAX_PARTS - 100, 145_000 // site.lights)
     yield Call(path, line.replace(b"1", b"+1") * few, {"Content-Type": CSV})
     yield Call(path, b'{"dataframe_split":{"data":%s}}' % site.row_list(few))
 
@@ -134,7 +134,7 @@ def infer(path: str, site: Site) -> Iterator[Call]:
     head = json.dumps({"inputs": [tensor]}).encode()
     length = {"Inference-Header-Content-Length": str(len(head)), "Accept-Encoding": "gzip"}
     yield Call(path, head + b"\1" * (count * site.lights), length)
-    few = min(count, 290_000 // site.lights)
+    few = min(count, 145_000 // site.lights)
     tensor = {"name": "lights", "datatype": "FP64", "shape": [few, site.lights]}
     numbers = b",".join([b"0.5"] * few * site.lights)
     head = json.dumps({"inputs": [tensor]}).encode()
@@ -142,7 +142,7 @@ def infer(path: str, site: Site) -> Iterator[Call]:
 
 
 def observations(path: str, site: Site) -> Iterator[Call]:
-    count = min(MAX_ROWS, MULTIPLICATIONS // site.weights, 290_000 // (site.lights + 1))
+    count = min(MAX_ROWS, MULTIPLICATIONS // site.weights, 145_000 // (site.lights + 1))
     rows = [
         {"lights": [i] * site.lights, "outcome": "walk" if i % 2 else "stop"} for i in range(count)
     ]
