@@ -2,9 +2,10 @@
 
 import gzip
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +49,23 @@ def calls(site: Site) -> Iterator[tuple[str, Call]]:
     yield "`:predict`, 4 MiB of spaces", Call(f"{V1}:predict", space + b"{}")
 
 
-def send(url: str, call: Call, body: bytes) -> int:
-    """Send a request, read the response, and return its status."""
+def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send a request with a compressed body, read the response, and return its status."""
     with urllib3.PoolManager(retries=False, timeout=30) as pool:
-        headers = {**call.headers, "Content-Encoding": "gzip"}
-        return int(pool.request("POST", url + call.path, body=body, headers=headers).status)
+        encoded = {**headers, "Content-Encoding": "gzip"}
+        return int(pool.request("POST", url, body=body, headers=encoded).status)
 
 
-def attack(url: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> None:
-    """Send a request again and again, from `CLIENTS` clients at the same time."""
-    call = Call(path, headers=headers)
+def attack(url: str, headers: Mapping[str, str], body: bytes, began: Event) -> None:
+    """Send a request again and again from `CLIENTS` clients; set `began` after a response."""
 
     def repeat() -> None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + SECONDS + 1
         while time.monotonic() < end:
-            if send(url, call, body) == 503:
-                time.sleep(0.1)
+            status = send(url, headers, body)
+            began.set()
+            if status == 503:
+                time.sleep(0.1)  # a tenth of what `Retry-After` asks for
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         for _ in range(CLIENTS):
@@ -89,17 +91,17 @@ def measure(folder: Path, name: str, call: Call) -> list[str]:
     body = gzip.compress(call.body, 1)
     with Server(folder) as server:
         worker = worker_of(server)
-        send(server.url, Call("/predict"), gzip.compress(b'{"lights": [1, 0, 1]}'))
+        send(f"{server.url}/predict", {}, gzip.compress(b'{"lights": [1, 0, 1]}'))
         idle, seconds = reset_peak(server), process_tree.cpu_seconds(worker)
-        status = send(server.url, call, body)
+        url, headers = server.url + call.path, dict(call.headers)
+        status = send(url, headers, body)
         cost = [process_tree.cpu_seconds(worker) - seconds, peak_mib(server) - idle]
         # In a process of its own, so that it doesn't delay the predictions in this one.
-        attacker = get_context("spawn").Process(
-            target=attack,
-            args=(server.url, call.path, dict(call.headers), body, SECONDS + 3),
-        )
+        context = get_context("spawn")
+        began = context.Event()
+        attacker = context.Process(target=attack, args=(url, headers, body, began))
         attacker.start()
-        time.sleep(2)
+        began.wait()
         latencies = measure_predictions(server)
         attacker.join()
         return [
