@@ -25,7 +25,6 @@ from streetlight.service.store.idempotency import (
 from streetlight.service.store.tables import observations as table
 from streetlight.service.validation.fields import MAX_LIGHTS
 
-MAX_LIGHTS_PER_OBSERVATION = MAX_LIGHTS
 # The number of client ids looked up by one query; databases limit the parameters of a statement.
 LOOKUP_BATCH_SIZE = 1000
 
@@ -198,8 +197,8 @@ def _light_count(connection: Connection) -> int | None:
 
 
 def _light_count_error(count: int, expected: int | None) -> str | None:
-    if count > MAX_LIGHTS_PER_OBSERVATION:
-        return f"lights: expected at most {MAX_LIGHTS_PER_OBSERVATION} lights, got {count}"
+    if count > MAX_LIGHTS:
+        return f"lights: expected at most {MAX_LIGHTS} lights, got {count}"
     if expected not in (None, count):
         return f"lights: expected {expected} lights, as in the ledger, got {count}"
     return None

@@ -12,7 +12,6 @@ from streetlight.model.registry.version import Version
 from streetlight.service.ledger import ingest
 from streetlight.service.ledger.contradictions import MAX_CONTRADICTIONS
 from streetlight.service.ledger.ingest import (
-    MAX_LIGHTS_PER_OBSERVATION,
     NewObservation,
     RowResult,
     record,
@@ -21,6 +20,7 @@ from streetlight.service.ledger.queries import withdraw
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.idempotency import IdempotentRequest, KeyReusedError
 from streetlight.service.store.tables import observations as table
+from streetlight.service.validation.fields import MAX_LIGHTS
 from tests.service.services import version
 
 WALK = NewObservation((1.0, 0.0), "walk")
@@ -151,7 +151,7 @@ def test_all_observations_have_the_same_number_of_lights(engine: Engine) -> None
 
 
 def test_an_observation_with_too_many_lights_is_rejected(engine: Engine) -> None:
-    largest = (0.0,) * MAX_LIGHTS_PER_OBSERVATION
+    largest = (0.0,) * MAX_LIGHTS
     results = add(engine, NewObservation((*largest, 0.0), "walk"), NewObservation(largest, "walk"))
 
     assert [result.verdict for result in results] == ["rejected", "accepted"]
