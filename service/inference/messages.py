@@ -44,7 +44,7 @@ class InferenceRequest(Protocol):
         """Admit the cost of the response, or raise an error of `limits`."""
 
     def check_connected(self) -> None:
-        """Raise `ClientDisconnectedError` if nobody waits for the response any more."""
+        """Raise `ClientDisconnectedError` if the client has left."""
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or `None` if it wasn't sent."""

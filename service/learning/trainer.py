@@ -53,7 +53,7 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
         if time.monotonic() - touched >= presence.INTERVAL:
             touched = time.monotonic()
             for file in files:
-                # Whoever looks at the file notices its age; the job must not fail.
+                # A health check notices the age of the file; the job must not fail.
                 with suppress(OSError):
                     file.touch()
         return stopping.is_set() or os.getppid() != parent

@@ -49,7 +49,7 @@ class SharedDict(MmapedDict):
             super()._init_value(key)  # type: ignore[no-untyped-call]
         else:
             log.error("the memory for metrics is full; until a restart this isn't counted: %s", key)
-            self._positions[key] = self._capacity  # the last bytes, which nobody reads
+            self._positions[key] = self._capacity  # the last bytes, which no scrape reads
 
     @staticmethod
     def read_all_values_from_file(name: str) -> Iterator[Any]:

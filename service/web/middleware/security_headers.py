@@ -1,4 +1,4 @@
-"""Headers that every response has: browsers must not guess its type, and nobody may store it.
+"""Headers that every response has: browsers must not guess its type, and caches must not store it.
 
 A view that sets one of them, as those of static files do, overrides it.
 """
