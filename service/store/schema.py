@@ -1,21 +1,22 @@
-"""Create the database schema."""
+"""Create the database schema, and add to it what the schema of an older release lacks."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.schema import CreateColumn
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.service.store.engine import ordered_write_transaction
-from streetlight.service.store.tables import idempotency, metadata
+from streetlight.service.store.tables import metadata
 
 
 def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connection], None]) -> None:
     """Create the tables if they are missing, and call `on_create` to insert the first rows.
 
-    Both happen in one transaction, so a crash leaves a complete schema or none. Any number of
-    processes may call this function at the same time: one of them creates the schema. Indexes that
-    tables of an older version lack are added.
+    All of it happens in one transaction, so a crash leaves a complete schema or none. Any number of
+    processes may call this function at the same time: one of them creates the schema. Tables,
+    columns and indexes that a database of an older release lacks are added.
 
     Raises:
         LockedError, DBAPIError: another process holds a lock for too long, or the database fails.
@@ -23,9 +24,23 @@ def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connectio
     # The file lock excludes the processes on this host before they connect. The lock of the
     # transaction also excludes those on other hosts that share the database.
     with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
-        if not inspect(connection).has_table("idempotency"):
-            metadata.create_all(connection)
+        is_new = not inspect(connection).has_table("idempotency")
+        _add_missing_columns(connection)
+        metadata.create_all(connection)
+        for table in metadata.tables.values():
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+        if is_new:
             on_create(connection)
-        # Indexes that an older version of Streetlight didn't create.
-        for index in idempotency.indexes:
-            index.create(connection, checkfirst=True)
+
+
+def _add_missing_columns(connection: Connection) -> None:
+    inspector = inspect(connection)
+    for table in metadata.tables.values():
+        if not inspector.has_table(table.name):
+            continue
+        existing = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in existing:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
