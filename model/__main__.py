@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from streetlight.model import csv_io
-from streetlight.model.dataset import LAB_DATASETS, DatasetError
+from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, DatasetError
 from streetlight.model.network import Activation
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.file_lock import LockedError
@@ -81,7 +81,8 @@ def _is_live(prog: str, repository: ModelRepository) -> bool:
 def _train(
     prog: str, options: argparse.Namespace, recipe: Recipe, repository: ModelRepository
 ) -> int:
-    dataset = LAB_DATASETS.get(options.dataset) or csv_io.read(Path(options.dataset))
+    name = FORMER_NAMES.get(options.dataset, options.dataset)
+    dataset = LAB_DATASETS.get(name) or csv_io.read(Path(name))
     if dataset.conflicts:
         dataset = dataset.grouped()
     report = ProgressReport(recipe, sys.stderr)
@@ -99,7 +100,7 @@ def _train(
         )
         return 1
     parent = repository.live_number()
-    provenance = Provenance(Path(options.dataset).name, parent)
+    provenance = Provenance(Path(name).name, parent)
     version = repository.publish(training, dataset, provenance)
     print(f"\npublished version {version.number}: {version.path}")
     if options.promote:
@@ -126,9 +127,9 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
 
     parser.add_argument(
         "--dataset",
-        metavar="FILE.csv|lab|lab-direct",
-        default="lab",
-        help="training data: a CSV file, or one of the lab's two datasets",
+        metavar=f"FILE.csv|{'|'.join(LAB_DATASETS)}",
+        default="four",
+        help="training data: a CSV file, or one of the lab's datasets",
     )
     parser.add_argument(
         "--models", metavar="FOLDER", type=Path, default=models, help="folder of versions"

@@ -1,4 +1,4 @@
-"""`Dataset`: light states and outcomes as checked matrices, and the lab's two datasets.
+"""`Dataset`: light states and outcomes as checked matrices, and the lab's datasets.
 
 Reading and writing CSV is in `csv_io`; training on a dataset is in `training`.
 """
@@ -138,4 +138,13 @@ LAB_DIRECT = Dataset(
     np.array([0, 1, 0, 1, 1, 0], float),
 )
 
-LAB_DATASETS = {"lab": LAB, "lab-direct": LAB_DIRECT}
+# The lab's datasets in its order: the first light, the six rows, the first two of them, and four
+# rows without correlation.
+LAB_DATASETS = {
+    "one-light": Dataset(LAB_DIRECT.lights[:1], LAB_DIRECT.walk_vs_stop[:1]),
+    "six": LAB_DIRECT,
+    "two-rows": Dataset(LAB_DIRECT.lights[:2], LAB_DIRECT.walk_vs_stop[:2]),
+    "four": LAB,
+}
+# The names that two of them had in release 0.1; the command line still accepts these.
+FORMER_NAMES = {"lab": "four", "lab-direct": "six"}

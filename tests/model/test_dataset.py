@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from streetlight.model import csv_io
 from streetlight.model.dataset import (
     LAB,
+    LAB_DATASETS,
     LAB_DIRECT,
     THRESHOLD,
     Dataset,
@@ -65,6 +66,20 @@ def test_negative_zero_is_stored_as_zero() -> None:
 def test_conflicts_are_states_observed_with_both_outcomes() -> None:
     assert dataset([[0, 1], [0, 1], [1, 1]], [1, 0, 1]).conflicts == 1
     assert LAB_DIRECT.conflicts == 0
+
+
+def test_the_lab_s_datasets_have_its_rows() -> None:
+    rows = {
+        name: list(zip(data.lights.astype(int).tolist(), data.walk_vs_stop.tolist(), strict=True))
+        for name, data in LAB_DATASETS.items()
+    }
+
+    assert rows["one-light"] == [([1, 0, 1], 0)]
+    assert rows["two-rows"] == rows["six"][:2] == [([1, 0, 1], 0), ([0, 1, 1], 1)]
+    assert [row for row, _ in rows["four"]] == [row for row, _ in rows["six"]][:4]
+    # No single light correlates with the outcome: each is on as often for walk as for stop.
+    for light in range(3):
+        assert sum((2 * outcome - 1) * lights[light] for lights, outcome in rows["four"]) == 0
 
 
 @pytest.mark.parametrize(

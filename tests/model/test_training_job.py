@@ -13,7 +13,7 @@ import pytest
 
 from streetlight.model import csv_io
 from streetlight.model.__main__ import main
-from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
+from streetlight.model.dataset import FORMER_NAMES, LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.repository import ModelRepository
 from tests.client import Run
@@ -76,13 +76,19 @@ def test_every_field_of_the_recipe_is_an_option(job: Callable[..., Run], tmp_pat
 def test_options_accept_none_and_all(job: Callable[..., Run], tmp_path: Path) -> None:
     run = job(
         *("--hidden-sizes", "none", "--batch-size", "all", "--target-error", "none"),
-        *("--patience", "none", "--dataset", "lab-direct"),
+        *("--patience", "none", "--dataset", "six"),
     )
 
     assert run.returncode == 0, run.stderr
     manifest = ModelRepository(tmp_path / "models").load(1).manifest
-    assert manifest.dataset == "lab-direct"
+    assert manifest.dataset == "six"
     assert manifest.recipe == Recipe(hidden_sizes=(), batch_size=None, target_error=None)
+
+
+@pytest.mark.parametrize(("former", "name"), FORMER_NAMES.items())
+def test_the_former_name_of_a_dataset_is_replaced(tmp_path: Path, former: str, name: str) -> None:
+    assert main(["--dataset", former, "--iterations", "300", "--models", str(tmp_path)]) == 0
+    assert ModelRepository(tmp_path).load(1).manifest.dataset == name
 
 
 def test_a_training_that_misses_its_target_error_publishes_no_version(

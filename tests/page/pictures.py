@@ -69,8 +69,8 @@ def take_curve_pictures(browser: Browser, folder: Path) -> None:
     with Server(folder) as server:
         for options in (
             *([*descent, "--batch-size", size] for size in ("1", "2", "all")),
-            ["--dataset", "lab", *two_layers],
-            ["--dataset", "lab", "--activation", "linear"],
+            ["--dataset", "four", *two_layers],
+            ["--dataset", "four", "--activation", "linear"],
         ):
             run = streetlight("train", *options, *common, data_dir=folder)
             if run.returncode:

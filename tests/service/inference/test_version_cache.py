@@ -125,7 +125,7 @@ def test_a_damaged_file_is_read_once_until_it_is_replaced(app: App, loads: Count
     copy = path.with_name("copy")
     copy.write_bytes(content)
     copy.replace(path)
-    assert app.get("/versions")["versions"][0]["dataset"] == "lab"
+    assert app.get("/versions")["versions"][0]["dataset"] == "four"
 
 
 def test_a_file_that_could_not_be_read_is_read_again(

@@ -54,7 +54,7 @@ def test_a_worker_that_holds_a_damaged_live_version_continues(damaged: ForkedSer
         assert server.get("/predict?lights=1,0,1")["version"] == 1
         two, one = server.get("/versions")["versions"]
         assert "1.npz" in one["damaged"]
-        assert two["dataset"] == "lab"
+        assert two["dataset"] == "four"
 
 
 @pytest.mark.process

@@ -45,7 +45,7 @@ def test_a_version_has_all_details(shared_app: App) -> None:
     response = shared_app.get("/versions/1")
 
     assert (response["version"], response["live"]) == (1, True)
-    assert response["manifest"]["dataset"] == "lab"
+    assert response["manifest"]["dataset"] == "four"
     assert np.array(response["weights"]["weights_1_2"]).shape == (4, 1)
     assert [f"{error:.12g}" for iteration, error in response["errors"] if iteration % 10 == 0] == [
         "0.634231159844",
@@ -95,7 +95,7 @@ def test_invalid_pages_of_pressure_are_refused(shared_app: App, query: str, mess
 
 
 def test_a_comparison_lists_every_changed_pattern(app: App) -> None:
-    train(app, "--dataset", "lab-direct", "--iterations", "300")
+    train(app, "--dataset", "six", "--iterations", "300")
 
     response = app.get("/versions/1/diff/2")
 

@@ -20,7 +20,7 @@ UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "openapi", "v1", "v2",
 
 def add_version(client: Client) -> None:
     """Add a version, and promote the lab's version again."""
-    client.train("--dataset", "lab-direct", "--iterations", "300")
+    client.train("--dataset", "six", "--iterations", "300")
     client.post("/versions/1/promote", Authorization=f"Bearer {KEY}")
 
 
