@@ -44,7 +44,7 @@ def compare(
 def main(folder: Path) -> None:
     """Compare each implementation choice with its alternative; write `results/arithmetic.md`."""
     network = fit(LAB, Recipe()).network
-    options = {"alpha": 0.2, "weight_decay": 0.0}
+    options = {"alpha": 0.2, "weight_decay": 0.0, "l1_penalty": 0.0}
     columns = [list(matrix) for matrix in network.columns]
     states, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
     arrays = [matrix.copy() for matrix in initial_network(LAB, Recipe(), 1).weights]

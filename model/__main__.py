@@ -188,6 +188,12 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         help="L2 regularisation: the fraction of each weight subtracted from its weight_delta",
     )
     option(
+        "--l1-penalty",
+        metavar="X",
+        type=_parse_number,
+        help="L1 regularisation: subtracted from the weight_delta, with the sign of the weight",
+    )
+    option(
         "--activation",
         choices=get_args(Activation),
         help="activation of the hidden layers; linear for none",

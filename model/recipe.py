@@ -20,6 +20,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "target_error": (0, 1e9),
     "patience": (1, 1_000_000),
     "weight_decay": (0, 1e9),
+    "l1_penalty": (0, 1e9),
 }
 
 
@@ -42,6 +43,8 @@ class Recipe:
             iterations in a row without a lower error. `None` runs every iteration, as the lab does.
         weight_decay: L2 regularisation: this fraction of each weight is subtracted from its
             weight_delta.
+        l1_penalty: L1 regularisation: this number, with the sign of the weight, is subtracted from
+            the weight_delta. A weight that this alone would move across 0 becomes 0.
         activation: activation of the hidden layers: `relu`, or `linear` for none. A linear network
             can't learn more than a two-layer network.
 
@@ -58,6 +61,7 @@ class Recipe:
     target_error: float | None = 0.01
     patience: int | None = None
     weight_decay: float = 0.0
+    l1_penalty: float = 0.0
     activation: Activation = "relu"
 
     def __post_init__(self) -> None:
@@ -73,7 +77,7 @@ class Recipe:
         for name in ("batch_size", "patience"):
             if getattr(self, name) is not None:
                 _check_whole(name, getattr(self, name), name)
-        for name in ("alpha", "weight_decay"):
+        for name in ("alpha", "weight_decay", "l1_penalty"):
             _check_number(name, getattr(self, name))
         if self.target_error is not None:
             _check_number("target_error", self.target_error)

@@ -23,6 +23,7 @@ def start_descent(
     batch_size: int,
     alpha: float,
     weight_decay: float,
+    l1_penalty: float,
     activation: Activation,
 ) -> tuple[Callable[[], float], Callable[[], tuple[FloatArray, ...]]]:
     """Return a function that makes a pass and returns its error, and one that returns the weights.
@@ -33,6 +34,7 @@ def start_descent(
     options: _PassOptions = {
         "alpha": alpha,
         "weight_decay": weight_decay,
+        "l1_penalty": l1_penalty,
         "activation": activation,
     }
     if batch_size == 1 and sum(matrix.size for matrix in weights) <= MAX_GENERATED_WEIGHTS:
@@ -52,6 +54,7 @@ def start_descent(
 class _PassOptions(TypedDict):
     alpha: float
     weight_decay: float
+    l1_penalty: float
     activation: Activation
 
 
@@ -63,6 +66,7 @@ def pass_by_batches(
     batch_size: int,
     alpha: float,
     weight_decay: float,
+    l1_penalty: float,
     activation: Activation,
 ) -> float:
     """Make one pass of batch gradient descent and return the summed squared error.
@@ -77,12 +81,12 @@ def pass_by_batches(
         batch_size: rows per update.
         alpha: the step size.
         weight_decay: the L2 penalty.
+        l1_penalty: the L1 penalty.
         activation: activation of the hidden layers.
 
     Returns:
         Each row's squared error before its batch's update, summed: the lab's `Error`.
     """
-    decay_factor = 1 - alpha * weight_decay
     error = 0.0
     for start in range(0, len(layer_0), batch_size):
         batch = slice(start, start + batch_size)
@@ -91,10 +95,31 @@ def pass_by_batches(
         )
         error += batch_error
         rows = len(layer_0[batch])
-        for d, delta in enumerate(deltas):
-            weights[d] *= decay_factor
-            weights[d] += alpha * (delta / rows)
+        for matrix, delta in zip(weights, deltas, strict=True):
+            update(
+                matrix, delta / rows, alpha=alpha, weight_decay=weight_decay, l1_penalty=l1_penalty
+            )
     return error
+
+
+def update(
+    matrix: FloatArray,
+    weight_delta: FloatArray,
+    *,
+    alpha: float,
+    weight_decay: float,
+    l1_penalty: float,
+) -> None:
+    """Add alpha times the `weight_delta`, less the penalties, to `matrix`.
+
+    The L1 penalty moves a weight at most to 0, after the rest of the update (Langford, Li and
+    Zhang, Sparse Online Learning via Truncated Gradient, JMLR 10, 2009). Were it subtracted in
+    full, weights near 0 would change their sign in every update.
+    """
+    matrix *= 1 - alpha * weight_decay
+    matrix += alpha * weight_delta
+    if shrinkage := alpha * l1_penalty:
+        matrix -= np.clip(matrix, -shrinkage, shrinkage)
 
 
 def weight_deltas(

@@ -117,6 +117,7 @@ def gradient_descent(
         batch_size=recipe.batch_size or len(dataset),
         alpha=recipe.alpha,
         weight_decay=recipe.weight_decay,
+        l1_penalty=recipe.l1_penalty,
         activation=network.activation,
     )
     # Without a target error, use one that no error meets, so that it never ends a run early.

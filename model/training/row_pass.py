@@ -2,8 +2,8 @@
 
 For a small network a numpy call takes longer than the arithmetic of a row, and so do lists and
 loops. So a function is generated for each shape of network, with a local variable for every node
-and weight, and compiled. `print(source((3, 4, 1), "relu", decays=False))` shows the one for
-the lab's run.
+and weight, and compiled. `print(source((3, 4, 1), "relu", decays=False, shrinks=False))` shows the
+one for the lab's run.
 
 Batches are in `descent`; on narrow networks, a batch of one row gives the same bits as this module,
 except for the sign of a weight that is zero.
@@ -27,6 +27,7 @@ def pass_by_rows(
     *,
     alpha: float,
     weight_decay: float,
+    l1_penalty: float,
     activation: Activation,
 ) -> float:
     """Make one pass of stochastic gradient descent, with an update after each row.
@@ -37,33 +38,38 @@ def pass_by_rows(
         walk_vs_stop: the outcome of each row.
         alpha: the step size.
         weight_decay: the L2 penalty.
+        l1_penalty: the L1 penalty.
         activation: activation of the hidden layers.
 
     Returns:
         Each row's squared error before its update, summed: the lab's `Error`.
     """
     sizes = (*(len(columns[0]) for columns in weights), 1)
-    decay_factor = 1 - alpha * weight_decay
-    one_pass = _compile(sizes, activation, decays=decay_factor != 1)
+    decay_factor, shrinkage = 1 - alpha * weight_decay, alpha * l1_penalty
+    one_pass = _compile(sizes, activation, decays=decay_factor != 1, shrinks=shrinkage > 0)
     error: float
-    weights[:], error = one_pass(weights, rows, walk_vs_stop, alpha, decay_factor)
+    weights[:], error = one_pass(weights, rows, walk_vs_stop, alpha, decay_factor, shrinkage)
     return error
 
 
 @lru_cache(maxsize=32)
-def _compile(sizes: tuple[int, ...], activation: Activation, *, decays: bool) -> Callable[..., Any]:
+def _compile(
+    sizes: tuple[int, ...], activation: Activation, *, decays: bool, shrinks: bool
+) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
-    exec(source(sizes, activation, decays=decays), namespace)  # noqa: S102 - the source is generated below
+    code = source(sizes, activation, decays=decays, shrinks=shrinks)
+    exec(code, namespace)  # noqa: S102 - the source is generated below
     one_pass: Callable[..., Any] = namespace["one_pass"]
     return one_pass
 
 
-def source(sizes: Sequence[int], activation: Activation, *, decays: bool = True) -> str:
+def source(sizes: Sequence[int], activation: Activation, *, decays: bool, shrinks: bool) -> str:
     """Return the Python source of the pass for a network with layers of `sizes`.
 
     The sizes include the lights and the output. The function's arguments are the weights, the rows,
-    the outcomes, alpha and the factor by which weight decay shrinks a weight, which is used if
-    `decays` only. The function returns the new weights and the error.
+    the outcomes, alpha, the factor by which weight decay shrinks a weight, which is used if
+    `decays` only, and the amount by which the L1 penalty does, likewise for `shrinks`. The function
+    returns the new weights and the error.
     """
     layers = [[f"layer_{d}_{i}" for i in range(size)] for d, size in enumerate(sizes)]
     # For each node of layer d + 1, the names of the weights of its inputs, as in `Columns`.
@@ -73,10 +79,10 @@ def source(sizes: Sequence[int], activation: Activation, *, decays: bool = True)
     ]
     every_weight = _list(_list(map(_list, columns)) for columns in weights)
     forward = _forward(layers, weights, activation)
-    backward = _backward(layers, weights, activation, " * decay_factor" if decays else "")
+    backward = _backward(layers, weights, activation, decays=decays, shrinks=shrinks)
     return "\n".join(
         [
-            "def one_pass(weights, rows, walk_vs_stop, alpha, decay_factor):",
+            "def one_pass(weights, rows, walk_vs_stop, alpha, decay_factor, shrinkage):",
             f"    {every_weight} = weights",
             "    error = 0.0",
             f"    for {_list(layers[0])}, outcome in zip(rows, walk_vs_stop):",
@@ -106,8 +112,14 @@ def _forward(
 
 
 def _backward(
-    layers: list[list[str]], weights: list[list[list[str]]], activation: Activation, decay: str
+    layers: list[list[str]],
+    weights: list[list[list[str]]],
+    activation: Activation,
+    *,
+    decays: bool,
+    shrinks: bool,
 ) -> Iterator[str]:
+    decay = " * decay_factor" if decays else ""
     deltas = ["delta"]
     yield f"delta = outcome - {layers[-1][0]}"
     yield "error += delta * delta"
@@ -123,3 +135,9 @@ def _backward(
         for next_delta, column in zip(next_deltas, weights[d], strict=True):
             for node, weight in zip(layers[d], column, strict=True):
                 yield f"{weight} = {weight}{decay} + alpha * ({node} * {next_delta})"
+                if shrinks:
+                    # As `descent.update` does: a weight that is NaN stays NaN.
+                    yield (
+                        f"{weight} -= shrinkage if {weight} > shrinkage "
+                        f"else -shrinkage if {weight} < -shrinkage else {weight}"
+                    )

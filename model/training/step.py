@@ -10,7 +10,7 @@ import numpy as np
 
 from streetlight.model.dataset import FloatArray
 from streetlight.model.network import Network
-from streetlight.model.training.descent import backpropagate, start_descent
+from streetlight.model.training.descent import backpropagate, start_descent, update
 from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS
 
 
@@ -22,7 +22,7 @@ class Step:
         layers: the nodes of `layer_0`, `layer_1` … before the update.
         deltas: the delta of each node, for every layer but `layer_0`.
         weight_deltas: the weight_delta of each weight, in the shapes of the weight matrices.
-            Without weight decay the update adds alpha times this, for a network with wide layers
+            Without penalties the update adds alpha times this, for a network with wide layers
             up to quantisation.
         error: the squared error of the row before the update.
         network: the network after the update.
@@ -42,6 +42,7 @@ def step(
     *,
     alpha: float,
     weight_decay: float = 0.0,
+    l1_penalty: float = 0.0,
 ) -> Step:
     """Return the update of `network` by one row; `network` isn't changed.
 
@@ -51,6 +52,7 @@ def step(
         walk_vs_stop: 1.0 for walk, 0.0 for stop.
         alpha: the step size.
         weight_decay: the L2 penalty.
+        l1_penalty: the L1 penalty.
 
     Raises:
         ValueError: a weight would not be finite after the update.
@@ -59,14 +61,13 @@ def step(
     with np.errstate(over="ignore", invalid="ignore"):
         layers, deltas = backpropagate(network.weights, layer_0, outcome, network.activation)
         products = [layer.T * delta for layer, delta in zip(layers[:-1], deltas, strict=True)]
+        penalties = {"weight_decay": weight_decay, "l1_penalty": l1_penalty}
         weights: Sequence[FloatArray]
         if network.weight_count <= MAX_GENERATED_WEIGHTS:
             # The arithmetic of the generated row pass, which takes long to compile.
-            decay_factor = 1 - alpha * weight_decay
-            weights = [
-                matrix * decay_factor + alpha * product
-                for matrix, product in zip(network.weights, products, strict=True)
-            ]
+            weights = [matrix.copy() for matrix in network.weights]
+            for matrix, product in zip(weights, products, strict=True):
+                update(matrix, product, alpha=alpha, **penalties)
             error = float(deltas[-1][0, 0] * deltas[-1][0, 0])
         else:
             one_pass, updated = start_descent(
@@ -75,7 +76,7 @@ def step(
                 outcome,
                 batch_size=1,
                 alpha=alpha,
-                weight_decay=weight_decay,
+                **penalties,
                 activation=network.activation,
             )
             error = one_pass()

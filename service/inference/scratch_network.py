@@ -38,7 +38,7 @@ class StepResult:
 
     `decision`, `score`, `error`, `layers`, `relu` and `weights` are those before the step, and
     `score_after` is the score after it. `deltas` has the delta of each node, and `weight_deltas`
-    the change of each weight before `alpha` and weight decay. `network` is the network after the
+    the change of each weight before `alpha` and the penalties. `network` is the network after the
     step, to be sent with the next one.
     """
 
@@ -105,6 +105,7 @@ def take_step(
     *,
     alpha: float,
     weight_decay: float,
+    l1_penalty: float,
 ) -> StepResult:
     """Train `network` on one example, and return all intermediate values.
 
@@ -120,7 +121,14 @@ def take_step(
         raise FieldError(Problem("lights", message, len(lights)))
     walk_vs_stop = float(outcome == "walk")
     try:
-        result = step(network, lights, walk_vs_stop, alpha=alpha, weight_decay=weight_decay)
+        result = step(
+            network,
+            lights,
+            walk_vs_stop,
+            alpha=alpha,
+            weight_decay=weight_decay,
+            l1_penalty=l1_penalty,
+        )
     except ValueError as error:
         message = "expected a step after which all weights are finite; use a smaller alpha"
         raise FieldError(Problem("alpha", message, alpha)) from error

@@ -63,12 +63,13 @@ def test_every_field_of_the_recipe_is_an_option(job: Callable[..., Run], tmp_pat
     run = job(
         *("--hidden-sizes", "8,4", "--alpha", "0.1", "--iterations", "400", "--batch-size", "2"),
         *("--seed", "3", "--restarts", "9", "--target-error", "1.5", "--patience", "50"),
-        *("--weight-decay", "0.0001", "--activation", "linear", "--models", "elsewhere"),
+        *("--weight-decay", "0.0001", "--l1-penalty", "0.0002", "--activation", "linear"),
+        *("--models", "elsewhere"),
     )
 
     assert run.returncode == 0, run.stderr
     recipe = ModelRepository(tmp_path / "elsewhere").load(1).manifest.recipe
-    assert recipe == Recipe((8, 4), 0.1, 400, 2, 3, 9, 1.5, 50, 0.0001, "linear")
+    assert recipe == Recipe((8, 4), 0.1, 400, 2, 3, 9, 1.5, 50, 0.0001, 0.0002, "linear")
     for field in fields(Recipe):
         assert getattr(recipe, field.name) != field.default, f"{field.name}: set it in this test"
 

@@ -43,6 +43,7 @@ class RetrainBody(Schema):
     target_error: float | None = DEFAULT_RECIPE.target_error
     patience: Whole | None = DEFAULT_RECIPE.patience
     weight_decay: float = DEFAULT_RECIPE.weight_decay
+    l1_penalty: float = DEFAULT_RECIPE.l1_penalty
     activation: Activation = DEFAULT_RECIPE.activation
     promote: Promote = "if_better"
     must_hold: MustHolds = ()

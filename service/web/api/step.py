@@ -49,6 +49,7 @@ class StepBody(Schema):
     outcome: Annotated[Outcome, Field(examples=["walk"])]
     alpha: Annotated[float, _bounded("alpha")] = Recipe.alpha
     weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
+    l1_penalty: Annotated[float, _bounded("l1_penalty")] = Recipe.l1_penalty
     network: NetworkBody | None = None
     seed: Annotated[int, _bounded("seed"), WHOLE] | None = None
     hidden_sizes: Annotated[
@@ -72,6 +73,7 @@ def step(body: StepBody) -> StepResult:
         body.outcome,
         alpha=body.alpha,
         weight_decay=body.weight_decay,
+        l1_penalty=body.l1_penalty,
     )
 
 

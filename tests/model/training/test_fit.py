@@ -74,13 +74,27 @@ def with_zeros(network: Network, dataset: Dataset) -> tuple[Network, Dataset]:
     return replace(network, weights=weights), replace(dataset, lights=replaced(dataset.lights))
 
 
-@given(problems(), st.floats(0.001, 0.3), st.floats(0, 0.1), st.booleans())
+@given(
+    problems(),
+    st.floats(0.001, 0.3),
+    st.floats(0, 0.1),
+    st.floats(0, 0.1) | st.just(0.0),
+    st.booleans(),
+)
 def test_the_generated_row_pass_equals_batches_of_one_row_bit_for_bit(
-    problem: tuple[Network, Dataset], alpha: float, weight_decay: float, zeros: bool
+    problem: tuple[Network, Dataset],
+    alpha: float,
+    weight_decay: float,
+    l1_penalty: float,
+    zeros: bool,
 ) -> None:
     network, dataset = with_zeros(*problem) if zeros else problem
     recipe = Recipe(
-        alpha=alpha, weight_decay=weight_decay, iterations=5, activation=network.activation
+        alpha=alpha,
+        weight_decay=weight_decay,
+        l1_penalty=l1_penalty,
+        iterations=5,
+        activation=network.activation,
     )
     try:
         by_rows, _ = gradient_descent(network, dataset, recipe)
@@ -95,6 +109,7 @@ def test_the_generated_row_pass_equals_batches_of_one_row_bit_for_bit(
             batch_size=1,
             alpha=alpha,
             weight_decay=weight_decay,
+            l1_penalty=l1_penalty,
             activation=network.activation,
         )
 
@@ -166,6 +181,67 @@ def test_weight_decay_alone_shrinks_every_weight_by_the_same_factor() -> None:
     after, _ = gradient_descent(network, dark, Recipe(alpha=0.1, weight_decay=0.5, iterations=2))
 
     np.testing.assert_allclose(after.weights[0], network.weights[0] * 0.95**2)
+
+
+@pytest.mark.parametrize(("width", "batch_size"), [(2, 1), (2, None), (40, 1), (40, None)])
+def test_an_update_follows_the_gradient_with_its_penalties_by_finite_differences(
+    width: int, batch_size: int | None
+) -> None:
+    """At a weight of 0 the L1 penalty has a slope on each side, and both may lead upwards."""
+    decay, penalty, step, alpha = 0.05, 0.4, 1e-5, 1e-4
+    random = np.random.default_rng(width)
+    # One row, so that a batch of one row is the whole data.
+    dataset = Dataset(random.uniform(0.5, 1, (1, width)), np.array([0.3]))
+    zeros = random.random((width, 3)) < 0.4
+    weights = (np.where(zeros, 0.0, random.uniform(0.1, 1, (width, 3)) / width), np.ones((3, 1)))
+    network = Network(weights, scale=dataset.scale)
+    recipe = Recipe(
+        alpha=alpha, iterations=1, batch_size=batch_size, weight_decay=decay, l1_penalty=penalty
+    )
+
+    after, _ = gradient_descent(network, dataset, recipe)
+
+    def cost(d: int, at: tuple[int, ...], change: float) -> float:
+        moved = [matrix.copy() for matrix in weights]
+        moved[d][at] += change
+        squares = sum(float((matrix**2).sum()) for matrix in moved)
+        sizes = sum(float(np.abs(matrix).sum()) for matrix in moved)
+        error = squared_error(replace(network, weights=tuple(moved)), dataset)
+        return (error + decay * squares) / 2 + penalty * sizes
+
+    stayed = 0
+    for d, matrix in enumerate(weights):
+        for at in np.ndindex(matrix.shape):
+            here = cost(d, at, 0.0)
+            upwards, downwards = (cost(d, at, change) - here for change in (step, -step))
+            moved_by = after.weights[d][at] - matrix[at]
+            if upwards > 0 and downwards > 0:
+                assert matrix[at] == moved_by == 0
+                stayed += 1
+                continue
+            slope = -downwards if downwards < 0 else upwards
+            assert moved_by / alpha == pytest.approx(-slope / step, rel=2e-3, abs=2e-4)
+    assert stayed
+
+
+def test_the_l1_penalty_moves_a_weight_to_0_and_not_across() -> None:
+    dark = Dataset(np.zeros((1, 4)), np.zeros(1))
+    network = Network((np.array([[1.0], [-1.0], [0.01], [-0.01]]),))
+    for batch_size in (1, None):
+        recipe = Recipe(alpha=0.1, l1_penalty=0.5, iterations=2, batch_size=batch_size)
+        after, _ = gradient_descent(network, dark, recipe)
+
+        assert_same_bits(after.weights[0] + 0.0, [[0.95 - 0.05], [0.05 - 0.95], [0.0], [0.0]])
+
+
+def test_a_penalty_does_not_hide_weights_that_become_nan() -> None:
+    network = Network((np.array([[1e10, 1e10], [1e10, -1e10]]), np.array([[1.0], [-1.0]])))
+    data = Dataset(np.array([[1e300, 0.0]]), np.array([0.0]))
+    for batch_size in (1, None):
+        with pytest.raises(TrainingDivergedError):
+            gradient_descent(
+                network, data, Recipe(batch_size=batch_size, iterations=1, l1_penalty=1.0)
+            )
 
 
 def test_a_network_with_two_hidden_layers_learns() -> None:
@@ -365,6 +441,7 @@ def test_an_error_curve_is_thinned_and_keeps_both_ends() -> None:
         ("restarts", 1001, "restarts"),
         ("patience", 0, "patience"),
         ("weight_decay", -1, "weight_decay"),
+        ("l1_penalty", -1, "l1_penalty"),
         ("target_error", float("inf"), "target_error"),
         ("hidden_sizes", (0,), "hidden_sizes\\[0\\]"),
         ("hidden_sizes", (1,) * 9, "hidden_sizes: expected at most 8 layers"),
@@ -445,7 +522,7 @@ def test_the_bounds_of_a_recipe_are_allowed(end: int) -> None:
         assert getattr(recipe, name) == changes[name]
 
 
-@pytest.mark.parametrize("field", ["alpha", "weight_decay", "target_error"])
+@pytest.mark.parametrize("field", ["alpha", "weight_decay", "l1_penalty", "target_error"])
 def test_a_boolean_is_refused_as_a_number(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         replace(Recipe(), **{field: True})  # type: ignore[arg-type]

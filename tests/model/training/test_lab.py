@@ -72,6 +72,28 @@ def test_the_two_layer_network_learns_that_the_middle_light_decides() -> None:
 
 
 @pytest.mark.parametrize(
+    ("penalty", "value", "right"),
+    [
+        ("weight_decay", 0.01, "0.018"),
+        ("weight_decay", 0.05, "0.089"),
+        ("weight_decay", 0.2, "0.18"),
+        ("l1_penalty", 0.005, "0.00036"),
+    ],
+)
+def test_the_l1_penalty_removes_the_weight_with_conflicting_pressure(
+    penalty: str, value: float, right: str
+) -> None:
+    """The right light is on in every row; weight decay lets it share the middle one's weight."""
+    recipe = replace(TWO_LAYER_RECIPE, target_error=None, **{penalty: value})  # type: ignore[arg-type]
+
+    weights = fit(LAB_DIRECT, recipe).network.weights[0][:, 0]
+
+    assert f"{weights[2]:.2g}" == right
+    if penalty == "l1_penalty":
+        assert weights[0] == 0
+
+
+@pytest.mark.parametrize(
     "recipe",
     [
         Recipe(hidden_sizes=(), iterations=300, target_error=None),

@@ -15,9 +15,9 @@ from tests.model.bits import assert_same_bits
 
 
 @pytest.mark.parametrize("sizes", [(), (4,), (3, 2), (40,), (12, 6), (600,)])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize(("weight_decay", "l1_penalty"), [(0.0, 0.0), (0.01, 0.0), (0.01, 0.005)])
 def test_a_step_for_each_row_gives_the_same_network_as_a_pass(
-    sizes: tuple[int, ...], weight_decay: float
+    sizes: tuple[int, ...], weight_decay: float, l1_penalty: float
 ) -> None:
     recipe = Recipe(
         hidden_sizes=sizes,
@@ -26,6 +26,7 @@ def test_a_step_for_each_row_gives_the_same_network_as_a_pass(
         restarts=0,
         target_error=None,
         weight_decay=weight_decay,
+        l1_penalty=l1_penalty,
     )
     network = initial_network(LAB, recipe, 3)
     trained, errors = gradient_descent(network, LAB, recipe)
@@ -33,7 +34,14 @@ def test_a_step_for_each_row_gives_the_same_network_as_a_pass(
     for error in errors:
         total = 0.0
         for lights, outcome in zip(LAB.lights.tolist(), LAB.walk_vs_stop.tolist(), strict=True):
-            update = step(network, lights, outcome, alpha=recipe.alpha, weight_decay=weight_decay)
+            update = step(
+                network,
+                lights,
+                outcome,
+                alpha=recipe.alpha,
+                weight_decay=weight_decay,
+                l1_penalty=l1_penalty,
+            )
             network = update.network
             total += update.error
         assert total == error

@@ -54,6 +54,15 @@ EXAMPLE = {"lights": [1, 0, 1], "outcome": "walk"}
 TWO_LAYERS = {"weights": {"weights_0_1": [[0.5], [0.5], [0.5]]}}
 
 
+def test_a_step_with_penalties(shared_app: App) -> None:
+    penalties = {"alpha": 0.5, "weight_decay": 0.1, "l1_penalty": 0.2}
+    response = shared_app.post("/step", EXAMPLE | penalties | {"network": TWO_LAYERS})
+
+    assert response["error"] == 0
+    weight = 0.5 * 0.95 - 0.1
+    assert response["network"]["weights"] == {"weights_0_1": [[weight], [weight], [weight]]}
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
