@@ -5,6 +5,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec, Trigger
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger import queries
+from streetlight.service.ledger.accuracy import recent_accuracy
 from streetlight.service.wiring import Services
 
 
@@ -27,7 +28,7 @@ def submit_if_due(services: Services) -> None:
     elif settings.retrain_below is not None and new:
         live = live_version_if_any(services.repository)
         if live:
-            recent = queries.recent_accuracy(engine, live.number, settings.retrain_window)
+            recent = recent_accuracy(engine, live.number, settings.retrain_window)
             window_full = recent.observations == settings.retrain_window
             if window_full and recent.correct / recent.observations < settings.retrain_below:
                 trigger = "accuracy"

@@ -19,7 +19,8 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import presence
 from streetlight.service.learning.job import State
 from streetlight.service.ledger import queries
-from streetlight.service.ledger.queries import Accuracy, Filter
+from streetlight.service.ledger.accuracy import Accuracy, accuracy_by_version
+from streetlight.service.ledger.queries import Filter
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import UNFINISHED, jobs
 from streetlight.service.wiring import Services
@@ -91,7 +92,7 @@ class StateCollector(Collector):
         try:
             return (
                 queries.count(self.engine, Filter()),
-                queries.accuracy_by_version(self.engine),
+                accuracy_by_version(self.engine),
                 _job_stats(self.engine),
             )
         except SQLAlchemyError:

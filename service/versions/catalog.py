@@ -16,7 +16,7 @@ from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.report import error_curve
 from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
 from streetlight.service.inference.limits import Cost
-from streetlight.service.ledger.queries import Accuracy
+from streetlight.service.ledger.accuracy import Accuracy
 
 CURVE_POINTS = 200
 # The time that a row's pressure on a weight takes, in multiplications.

@@ -11,7 +11,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
-from streetlight.service.ledger import queries
+from streetlight.service.ledger.accuracy import accuracy_by_version
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
 from streetlight.service.versions.catalog import Pressure, VersionDetails, VersionList
@@ -32,7 +32,7 @@ BOUNDED = [TooExpensiveError, OverloadedError]
 @operation(links={"versions_show": {"number": "$response.body#/live"}})
 def list_versions() -> VersionList:
     """List all versions, newest first, and the number of the live one."""
-    accuracy = queries.accuracy_by_version(services().engine)
+    accuracy = accuracy_by_version(services().engine)
     return catalog.list_versions(services().repository, services().model.versions.check, accuracy)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the queries on the ledger: filters, pages, counts and accuracies."""
+"""Tests of the queries on the ledger: filters, pages and counts."""
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -7,7 +7,7 @@ from streetlight.model.dataset import outcome_name
 from streetlight.model.registry.version import Version
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.ingest import NewObservation, record
-from streetlight.service.ledger.queries import Accuracy, Filter, ObservationNotFoundError
+from streetlight.service.ledger.queries import Filter, ObservationNotFoundError
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import observations as table
 from tests.service.services import version
@@ -129,31 +129,3 @@ def test_new_observations_are_counted_up_to_a_limit(engine: Engine) -> None:
     assert queries.count_after(engine, 0, 2) == 2
     assert queries.count_after(engine, 3, 10) == 2
     assert queries.count_after(engine, 4, 10) == 1
-
-
-def test_the_accuracy_of_each_version_is_counted(engine: Engine) -> None:
-    observe(engine, "walk")
-    assert queries.accuracy_by_version(engine) == {}
-
-    observe(engine, "walk", "walk", "stop", live=WALKS)
-    observe(engine, "walk", "stop", "stop", "walk", "walk", live=STOPS)
-    assert queries.accuracy_by_version(engine) == {1: Accuracy(3, 2), 2: Accuracy(5, 2)}
-
-    queries.withdraw(engine, 4)
-    queries.withdraw(engine, 5)
-    assert queries.accuracy_by_version(engine) == {1: Accuracy(2, 2), 2: Accuracy(4, 2)}
-
-
-def test_the_recent_accuracy_covers_the_last_observations(engine: Engine) -> None:
-    observe(engine, "stop", "stop", "walk", "walk", "stop", live=WALKS)
-    observe(engine, "stop", "stop", live=STOPS)
-    observe(engine, "stop")
-
-    assert queries.recent_accuracy(engine, 1, 10) == Accuracy(5, 2)
-    assert queries.recent_accuracy(engine, 1, 3) == Accuracy(3, 2)
-    assert queries.recent_accuracy(engine, 2, 10) == Accuracy(2, 2)
-    assert queries.recent_accuracy(engine, 3, 10) == Accuracy(0, 0)
-
-    queries.withdraw(engine, 5)
-    assert queries.recent_accuracy(engine, 1, 3) == Accuracy(3, 2)
-    assert queries.recent_accuracy(engine, 1, 2) == Accuracy(2, 2)
