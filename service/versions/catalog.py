@@ -1,14 +1,12 @@
-"""Read versions: the list of all, the details of one, its weight pressure.
+"""Read versions: the list of all, and the details of one.
 
 `comparison` compares two versions. `streetlight.model.registry.repository` promotes versions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from streetlight.model import explanation
-from streetlight.model.dataset import FloatArray
-from streetlight.model.network import WeightLists, weight_names
+from streetlight.model.network import WeightLists
 from streetlight.model.registry.manifest import Manifest
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
@@ -19,8 +17,6 @@ from streetlight.service.inference.limits import Cost
 from streetlight.service.ledger.accuracy import Accuracy
 
 CURVE_POINTS = 200
-# The time that a row's pressure on a weight takes, in multiplications.
-PRESSURE_MULTIPLICATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -65,32 +61,6 @@ class VersionDetails:
     promotions: list[Promotion]
 
 
-@dataclass(frozen=True)
-class RowPressure:
-    """The pressure of one training row on each weight: positive is up, negative is down."""
-
-    lights: list[float]
-    outcome: float
-    score: float
-    pressure: WeightLists
-
-
-@dataclass(frozen=True)
-class Pressure:
-    """The weight-pressure table: some of the training rows, and the sums over all of them.
-
-    `up` adds the positive pressures on each weight, `down` the negative ones; `sum` is `up` plus
-    `down`.
-    """
-
-    version: int
-    total_rows: int
-    rows: list[RowPressure]
-    up: WeightLists
-    down: WeightLists
-    sum: WeightLists
-
-
 def list_versions(
     repository: ModelRepository,
     manifest_of: Callable[[int], Manifest],
@@ -133,50 +103,7 @@ def describe_version(repository: ModelRepository, version: Version) -> VersionDe
         version=number,
         live=repository.live_number() == number,
         manifest=version.manifest,
-        weights=_named(version.network.weights),
+        weights={name: m.tolist() for name, m in version.network.named_weights.items()},
         errors=error_curve(version.errors, CURVE_POINTS),
         promotions=[entry for entry in repository.promotions() if entry.version == number],
     )
-
-
-def pressure_cost(version: Version, offset: int, limit: int) -> Cost:
-    """Return what `pressure_table` costs."""
-    weights, rows = version.network.weight_count, version.manifest.rows
-    listed = len(range(rows)[offset : offset + limit])
-    return Cost(
-        multiplications=rows * weights * PRESSURE_MULTIPLICATIONS,
-        # Each row and each of the three sums has a number for each weight.
-        response_bytes=(listed + 3) * weights * NUMBER_BYTES,
-    )
-
-
-def pressure_table(version: Version, offset: int, limit: int) -> Pressure:
-    """Return the weight pressure of the data that a version was trained on.
-
-    The table lists up to `limit` rows from row `offset` on; the first row is 0.
-    """
-    dataset, network = version.dataset(), version.network
-    listed = range(len(dataset))[offset : offset + limit]
-    pressures = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
-    up, down = explanation.total_pressure(network, dataset)
-    return Pressure(
-        version=version.number,
-        total_rows=len(dataset),
-        rows=[
-            RowPressure(
-                dataset.lights[row].tolist(),
-                float(dataset.walk_vs_stop[row]),
-                network.score(dataset.lights[row].tolist()),
-                _named([pressure[i] for pressure in pressures]),
-            )
-            for i, row in enumerate(listed)
-        ],
-        up=_named(up),
-        down=_named(down),
-        sum=_named([u + d for u, d in zip(up, down, strict=True)]),
-    )
-
-
-def _named(matrices: Sequence[FloatArray]) -> WeightLists:
-    names = weight_names(len(matrices))
-    return {name: matrix.tolist() for name, matrix in zip(names, matrices, strict=True)}

@@ -11,10 +11,11 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
+from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
 from streetlight.service.ledger.accuracy import accuracy_by_version
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
-from streetlight.service.versions.catalog import Pressure, VersionDetails, VersionList
+from streetlight.service.versions.catalog import VersionDetails, VersionList
 from streetlight.service.versions.comparison import Difference, IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
@@ -77,8 +78,9 @@ class PressureQuery(Schema):
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
-    admit(**catalog.pressure_cost(version, query.offset, query.limit)._asdict())
-    return catalog.pressure_table(version, query.offset, query.limit)
+    page = (query.offset, query.limit)
+    admit(**pressure_cost(version.network, version.manifest.rows, *page)._asdict())
+    return pressure_table(version.network, version.dataset(), *page, number)
 
 
 @blueprint.get("/versions/<int:a>/diff/<int:b>")

@@ -1,0 +1,85 @@
+"""The weight-pressure table of a network and rows, and what it costs.
+
+The arithmetic is in `streetlight.model.explanation`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streetlight.model import explanation
+from streetlight.model.dataset import Dataset, FloatArray
+from streetlight.model.network import Network, WeightLists, weight_names
+from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
+from streetlight.service.inference.limits import Cost
+
+# The time that a row's pressure on a weight takes, in multiplications.
+PRESSURE_MULTIPLICATIONS = 8
+
+
+@dataclass(frozen=True)
+class RowPressure:
+    """The pressure of one training row on each weight: positive is up, negative is down."""
+
+    lights: list[float]
+    outcome: float
+    score: float
+    pressure: WeightLists
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """The weight-pressure table: some of the training rows, and the sums over all of them.
+
+    `up` adds the positive pressures on each weight, `down` the negative ones; `sum` is `up` plus
+    `down`.
+    """
+
+    version: int
+    total_rows: int
+    rows: list[RowPressure]
+    up: WeightLists
+    down: WeightLists
+    sum: WeightLists
+
+
+def pressure_cost(network: Network, rows: int, offset: int, limit: int) -> Cost:
+    """Return what `pressure_table` costs for a dataset of so many rows."""
+    listed = len(range(rows)[offset : offset + limit])
+    return Cost(
+        multiplications=rows * network.weight_count * PRESSURE_MULTIPLICATIONS,
+        # Each row and each of the three sums has a number for each weight.
+        response_bytes=(listed + 3) * network.weight_count * NUMBER_BYTES,
+    )
+
+
+def pressure_table(
+    network: Network, dataset: Dataset, offset: int, limit: int, version: int
+) -> Pressure:
+    """Return the pressure of the rows of `dataset` on the weights of `network`.
+
+    The table lists up to `limit` rows from row `offset` on; the first row is 0.
+    """
+    listed = range(len(dataset))[offset : offset + limit]
+    pressures = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
+    up, down = explanation.total_pressure(network, dataset)
+    return Pressure(
+        version=version,
+        total_rows=len(dataset),
+        rows=[
+            RowPressure(
+                dataset.lights[row].tolist(),
+                float(dataset.walk_vs_stop[row]),
+                network.score(dataset.lights[row].tolist()),
+                _named([pressure[i] for pressure in pressures]),
+            )
+            for i, row in enumerate(listed)
+        ],
+        up=_named(up),
+        down=_named(down),
+        sum=_named([u + d for u, d in zip(up, down, strict=True)]),
+    )
+
+
+def _named(matrices: Sequence[FloatArray]) -> WeightLists:
+    names = weight_names(len(matrices))
+    return {name: matrix.tolist() for name, matrix in zip(names, matrices, strict=True)}
