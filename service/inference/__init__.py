@@ -1,4 +1,4 @@
 """Inference: resolve a version, decode rows of lights, compute scores, encode responses.
 
-`scratch_network` trains a network that the client sends on one example.
+`scratch_network` and `scratch_training` train a network that the client holds.
 """

@@ -1,22 +1,18 @@
-"""Train a network that the client sends on one example, and return the changed network.
+"""`ScratchNetwork`: a network that the client holds, and that the server doesn't store.
 
-The first network is a copy of the live version or a random one. The server stores neither.
+It is trained in `scratch_training`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from streetlight.model.dataset import Outcome, outcome_name
 from streetlight.model.network import Activation, Network, WeightLists, weight_names
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import random_weights
-from streetlight.model.training.step import step
-from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
 from streetlight.service.validation.problems import FieldError, Problem
 
 # A step returns every weight, gradient and node as JSON, which is slow for large networks.
@@ -30,28 +26,6 @@ class ScratchNetwork:
     weights: WeightLists
     activation: Activation = "relu"
     scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """The result of training on one example.
-
-    `decision`, `score`, `error`, `layers`, `relu` and `weights` are those before the step, and
-    `score_after` is the score after it. `deltas` has the delta of each node, and `weight_deltas`
-    the change of each weight before `alpha` and the penalties. `network` is the network after the
-    step, to be sent with the next one.
-    """
-
-    decision: Outcome
-    score: float
-    error: float
-    score_after: float
-    layers: dict[str, list[float]]
-    relu: dict[str, list[bool]]
-    weights: WeightLists
-    deltas: dict[str, list[float]]
-    weight_deltas: WeightLists
-    network: ScratchNetwork
 
 
 def parse_network(scratch: ScratchNetwork) -> Network:
@@ -90,70 +64,3 @@ def random_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> 
         raise FieldError(Problem("hidden_sizes", message))
     weights = random_weights(light_count, hidden_sizes, seed)
     return Network(weights, Recipe.activation, version.network.scale)
-
-
-def response_bytes(network: Network) -> int:
-    """Return the largest size of the response with a step of `network`."""
-    # The weights before and after the step, and their changes.
-    return 3 * network.weight_count * NUMBER_BYTES
-
-
-def take_step(
-    network: Network,
-    lights: Sequence[float],
-    outcome: Outcome,
-    *,
-    alpha: float,
-    weight_decay: float,
-    l1_penalty: float,
-) -> StepResult:
-    """Train `network` on one example, and return all intermediate values.
-
-    Raises:
-        FieldError: the number of lights is wrong, the numbers are so large that a weight or the
-            score overflows, or the network has more than `MAX_WEIGHTS` weights.
-    """
-    if network.weight_count > MAX_WEIGHTS:
-        message = f"expected at most {MAX_WEIGHTS} weights for a step, got {network.weight_count}"
-        raise FieldError(Problem("network.weights", message))
-    if len(lights) != network.light_count:
-        message = f"the network expects {network.light_count} lights, got {len(lights)}"
-        raise FieldError(Problem("lights", message, len(lights)))
-    walk_vs_stop = float(outcome == "walk")
-    try:
-        result = step(
-            network,
-            lights,
-            walk_vs_stop,
-            alpha=alpha,
-            weight_decay=weight_decay,
-            l1_penalty=l1_penalty,
-        )
-    except ValueError as error:
-        message = "expected a step after which all weights are finite; use a smaller alpha"
-        raise FieldError(Problem("alpha", message, alpha)) from error
-    score, score_after = result.layers[-1][0], result.network.score(lights)
-    if not (math.isfinite(result.error) and math.isfinite(score_after)):
-        message = "expected lights for which the score doesn't overflow; use smaller lights"
-        raise FieldError(Problem("lights", message))
-    names = weight_names(len(network.weights))
-    hidden = result.layers[1:-1]
-    return StepResult(
-        outcome_name(score),
-        score,
-        result.error,
-        score_after,
-        layers={f"layer_{d}": layer for d, layer in enumerate(result.layers)},
-        relu={
-            f"layer_{d}": [network.activation != "relu" or node > 0 for node in layer]
-            for d, layer in enumerate(hidden, start=1)
-        },
-        weights={name: m.tolist() for name, m in network.named_weights.items()},
-        deltas={f"layer_{d}": delta for d, delta in enumerate(result.deltas, start=1)},
-        weight_deltas={n: m.tolist() for n, m in zip(names, result.weight_deltas, strict=True)},
-        network=ScratchNetwork(
-            {name: m.tolist() for name, m in result.network.named_weights.items()},
-            network.activation,
-            network.scale,
-        ),
-    )

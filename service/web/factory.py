@@ -4,7 +4,15 @@ Each resource has a module. A view parses the request, calls one function of ano
 `streetlight.service`, and returns the response.
 """
 
-from streetlight.service.web.api import health, jobs, metrics, observations, predict, step, versions
+from streetlight.service.web.api import (
+    health,
+    jobs,
+    metrics,
+    observations,
+    predict,
+    scratch,
+    versions,
+)
 from streetlight.service.web.application import Application
 from streetlight.service.web.middleware import (
     admission,
@@ -36,7 +44,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(predict.blueprint)
-    app.register_blueprint(step.blueprint)
+    app.register_blueprint(scratch.blueprint)
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)

@@ -1,4 +1,4 @@
-"""Single training steps on a scratch network, with every weight change."""
+"""Scratch networks, which the client holds: train one on an example."""
 
 from typing import Annotated
 
@@ -9,9 +9,10 @@ from pydantic.fields import FieldInfo
 from streetlight.model.dataset import Outcome
 from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
-from streetlight.service.inference import scratch_network
+from streetlight.service.inference import scratch_network, scratch_training
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
-from streetlight.service.inference.scratch_network import ScratchNetwork, StepResult
+from streetlight.service.inference.scratch_network import ScratchNetwork
+from streetlight.service.inference.scratch_training import StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.validation.request_schema import Schema
@@ -20,7 +21,7 @@ from streetlight.service.web.middleware.admission import admit
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
 
-blueprint = Blueprint("step", __name__)
+blueprint = Blueprint("scratch", __name__)
 
 Matrix = Annotated[list[Annotated[list[float], Field(min_length=1)]], Field(min_length=1)]
 
@@ -66,8 +67,8 @@ def step(body: StepBody) -> StepResult:
     The server stores nothing: send the returned `network` with the next example.
     """
     network = _network(body)
-    admit(response_bytes=scratch_network.response_bytes(network))
-    return scratch_network.take_step(
+    admit(response_bytes=scratch_training.response_bytes(network))
+    return scratch_training.take_step(
         network,
         body.lights,
         body.outcome,
