@@ -155,6 +155,30 @@ class Settings(BaseSettings):
         "`postgresql+psycopg://…` with the extra `postgresql`. "
         "Default: a SQLite file in the data directory.",
     )
+    prediction_log: bool = Field(
+        False,
+        description="Keep a log of predictions: the light states, the scores, and the request ids. "
+        "It is in the file `predictions.db` of the data directory, or in PostgreSQL.",
+    )
+    prediction_log_sample: float = Field(
+        1,
+        ge=0,
+        le=1,
+        description="Share of the requests whose predictions are logged; 0 logs none, and the log "
+        "can still be read.",
+    )
+    prediction_log_rows: int = Field(
+        10_000_000,
+        ge=1000,
+        le=10**10,
+        description="Largest number of predictions in the log; the oldest are deleted.",
+    )
+    prediction_log_days: float = Field(
+        30,
+        gt=0,
+        le=36_500,
+        description="Age in days after which a prediction is deleted from the log.",
+    )
     start_empty: bool = Field(
         False, description="Create the ledger empty, without the lab's four observations."
     )

@@ -16,8 +16,9 @@ from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
+from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.store.engine import describe, open_engine
-from streetlight.service.store.schema import create_schema
+from streetlight.service.store.schema import create_prediction_log, create_schema
 
 # Seconds between two tries to initialize the ledger.
 RETRY_INTERVAL = 1.0
@@ -30,8 +31,9 @@ class Services:
     """The settings, the model repository, the database engine and the work of a process.
 
     `model` is the repository under the name that the settings give it. `budget` bounds what
-    requests cost. `ledger_ready` is set when this process, or the one that it was forked from, has
-    seen that the database has its tables.
+    requests cost. `prediction_log` is the engine of the prediction log's database, `None` if the
+    setting is false. `ledger_ready` is set when this process, or the one that it was forked from,
+    has seen that the database has its tables.
     """
 
     settings: Settings
@@ -39,7 +41,21 @@ class Services:
     model: ServedModel
     engine: Engine
     budget: Budget
+    prediction_log: Engine | None = None
     ledger_ready: threading.Event = field(default_factory=threading.Event)
+
+    def require_prediction_log(self) -> Engine:
+        """Return the engine of the prediction log's database.
+
+        Raises:
+            PredictionLogOffError: the setting `prediction_log` is false.
+        """
+        if self.prediction_log is None:
+            raise PredictionLogOffError(
+                "the server keeps no prediction log; set STREETLIGHT_PREDICTION_LOG=true and "
+                "restart it"
+            )
+        return self.prediction_log
 
 
 def build_services(settings: Settings) -> Services:
@@ -47,7 +63,13 @@ def build_services(settings: Settings) -> Services:
     repository = ModelRepository(settings.models_dir)
     model = ServedModel(settings.model_name, repository, VersionCache(repository))
     budget = Budget(settings.max_multiplications, settings.max_response_bytes)
-    return Services(settings, repository, model, open_engine(settings.database), budget)
+    engine = open_engine(settings.database)
+    prediction_log = engine if settings.prediction_log else None
+    if prediction_log and engine.dialect.name == "sqlite":
+        # A file of its own, so that neither waits for the write lock of the other.
+        file = settings.data_dir / "predictions.db"
+        prediction_log = open_engine(f"sqlite:///{file}", durable=False)
+    return Services(settings, repository, model, engine, budget, prediction_log)
 
 
 def initialize_ledger(services: Services) -> None:
@@ -70,6 +92,8 @@ def initialize_ledger(services: Services) -> None:
             record_in_transaction(connection, engine, rows, "lab")
 
     create_schema(engine, settings.data_dir, add_lab_observations)
+    if services.prediction_log is not None:
+        create_prediction_log(services.prediction_log, settings.data_dir)
     services.ledger_ready.set()
 
 

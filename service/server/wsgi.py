@@ -8,4 +8,6 @@ services = build_services(load_settings())
 initialize_ledger_if_possible(services)
 # gunicorn forks the workers from this process, and they must not share a connection.
 services.engine.dispose()
+if services.prediction_log:
+    services.prediction_log.dispose()
 app = create_app(services)

@@ -27,10 +27,11 @@ from streetlight.service.config import THREADS
 WRITE_LOCK = 0x7374726C
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, durable: bool = True) -> Engine:
     """Return an engine for the database at `url`, without connecting.
 
-    Its errors are logged, so they don't contain the values of a statement.
+    Its errors are logged, so they don't contain the values of a statement. If it isn't `durable`, a
+    failure of the machine may undo the last commits in SQLite, which then needs no wait for a disk.
     """
     if make_url(url).get_backend_name() != "sqlite":
         # Here, because it imports psycopg, which is an optional dependency.
@@ -47,7 +48,8 @@ def open_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's own
         busy_timeout = f"busy_timeout={LOCK_TIMEOUT * 1000}"
-        for pragma in (busy_timeout, "journal_mode=WAL", "synchronous=FULL"):
+        synchronous = f"synchronous={'FULL' if durable else 'NORMAL'}"
+        for pragma in (busy_timeout, "journal_mode=WAL", synchronous):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

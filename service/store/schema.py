@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, MetaData, inspect
 from sqlalchemy.schema import CreateColumn
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.service.store.engine import ordered_write_transaction
-from streetlight.service.store.tables import metadata
+from streetlight.service.store.tables import metadata, prediction_log
 
 
 def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connection], None]) -> None:
@@ -25,16 +25,26 @@ def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connectio
     # transaction also excludes those on other hosts that share the database.
     with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
         is_new = not inspect(connection).has_table("idempotency")
-        _add_missing_columns(connection)
-        metadata.create_all(connection)
-        for table in metadata.tables.values():
-            for index in table.indexes:
-                index.create(connection, checkfirst=True)
+        _create_missing(connection, metadata)
         if is_new:
             on_create(connection)
 
 
-def _add_missing_columns(connection: Connection) -> None:
+def create_prediction_log(engine: Engine, data_dir: Path) -> None:
+    """Create the table of the prediction log, or add what it lacks; see `create_schema`."""
+    with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
+        _create_missing(connection, prediction_log)
+
+
+def _create_missing(connection: Connection, metadata: MetaData) -> None:
+    _add_missing_columns(connection, metadata)
+    metadata.create_all(connection)
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
+def _add_missing_columns(connection: Connection, metadata: MetaData) -> None:
     inspector = inspect(connection)
     for table in metadata.tables.values():
         if not inspector.has_table(table.name):

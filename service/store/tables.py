@@ -1,6 +1,6 @@
 """The tables of the database.
 
-`ledger`, `learning` and `idempotency` define what their rows mean.
+`ledger`, `learning`, `idempotency` and `prediction_log` define what their rows mean.
 """
 
 from sqlalchemy import (
@@ -20,6 +20,8 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+# In SQLite, the prediction log is in another file.
+prediction_log = MetaData()
 
 # SQLite stores rows in the order of an INTEGER primary key. Any other type needs an extra index.
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -97,3 +99,24 @@ idempotency = Table(
 )
 # Finds the expired rows. Without it, each request with a key reads the whole table.
 Index("ix_idempotency_at", idempotency.c.at)
+
+predictions = Table(
+    "predictions",
+    prediction_log,
+    # Assigned under the lock of the log, so ids are in commit order; never used twice.
+    Column("id", ROW_ID, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("dialect", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    # The text that `observations.lights` has for the same light state.
+    Column("lights", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_predictions_request_id", predictions.c.request_id)
+# Includes the id, so that the first row of a time is found in the index.
+Index("ix_predictions_at", predictions.c.at, predictions.c.id)
+Index("ix_predictions_version", predictions.c.version, predictions.c.id)

@@ -27,6 +27,7 @@ from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveV
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.ledger.queries import ObservationNotFoundError
 from streetlight.service.ledger.training_set import LedgerError
+from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.store.engine import describe
 from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.json_bounds import TooManyValuesError
@@ -52,6 +53,7 @@ STATUS: dict[type[Exception], int] = {
     NothingToRollBackToError: 409,
     ObservationNotFoundError: 404,
     OverloadedError: 503,
+    PredictionLogOffError: 409,
     TooExpensiveError: 413,
     TooManyValuesError: 413,
     VerificationBusyError: 503,
