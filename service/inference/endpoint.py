@@ -45,6 +45,8 @@ class InferenceEndpoint(Generic[DecodedT]):
         response_bytes: returns the largest size that the response of a version can have.
         multiplications: returns the multiplications that a version needs for a row.
         compressible: whether the response is compressed for a client that accepts it.
+        requested_version: returns the number of the version that a request names, as text; `None`
+            if it names none.
     """
 
     decode: Callable[[InferenceRequest, Version], DecodedT]
@@ -52,6 +54,7 @@ class InferenceEndpoint(Generic[DecodedT]):
     response_bytes: Callable[[DecodedT, Version], int]
     multiplications: Callable[[Version], int] = attrgetter("network.weight_count")
     compressible: bool = False
+    requested_version: Callable[[InferenceRequest], str | None] = attrgetter("version")
 
     def __call__(self, request: InferenceRequest, model: ServedModel) -> Response:
         """Return the response to `request`; count the prediction, or its failure.
@@ -81,7 +84,7 @@ class InferenceEndpoint(Generic[DecodedT]):
 
     def _respond(self, request: InferenceRequest, model: ServedModel) -> Response:
         began = perf_counter()
-        version = model.resolve(request.model, request.version, request.label)
+        version = model.resolve(request.model, self.requested_version(request), request.label)
         decoded = self.decode(request, version)
         request.admit(
             row_count(decoded.lights) * self.multiplications(version),

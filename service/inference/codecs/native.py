@@ -1,5 +1,6 @@
 """The formats of /predict, /predict/batch and /explain."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import numpy as np
@@ -19,7 +20,9 @@ from streetlight.service.inference.messages import (
 )
 from streetlight.service.inference.prediction import check_counts, row_count
 from streetlight.service.inference.result import Result
+from streetlight.service.validation.fields import Whole
 from streetlight.service.validation.json_bounds import check_bounds
+from streetlight.service.validation.problems import FieldError, RequestError
 from streetlight.service.validation.request_schema import Schema, validate_body, validate_query
 
 FIELD = "lights"
@@ -40,6 +43,12 @@ class PredictQuery(Schema):
     lights: Annotated[Lights, BeforeValidator(lambda text: text.split(","))]
 
 
+class ExplainBody(PredictBody):
+    """One light state, and the number of the version to explain; the live one without a number."""
+
+    version: Annotated[Whole, Field(ge=1, lt=10**9)] | None = None
+
+
 class BatchBody(Schema):
     """Many light states."""
 
@@ -50,6 +59,17 @@ class BatchBody(Schema):
 
 def _decode_body(request: InferenceRequest, _version: Version) -> Rows:
     return Rows(validate_body(PredictBody, json_body(request)).lights, FIELD)
+
+
+def _decode_explain(request: InferenceRequest, _version: Version) -> Rows:
+    return Rows(validate_body(ExplainBody, json_body(request)).lights, FIELD)
+
+
+def _explained_version(request: InferenceRequest) -> str | None:
+    with suppress(RequestError, FieldError):  # the decoder reports them
+        number = validate_body(ExplainBody, json_body(request)).version
+        return None if number is None else str(number)
+    return None
 
 
 def _decode_query(request: InferenceRequest, _version: Version) -> Rows:
@@ -98,5 +118,9 @@ PREDICT = InferenceEndpoint(_decode_body, _encode_prediction, _prediction_bytes)
 PREDICT_QUERY = InferenceEndpoint(_decode_query, _encode_prediction, _prediction_bytes)
 PREDICT_BATCH = InferenceEndpoint(_decode_batch, _encode_batch, _batch_bytes)
 EXPLAIN = InferenceEndpoint(
-    _decode_body, _encode_explanation, _explanation_bytes, explanations.multiplications
+    _decode_explain,
+    _encode_explanation,
+    _explanation_bytes,
+    explanations.multiplications,
+    requested_version=_explained_version,
 )

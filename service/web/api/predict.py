@@ -2,8 +2,14 @@
 
 from flask import Blueprint, Response
 
+from streetlight.model.registry.repository import VersionNotFoundError
 from streetlight.service.inference.codecs import native
-from streetlight.service.inference.codecs.native import BatchBody, PredictBody, PredictQuery
+from streetlight.service.inference.codecs.native import (
+    BatchBody,
+    ExplainBody,
+    PredictBody,
+    PredictQuery,
+)
 from streetlight.service.inference.resolution import NoLiveVersionError
 from streetlight.service.inference.result import BatchPrediction, Explanation, Prediction
 from streetlight.service.web.inference import respond
@@ -43,8 +49,13 @@ def predict_batch() -> Response:
 @blueprint.post("/explain")
 @read_only
 @operation(
-    body=PredictBody, responses={200: ResponseSpec(Explanation)}, raises=[NoLiveVersionError]
+    body=ExplainBody,
+    responses={200: ResponseSpec(Explanation)},
+    raises=[NoLiveVersionError, VersionNotFoundError],
 )
 def explain() -> Response:
-    """Return the values, weights and contributions that give the score of one light state."""
+    """Return the values, weights and contributions that give the score of one light state.
+
+    With the `version` of an earlier prediction, the score is that prediction's to the last bit.
+    """
     return respond(native.EXPLAIN)

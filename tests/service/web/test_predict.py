@@ -195,6 +195,42 @@ def test_an_explanation_has_all_layers(shared_app: App) -> None:
     }
 
 
+def test_an_explanation_is_that_of_a_named_version(app: App) -> None:
+    body = {"lights": [0.7, 0.3, 1]}
+    first = app.request("POST", "/explain", body).data
+    app.train("--seed", "5")
+    second = app.request("POST", "/explain", body).data
+
+    for number, explanation in ((1, first), (2, second)):
+        named = app.request("POST", "/explain", {**body, "version": number})
+        assert named.data == explanation
+        v1 = f"/v1/models/streetlight/versions/{number}:predict"
+        scores = app.post(v1, {"instances": [body["lights"]]})["predictions"]
+        assert [[named.json()["score"]]] == scores
+        assert named.json()["version"] == number
+    missing = app.expect(404, "POST", "/explain", {**body, "version": 3})
+    assert missing["error"] == "no version 3; existing versions: 1, 2"
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (0, "version: expected a number of at least 1, got 0"),
+        (10**9, "version: expected a number below 1000000000, got 1000000000"),
+        (1.5, "version: expected a whole number, got 1.5"),
+        ("1", 'version: expected a whole number, got "1"'),
+        (True, "version: expected a whole number, got true"),
+    ],
+)
+def test_the_version_of_an_explanation_is_a_number(
+    shared_app: App, version: object, message: str
+) -> None:
+    body = {"lights": [1, 0, 1], "version": version}
+    assert error(shared_app, body, "/explain")["error"] == message
+    other = error(shared_app, {"lights": [1, 0, 1], "version": 1})["error"]
+    assert other.startswith("version: unknown field")
+
+
 def test_scores_are_serialized_without_loss(shared_app: App) -> None:
     text = shared_app.request("POST", "/predict", {"lights": [0, 1, 1]}).data
 
