@@ -6,6 +6,8 @@ checks the database.
 
 from collections.abc import Callable
 
+from streetlight.model.id_ranges import subtract
+from streetlight.model.registry.manifest import examine
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import squared_error
@@ -44,6 +46,11 @@ def _check_version(version: Version, report: Report) -> None:
     ):
         if stated != found:
             report(f"{version.path.name}: {name}: the manifest has {stated}, its data {found}")
+    exam = version.exam()
+    if exam and examine(network, exam) != manifest.exam:
+        report(f"{version.path.name}: exam: its rows or its result differ from the manifest")
+    if exam and subtract(exam.ids, manifest.learnt or []) != exam.ids:
+        report(f"{version.path.name}: exam: the version has learnt from some of its observations")
 
 
 def _check_log(repository: ModelRepository, report: Report) -> int:

@@ -10,12 +10,37 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from streetlight.model.dataset import Dataset
+from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, Dataset
+from streetlight.model.evaluation import evaluate
+from streetlight.model.exam import Exam
+from streetlight.model.id_ranges import IdRanges
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import TrainingResult
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ExamRecord:
+    """The exam of a version: the observations held back from its training, and its result.
+
+    Attributes:
+        observations: ranges of their ids, both ends included.
+        right: the number of them that the version decides correctly.
+        squared_error: the squared errors on them, summed.
+        sha256: digest of the rows: see `Exam.digest`.
+    """
+
+    observations: IdRanges
+    right: int
+    squared_error: float
+    sha256: str
+
+    def __post_init__(self) -> None:
+        # JSON has lists in place of tuples.
+        ids = [(first, last) for first, last in self.observations]
+        object.__setattr__(self, "observations", ids)
 
 
 @dataclass(frozen=True)
@@ -42,6 +67,9 @@ class Manifest:
         observations: ranges of the observation ids in the training data, both ends included, or
             `None` if the data isn't from a ledger.
         job: id of the retraining job, or `None` without one.
+        exam: the observations that were held back from the training; `None` if there are none.
+        why_no_exam: why none were held back; `None` if they were, or if the data isn't from a
+            ledger.
         format: version of the manifest's format.
     """
 
@@ -61,9 +89,21 @@ class Manifest:
     accuracy: float
     numpy: str
     sha256: str
-    observations: list[tuple[int, int]] | None = None
+    observations: IdRanges | None = None
     job: int | None = None
+    exam: ExamRecord | None = None
+    why_no_exam: str | None = None
     format: int = FORMAT
+
+    @property
+    def learnt(self) -> IdRanges | None:
+        """The ids of the ledger's observations in the training data; `None` if they aren't known.
+
+        A dataset of the lab contains none, except those that a new ledger starts with.
+        """
+        if self.observations is None:
+            return [] if self.dataset in {*LAB_DATASETS, *FORMER_NAMES} else None
+        return [(first, last) for first, last in self.observations]
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -77,7 +117,9 @@ class Manifest:
             found = fields.get("format") if isinstance(fields, dict) else fields
             raise ValueError(f"expected manifest format {FORMAT}, got {found}")
         try:
-            return cls(**{**fields, "recipe": Recipe(**fields.get("recipe", {}))})
+            exam = ExamRecord(**fields["exam"]) if fields.get("exam") else None
+            recipe = Recipe(**fields.get("recipe", {}))
+            return cls(**{**fields, "recipe": recipe, "exam": exam})
         except TypeError as error:
             raise ValueError(f"manifest: {error}") from error
 
@@ -88,12 +130,17 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Provenance:
-    """The source of a training: see the fields of the same names in `Manifest`."""
+    """The source of a training: see the fields of the same names in `Manifest`.
+
+    `exam` has the rows that were held back.
+    """
 
     dataset: str
     parent: int | None = None
-    observations: list[tuple[int, int]] | None = None
+    observations: IdRanges | None = None
     job: int | None = None
+    exam: Exam | None = None
+    why_no_exam: str | None = None
 
 
 def describe(training: TrainingResult, dataset: Dataset, provenance: Provenance) -> Manifest:
@@ -118,7 +165,15 @@ def describe(training: TrainingResult, dataset: Dataset, provenance: Provenance)
         sha256=digest(training.network),
         observations=provenance.observations,
         job=provenance.job,
+        exam=examine(training.network, provenance.exam) if provenance.exam else None,
+        why_no_exam=provenance.why_no_exam,
     )
+
+
+def examine(network: Network, exam: Exam) -> ExamRecord:
+    """Return the result of `network` in `exam`."""
+    result = evaluate(network.scores(exam.dataset.lights), exam.dataset)
+    return ExamRecord(exam.ids, result.right, result.squared_error, exam.digest())
 
 
 def digest(network: Network) -> str:

@@ -56,7 +56,7 @@ class ModelRepository:
         Args:
             training: the result to publish.
             dataset: the training data.
-            provenance: the source of the training data.
+            provenance: the source of the training data, and the exam.
 
         Raises:
             OSError: the folder can't be written; no version was published.
@@ -68,7 +68,7 @@ class ModelRepository:
                 leftover.unlink()
             number = 1 + self.newest_number()
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
-                write(file, number, manifest, training, dataset)
+                write(file, number, manifest, training, dataset, exam=provenance.exam)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())

@@ -1,5 +1,7 @@
 """`reproduce`: train a version again from its file, and compare the result bit for bit.
 
+The result of the exam is computed again, too.
+
 `python -m streetlight.model.registry.reproduction FILE SECONDS` prints the result as JSON. The
 server runs this command, so that no process that answers requests trains: see
 `service.versions.verification`.
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streetlight.model.registry.manifest import examine
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import TrainingDivergedError, fit
 
@@ -29,7 +32,8 @@ class Reproduction:
 
     Attributes:
         version: number of the version.
-        identical: whether all weights, the scale, the errors and the seed have the same bits.
+        identical: whether all weights, the scale, the errors, the seed and the exam have the same
+            bits.
         differs: names of the values that have other bits.
         numpy: version of numpy of the first training, and of the second.
     """
@@ -44,9 +48,9 @@ def reproduce(version: Version) -> Reproduction:
     """Train `version` again from the data and the recipe in its file, and return the comparison.
 
     Raises:
-        VersionDamagedError: the training data can't be read from the file, or training diverged.
+        VersionDamagedError: the data can't be read from the file, or training diverged.
     """
-    manifest = version.manifest
+    manifest, exam = version.manifest, version.exam()
     try:
         training = fit(version.dataset(), manifest.recipe)
     except TrainingDivergedError as error:
@@ -66,6 +70,8 @@ def reproduce(version: Version) -> Reproduction:
         "seed": np.array(training.seed),
     }
     differs = [name for name in stored if stored[name].tobytes() != retrained[name].tobytes()]
+    if exam and examine(training.network, exam) != manifest.exam:
+        differs.append("exam")
     return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
 
 

@@ -4,7 +4,7 @@ This module writes, reads and checks the file. Numbering versions and the live v
 `repository`, training a version again from its file in `reproduction`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +18,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from streetlight.model.dataset import Dataset, FloatArray
+from streetlight.model.exam import MAX_EXAM, Exam
+from streetlight.model.id_ranges import size
 from streetlight.model.network import Network, weight_names
 from streetlight.model.registry.manifest import Manifest, digest
 from streetlight.model.training.fit import TrainingResult
@@ -73,6 +75,23 @@ class Version:
                 _read(file, "counts", rows),
             )
 
+    def exam(self) -> Exam | None:
+        """Return the observations that were held back, read from the file; `None` without any.
+
+        Raises:
+            VersionDamagedError: the observations can't be read from the file.
+        """
+        record = self.manifest.exam
+        if record is None:
+            return None
+        with _opened(self.path) as file:
+            if (rows := size(record.observations)) > MAX_EXAM:
+                raise ValueError(f"exam: expected at most {MAX_EXAM} observations, got {rows}")
+            lights = _floats(file, "exam_lights", rows * self.manifest.lights)
+            return Exam(
+                record.observations, Dataset(lights, _floats(file, "exam_walk_vs_stop", rows))
+            )
+
     @classmethod
     def load(cls, path: Path) -> "Version":
         """Return the version in the file at `path`, with its network checked against the manifest.
@@ -104,7 +123,13 @@ class Version:
 
 
 def write(
-    file: IO[bytes], number: int, manifest: Manifest, training: TrainingResult, dataset: Dataset
+    file: IO[bytes],
+    number: int,
+    manifest: Manifest,
+    training: TrainingResult,
+    dataset: Dataset,
+    *,
+    exam: Exam | None,
 ) -> None:
     """Write version `number` to `file` in the format that `Version.load` reads.
 
@@ -112,7 +137,12 @@ def write(
         ValueError: the network has more weights than `Version.load` accepts.
     """
     _matrix_sizes((training.network.light_count, *training.network.hidden_sizes))
-    arrays: Mapping[str, Any] = training.network.named_weights
+    arrays: dict[str, Any] = dict(training.network.named_weights)
+    if exam:
+        arrays |= {
+            "exam_lights": exam.dataset.lights,
+            "exam_walk_vs_stop": exam.dataset.walk_vs_stop,
+        }
     np.savez_compressed(
         file,
         manifest=np.array(replace(manifest, version=number).to_json()),

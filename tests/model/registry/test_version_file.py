@@ -9,23 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streetlight.model.dataset import LAB
+from streetlight.model.dataset import LAB, Dataset
+from streetlight.model.exam import MAX_EXAM, Exam
+from streetlight.model.id_ranges import IdRanges
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry import version as version_module
-from streetlight.model.registry.manifest import Provenance
+from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import fit
 
 NAMES = ("weights_0_1", "weights_1_2", "weights_2_3")
-DATA = ("errors", "lights", "walk_vs_stop", "counts")
+DATA = ("errors", "lights", "walk_vs_stop", "counts", "exam_lights", "exam_walk_vs_stop")
+EXAM = Exam([(5, 7), (9, 9)], Dataset(LAB.lights, LAB.walk_vs_stop))
 TRAINING = fit(LAB, Recipe(hidden_sizes=(4, 4), iterations=3, target_error=None))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return the file of a version with three matrices."""
-    return ModelRepository(tmp_path).publish(TRAINING, LAB, Provenance("lab")).path
+    """Return the file of a version with three matrices and an exam."""
+    return ModelRepository(tmp_path).publish(TRAINING, LAB, Provenance("lab", exam=EXAM)).path
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
@@ -46,6 +50,7 @@ def read_all(path: Path) -> None:
     version = Version.load(path)
     version.errors  # noqa: B018 - reads the file
     version.dataset()
+    version.exam()
 
 
 @pytest.mark.parametrize("name", ["manifest", "scale", *NAMES, *DATA])
@@ -132,3 +137,50 @@ def test_no_array_may_run_code(path: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(VersionDamagedError, match="allow_pickle=False"):
         read_all(path)
     assert not (tmp_path / "harm").exists()
+
+
+def test_the_exam_is_read_as_it_was_written(path: Path) -> None:
+    version = Version.load(path)
+    exam, record = version.exam(), version.manifest.exam
+    assert exam is not None
+    assert record is not None
+    assert (exam.ids, exam.digest()) == (EXAM.ids, EXAM.digest())
+    assert exam.dataset.lights.tobytes() == LAB.lights.tobytes()
+    assert (record.observations, record.sha256) == (EXAM.ids, EXAM.digest())
+    assert record.right == TRAINING.accuracy * 4
+    assert reproduce(version).identical
+
+
+@pytest.mark.parametrize("name", ["exam_lights", "exam_walk_vs_stop"])
+def test_a_changed_row_of_the_exam_is_found(path: Path, name: str) -> None:
+    """Also two exchanged rows, with which the network has the same result."""
+    rows = arrays_of(path)[name]
+    for changed in (1 - rows, rows[[0, 2, 1, 3]]):
+        replace(path, **{name: changed})
+        result = reproduce(Version.load(path))
+        assert (result.identical, result.differs) == (False, ["exam"])
+
+
+def test_an_exam_above_the_limit_is_not_read(path: Path) -> None:
+    manifest = json.loads(str(arrays_of(path)["manifest"]))
+    manifest["exam"]["observations"] = [[1, 10**15]]
+    replace(path, manifest=json.dumps(manifest))
+    with pytest.raises(VersionDamagedError, match=f"exam: expected at most {MAX_EXAM} obs"):
+        Version.load(path).exam()
+
+
+@pytest.mark.parametrize("exam", [5, {"observations": 3}, {"observations": [[1, 2]], "x": 1}])
+def test_an_invalid_exam_is_damage(path: Path, exam: object) -> None:
+    manifest = json.loads(str(arrays_of(path)["manifest"]))
+    replace(path, manifest=json.dumps(manifest | {"exam": exam}))
+    with pytest.raises(VersionDamagedError):
+        Version.load(path)
+
+
+def test_what_a_version_has_learnt_is_known_for_the_ledger_and_the_lab() -> None:
+    def learnt(dataset: str, observations: IdRanges | None = None) -> IdRanges | None:
+        return describe(TRAINING, LAB, Provenance(dataset, observations=observations)).learnt
+
+    assert learnt("ledger", [(1, 4)]) == [(1, 4)]
+    assert learnt("four") == learnt("lab") == []
+    assert learnt("rows.csv") is None

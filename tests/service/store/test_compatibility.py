@@ -24,7 +24,7 @@ DATA_DIR = Path(__file__).with_name("version_0_1_0")
 RESPONSES: dict[str, str] = json.loads((DATA_DIR / "answers.json").read_text(encoding="utf-8"))
 
 # The fields that later versions added to these responses.
-ADDED = {"l1_penalty"}
+ADDED = {"exam", "l1_penalty", "why_no_exam"}
 
 
 def without_added(response: str) -> object:

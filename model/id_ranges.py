@@ -1,0 +1,51 @@
+"""Sets of observation ids as ranges: sorted lists of (first, last), both ends included.
+
+A million consecutive ids are one range, so manifests and verdicts stay short.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+IdRanges = list[tuple[int, int]]
+
+
+def size(ranges: Sequence[tuple[int, int]]) -> int:
+    """Return the number of ids in `ranges`."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def expand(ranges: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Return the ids in `ranges` as an array."""
+    return np.array([i for first, last in ranges for i in range(first, last + 1)], np.int64)
+
+
+def subtract(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> IdRanges:
+    """Return the ids in `ranges` that aren't in `others`."""
+    rest: IdRanges = []
+    position = 0
+    for first, last in ranges:
+        while position < len(others) and others[position][1] < first:
+            position += 1
+        # The last range of `others` that is looked at may reach into the next of `ranges`.
+        for begin, end in others[position:]:
+            if begin > last:
+                break
+            if first < begin:
+                rest.append((first, begin - 1))
+            first = end + 1  # noqa: PLW2901
+        if first <= last:
+            rest.append((first, last))
+    return rest
+
+
+def newest(ranges: Sequence[tuple[int, int]], count: int) -> IdRanges:
+    """Return the `count` highest ids in `ranges`, or all if there are fewer."""
+    found: IdRanges = []
+    for first, last in reversed(ranges):
+        if count <= 0:
+            break
+        found.append((max(first, last - count + 1), last))
+        count -= last - first + 1
+    return found[::-1]
