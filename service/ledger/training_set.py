@@ -1,14 +1,20 @@
-"""The training set: the observations of the ledger, grouped by light state."""
+"""The training set: the observations of the ledger, grouped by light state, without the exam.
+
+`exam` selects the observations that are held back; this module reads the rows of both.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
 
-from streetlight.model.dataset import Dataset
+from streetlight.model.dataset import Dataset, Outcome
+from streetlight.model.exam import Exam
+from streetlight.model.id_ranges import IdRanges, expand, size, subtract
+from streetlight.service.ledger.exam import NO_EXAM, ExamSpec, select_exam
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import observations as table
 
@@ -16,6 +22,11 @@ from streetlight.service.store.tables import observations as table
 PAGE_SIZE = 100_000
 # A light is exceptional if it is this many times as large as the largest light of most states.
 OUTLIER_FACTOR = 100
+
+NOT_WITHDRAWN = table.c.withdrawn_at.is_(None)
+
+# The sum of the outcomes, the number of observations, and the id of the first.
+Group = tuple[int, int, int]
 
 
 class LedgerError(ValueError):
@@ -30,11 +41,15 @@ class TrainingSet:
         dataset: a row for each light state.
         ids: the ids of the observations it is made of, as ranges (first, last).
         first_ids: for each row, the id of its first observation.
+        exam: the observations that are held back.
+        why_no_exam: why none are; `None` if there is an exam.
     """
 
     dataset: Dataset
-    ids: list[tuple[int, int]]
+    ids: IdRanges
     first_ids: list[int]
+    exam: Exam | None
+    why_no_exam: str | None
 
     def outlier(self) -> str | None:
         """Return a sentence that names the observation with by far the largest light, if any.
@@ -56,44 +71,44 @@ class TrainingSet:
         )
 
 
-def load_training_set(engine: Engine, report: Callable[[], object] = lambda: None) -> TrainingSet:
-    """Return all observations that aren't withdrawn, grouped by light state.
+def load_training_set(
+    engine: Engine,
+    report: Callable[[], object] = lambda: None,
+    exam: ExamSpec = NO_EXAM,
+) -> TrainingSet:
+    """Return all observations that aren't withdrawn, grouped by light state, without the exam.
 
     Observations with equal lights become one row with their mean outcome. Rows are in order of
-    first appearance.
+    first appearance. The lab's observations, with which a ledger starts, are never in the exam.
 
     Args:
         engine: the engine of the database.
         report: called before each page of the ledger is read, so that a statement is short and the
             caller can renew a lease; an exception that it raises ends the reading.
+        exam: what to hold back. If the other observations lack an outcome, nothing is held back.
 
     Raises:
         LedgerError: the ledger is empty, or all observations have the same outcome.
     """
-    # The sum of the outcomes, the number of observations, and the id of the first.
-    groups: dict[str, tuple[int, int, int]] = {}
-    ids: list[tuple[int, int]] = []
     # One snapshot for all queries, so that the ids are those of the grouped observations.
     with snapshot(engine) as connection:
-        newest = connection.execute(select(func.max(table.c.id))).scalar() or 0
-        for start in range(0, newest, PAGE_SIZE):
-            report()
-            page = (table.c.id > start) & (table.c.id <= start + PAGE_SIZE)
-            kept = page & table.c.withdrawn_at.is_(None)
-            for lights, walks, count, number in connection.execute(_grouped(kept)):
-                walks_before, count_before, first_id = groups.get(lights, (0, 0, number))
-                groups[lights] = (walks_before + walks, count_before + count, first_id)
-            for first, last in connection.execute(_ranges(kept)):
-                begins = ids.pop()[0] if ids and ids[-1][1] == first - 1 else first
-                ids.append((begins, last))
-    walks = sum(walks for walks, _, _ in groups.values())
-    total = sum(count for _, count, _ in groups.values())
-    if not total:
+        ledger = _Ledger(connection, report)
+        ids = ledger.ids(NOT_WITHDRAWN)
+        unlearnt: IdRanges = []
+        if exam.learnt is not None:
+            of_lab = ledger.ids(NOT_WITHDRAWN & (table.c.source == "lab"))
+            unlearnt = subtract(subtract(ids, exam.learnt), of_lab)
+        held_back, why_no_exam = select_exam(unlearnt, exam)
+        groups, rows = ledger.rows(held_back)
+        if held_back and _missing_outcome(groups):
+            held_back, why_no_exam = [], "all other observations have the same outcome"
+            groups, rows = ledger.rows(held_back)
+    if not groups:
         raise LedgerError("expected observations of both outcomes, got an empty ledger")
-    if walks in (0, total):
-        present, missing = ("walk", "stop") if walks else ("stop", "walk")
+    if missing := _missing_outcome(groups):
+        present = "stop" if missing == "walk" else "walk"
         raise LedgerError(
-            f"expected observations of both outcomes, got {total} with {present} "
+            f"expected observations of both outcomes, got {size(ids)} with {present} "
             f"and none with {missing}"
         )
     return TrainingSet(
@@ -102,9 +117,63 @@ def load_training_set(engine: Engine, report: Callable[[], object] = lambda: Non
             np.array([walks / count for walks, count, _ in groups.values()], float),
             np.array([count for _, count, _ in groups.values()], np.int64),
         ),
-        ids,
+        subtract(ids, held_back),
         [first_id for _, _, first_id in groups.values()],
+        _exam(held_back, rows) if held_back else None,
+        why_no_exam,
     )
+
+
+def _exam(ids: IdRanges, rows: list[tuple[str, int]]) -> Exam:
+    lights = np.array([json.loads(lights) for lights, _ in rows], float)
+    return Exam(ids, Dataset(lights, np.array([outcome for _, outcome in rows], float)))
+
+
+def _missing_outcome(groups: dict[str, Group]) -> Outcome | None:
+    """Return the outcome that no observation has; `None` if there are both."""
+    walks = sum(walks for walks, _, _ in groups.values())
+    if walks == 0:
+        return "walk"
+    return "stop" if walks == sum(count for _, count, _ in groups.values()) else None
+
+
+class _Ledger:
+    """The ledger in a snapshot, read in pages of ids."""
+
+    def __init__(self, connection: Connection, report: Callable[[], object]) -> None:
+        self._connection, self._report = connection, report
+        self._newest = connection.execute(select(func.max(table.c.id))).scalar() or 0
+
+    def ids(self, condition: ColumnElement[bool]) -> IdRanges:
+        """Return the ids of the observations that meet `condition`."""
+        ids: IdRanges = []
+        for page, _ in self._pages():
+            for first, last in self._connection.execute(_ranges(page & condition)):
+                begins = ids.pop()[0] if ids and ids[-1][1] == first - 1 else first
+                ids.append((begins, last))
+        return ids
+
+    def rows(self, held_back: IdRanges) -> tuple[dict[str, Group], list[tuple[str, int]]]:
+        """Return the groups of the observations, and the lights and outcomes of those held back."""
+        groups: dict[str, Group] = {}
+        rows: list[tuple[str, int]] = []
+        exam = expand(held_back)
+        for page, start in self._pages():
+            kept = page & NOT_WITHDRAWN
+            if in_page := exam[(exam > start) & (exam <= start + PAGE_SIZE)].tolist():
+                query = select(table.c.lights, table.c.outcome).where(table.c.id.in_(in_page))
+                rows += map(tuple, self._connection.execute(query.order_by(table.c.id)))
+                kept &= table.c.id.not_in(in_page)
+            for lights, walks, count, number in self._connection.execute(_grouped(kept)):
+                walks_before, count_before, first_id = groups.get(lights, (0, 0, number))
+                groups[lights] = (walks_before + walks, count_before + count, first_id)
+        return groups, rows
+
+    def _pages(self) -> Iterator[tuple[ColumnElement[bool], int]]:
+        """Yield the condition of each page, and the id before its first."""
+        for start in range(0, self._newest, PAGE_SIZE):
+            self._report()
+            yield (table.c.id > start) & (table.c.id <= start + PAGE_SIZE), start
 
 
 def _grouped(kept: ColumnElement[bool]) -> Select[Any]:
