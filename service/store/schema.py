@@ -8,7 +8,7 @@ from sqlalchemy.schema import CreateColumn
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.service.store.engine import ordered_write_transaction
-from streetlight.service.store.tables import metadata, prediction_log
+from streetlight.service.store.tables import REPLACED_INDEXES, metadata, prediction_log
 
 
 def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connection], None]) -> None:
@@ -16,7 +16,8 @@ def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connectio
 
     All of it happens in one transaction, so a crash leaves a complete schema or none. Any number of
     processes may call this function at the same time: one of them creates the schema. Tables,
-    columns and indexes that a database of an older release lacks are added.
+    columns and indexes that a database of an older release lacks are added, and the indexes that
+    others replace are dropped.
 
     Raises:
         LockedError, DBAPIError: another process holds a lock for too long, or the database fails.
@@ -26,6 +27,8 @@ def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connectio
     with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
         is_new = not inspect(connection).has_table("idempotency")
         _create_missing(connection, metadata)
+        for name in REPLACED_INDEXES:
+            connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
         if is_new:
             on_create(connection)
 

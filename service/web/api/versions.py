@@ -6,13 +6,20 @@ from typing import Annotated
 from flask import Blueprint, Response, send_file
 from pydantic import Field
 
+from streetlight.model.evaluation import Interval
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
 from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
-from streetlight.service.ledger.accuracy import accuracy_by_version
+from streetlight.service.ledger.accuracy import (
+    MAX_PAGE_OBSERVATIONS,
+    AccuracyWindow,
+    accuracy,
+    accuracy_by_version,
+    accuracy_windows,
+)
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
 from streetlight.service.versions.catalog import VersionDetails, VersionList
@@ -63,6 +70,57 @@ def download(number: int) -> Response:
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=f"streetlight-{number}.npz",
+    )
+
+
+class AccuracyQuery(Schema):
+    """The windows to list: at most `limit` of `window` observations each, with ids above `after`.
+
+    A page has fewer windows if they have more than 100,000 observations.
+    """
+
+    window: Annotated[int, Field(ge=1, le=MAX_PAGE_OBSERVATIONS)] = 50
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+@dataclass(frozen=True)
+class VersionAccuracy:
+    """The accuracy of a version on all observations that it decided, and one page of windows.
+
+    `interval` has the ends of the 95 % Wilson interval of `accuracy`, which is null without
+    observations. The windows are in order of id; request the next page with `after` set to `next`,
+    null on the last. Withdrawn observations aren't counted.
+    """
+
+    version: int
+    observations: int
+    correct: int
+    accuracy: float | None
+    interval: Interval
+    windows: list[AccuracyWindow]
+    next: int | None
+
+
+@blueprint.get("/versions/<int:number>/accuracy")
+@operation(raises=UNUSABLE)
+def show_accuracy(number: int, query: AccuracyQuery) -> VersionAccuracy:
+    """Return how often a version decided as people did, over time, in windows of observations.
+
+    The version decided each observation when it was recorded, before any version learnt from it.
+    """
+    services().model.versions.check(number)
+    engine = services().engine
+    whole = accuracy(engine, number)
+    windows, next_id = accuracy_windows(engine, number, query.window, query.after, query.limit)
+    return VersionAccuracy(
+        number,
+        whole.observations,
+        whole.correct,
+        whole.ratio,
+        whole.interval,
+        windows,
+        next_id,
     )
 
 

@@ -178,6 +178,7 @@ LARGEST: dict[str, Builder] = {
     "POST /v2/repository/index": query(),
     "POST /invocations": invoke,
     "GET /versions/<int:number>/pressure": query("?limit=1000", refused=True),
+    "GET /versions/<int:number>/accuracy": query("?window=100&limit=1000"),
     "GET /versions/<int:a>/diff/<int:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
     "GET /jobs": query("?limit=200"),

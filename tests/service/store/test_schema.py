@@ -8,7 +8,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.store.engine import write_transaction
-from streetlight.service.store.tables import metadata
+from streetlight.service.store.tables import REPLACED_INDEXES, metadata
 from streetlight.service.wiring import initialize_ledger
 from tests.service.services import services_in
 
@@ -20,6 +20,7 @@ def test_what_an_older_schema_lacks_is_added(tmp_path: Path, database_url: str |
         with write_transaction(engine) as connection:
             connection.exec_driver_sql("DROP INDEX ix_idempotency_at")
             connection.exec_driver_sql("DROP TABLE observations")
+            connection.exec_driver_sql("CREATE INDEX ix_observations_version ON jobs (id)")
             connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN verdict")
             connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN cancel_requested")
         initialize_ledger(services)
@@ -30,3 +31,4 @@ def test_what_an_older_schema_lacks_is_added(tmp_path: Path, database_url: str |
             assert columns == {column.name for column in table.columns}
             indexes = {index["name"] for index in inspector.get_indexes(table.name)}
             assert indexes >= {index.name for index in table.indexes}
+            assert not indexes & set(REPLACED_INDEXES)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.repository import ModelRepository
@@ -65,6 +66,38 @@ def test_a_version_file_can_be_downloaded(shared_app: App) -> None:
     with np.load(io.BytesIO(response.data), allow_pickle=False) as file:
         assert json.loads(str(file["manifest"]))["version"] == 1
         np.testing.assert_array_equal(file["lights"], LAB.lights)
+
+
+def test_the_accuracy_of_a_version_is_shown_in_windows(app: App) -> None:
+    train(app)
+    empty = {"observations": 0, "correct": 0, "accuracy": None, "interval": [0, 1], "windows": []}
+    assert app.get("/versions/2/accuracy") == {"version": 2, **empty, "next": None}
+
+    outcomes = ["walk", "walk", "stop", "walk", "stop"]  # version 1 decides walk
+    rows = [{"lights": [1, 0, 1], "outcome": outcome} for outcome in outcomes]
+    app.expect(201, "POST", "/observations", {"observations": rows})
+    times = [row["at"] for row in app.get("/observations?after=4")["observations"]]
+    assert app.expect(200, "DELETE", "/observations/6")
+
+    shown = app.get("/versions/1/accuracy?window=2&limit=1")
+    rest = app.get(f"/versions/1/accuracy?window=2&after={shown['next']}")
+
+    interval = binomtest(2, 4).proportion_ci(method="wilson")
+    assert shown["interval"] == pytest.approx([interval.low, interval.high], rel=1e-12)
+    assert (shown["observations"], shown["correct"], shown["accuracy"]) == (4, 2, 0.5)
+    [first] = shown["windows"]
+    assert (first["first_id"], first["last_id"]) == (5, 7) == (5, shown["next"])
+    assert (first["first_at"], first["last_at"]) == (times[0], times[2])
+    assert (first["observations"], first["correct"], first["accuracy"]) == (2, 1, 0.5)
+    assert [(row["first_id"], row["last_id"]) for row in rest["windows"]] == [(8, 9)]
+    assert rest["observations"] == 4
+
+    assert "no version 3" in app.expect(404, "GET", "/versions/3/accuracy")["error"]
+    app.expect(404, "GET", f"/versions/{10**17}/accuracy")
+    for query in ("window=0", "window=100001", "limit=1001", "after=-1", "windows=3"):
+        assert (
+            query.split("=")[0] in app.expect(400, "GET", f"/versions/1/accuracy?{query}")["error"]
+        )
 
 
 def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
