@@ -207,7 +207,8 @@ class Settings(BaseSettings):
         None,
         gt=0,
         le=1,
-        description="Accuracy of the live version below which a retraining is queued.",
+        description="Accuracy of the live version below which a retraining is queued: the upper "
+        "end of its 95 % Wilson interval has to be below.",
     )
     retrain_window: int = Field(
         50,

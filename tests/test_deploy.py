@@ -11,6 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import parser
 
+from tests.client import App
 from tests.server import ForkedServer, Server, free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -82,6 +83,25 @@ def test_an_expression_uses_exported_metrics_and_labels(
     for name, labels in metrics.items():
         assert labels <= known[name] | PROMETHEUS_LABELS
     assert grouping <= set().union(*(known[name] for name in metrics)) | PROMETHEUS_LABELS
+
+
+def test_the_alert_on_accuracy_notices_a_fall_after_a_long_good_time(app: App) -> None:
+    [rule] = [rule for rule in alerts() if rule["alert"] == "StreetlightAccuracyFalls"]
+
+    def fires_after(count: int, outcome: str) -> bool:
+        rows = [{"lights": [1, 0, 1], "outcome": outcome}] * count  # the live version decides walk
+        app.expect(201, "POST", "/observations", {"observations": rows})
+        text = app.request("GET", "/metrics").data.decode()
+        families = parser.text_string_to_metric_families(text)
+        values = {sample.name: sample.value for family in families for sample in family.samples}
+        # This rule means the same in Python as in PromQL.
+        return bool(eval(rule["expr"], {}, values))  # noqa: S307 - our own file
+
+    assert not fires_after(1, "stop")  # one observation says little
+    assert not fires_after(200, "walk")
+    assert not fires_after(12, "stop")  # 38 of 50: below 0.8, but the interval isn't
+    assert fires_after(13, "stop")  # 25 of 50
+    assert app.get("/versions/1/accuracy")["accuracy"] > 0.8  # of all, as many were right
 
 
 @pytest.mark.process

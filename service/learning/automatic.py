@@ -14,8 +14,9 @@ def submit_if_due(services: Services) -> None:
 
     `retrain_after` requires one after that many new observations. `retrain_below` requires one if,
     after at least one new observation, the accuracy of the live version over the last
-    `retrain_window` observations is lower. Observations are new if they were recorded since the
-    last job was submitted.
+    `retrain_window` observations is lower: the upper end of its Wilson interval, so that bad luck
+    in a few observations requires none. Observations are new if they were recorded since the last
+    job was submitted.
     """
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
@@ -30,7 +31,7 @@ def submit_if_due(services: Services) -> None:
         if live:
             recent = recent_accuracy(engine, live.number, settings.retrain_window)
             window_full = recent.observations == settings.retrain_window
-            if window_full and recent.correct / recent.observations < settings.retrain_below:
+            if window_full and recent.interval.high < settings.retrain_below:
                 trigger = "accuracy"
     if trigger:
         queue.submit_unless_unfinished(engine, JobSpec(DEFAULT_RECIPE), trigger)

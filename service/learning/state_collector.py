@@ -19,7 +19,7 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import presence
 from streetlight.service.learning.job import State
 from streetlight.service.ledger import queries
-from streetlight.service.ledger.accuracy import Accuracy, accuracy_by_version
+from streetlight.service.ledger.accuracy import Accuracy, accuracy, recent_accuracy
 from streetlight.service.ledger.queries import Filter
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import UNFINISHED, jobs
@@ -76,23 +76,26 @@ class StateCollector(Collector):
         trainers = presence.count(self.settings.data_dir, self.settings.job_lease)
         yield _gauge("trainers", "The number of trainers heard from recently.", trainers)
         yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
-        state = self._read_database()
+        state = self._read_database(number)
         yield _gauge("database_up", "Whether the database responds.", state is not None)
         if state:
-            observations, accuracy, job_stats = state
+            observations, whole, recent, job_stats = state
             yield _gauge(
                 "observations", "The number of observations that aren't withdrawn.", observations
             )
-            yield from _accuracy_metrics(accuracy.get(number, Accuracy(0, 0)))
+            yield from _accuracy_metrics(whole, recent)
             yield from _job_metrics(job_stats)
 
-    def _read_database(self) -> tuple[int, dict[int, Accuracy], dict[str, _JobStats]] | None:
+    def _read_database(
+        self, live: int
+    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats]] | None:
         if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
             return (
                 queries.count(self.engine, Filter()),
-                accuracy_by_version(self.engine),
+                accuracy(self.engine, live),
+                recent_accuracy(self.engine, live, self.settings.retrain_window),
                 _job_stats(self.engine),
             )
         except SQLAlchemyError:
@@ -126,12 +129,17 @@ def _gauge(name: str, help_text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"streetlight_{name}", help_text, value)
 
 
-def _accuracy_metrics(accuracy: Accuracy) -> Iterator[Metric]:
+def _accuracy_metrics(whole: Accuracy, recent: Accuracy) -> Iterator[Metric]:
     text = "The number of observations that the live version predicted before they were recorded."
-    yield _gauge("live_asked_observations", text, accuracy.observations)
-    if accuracy.observations:
+    yield _gauge("live_asked_observations", text, whole.observations)
+    if whole.ratio is not None and recent.ratio is not None:
         text = "The share of those observations whose outcome the live version predicted."
-        yield _gauge("live_accuracy_ratio", text, accuracy.correct / accuracy.observations)
+        yield _gauge("live_accuracy_ratio", text, whole.ratio)
+        text = "The same share of the last of them, as many as STREETLIGHT_RETRAIN_WINDOW."
+        yield _gauge("live_recent_accuracy_ratio", text, recent.ratio)
+        for end, value in recent.interval._asdict().items():
+            text = f"The {end} end of the 95 % Wilson interval of live_recent_accuracy_ratio."
+            yield _gauge(f"live_recent_accuracy_{end}_ratio", text, value)
 
 
 def _job_metrics(stats_by_state: dict[str, _JobStats]) -> Iterator[Metric]:

@@ -92,22 +92,22 @@ def test_a_clock_that_is_set_back_hides_no_observation(configure: Configure) -> 
 
 
 def test_a_low_accuracy_over_a_full_window_triggers_a_job(configure: Configure) -> None:
-    services = configure(retrain_below=0.5, retrain_window=4)
+    services = configure(retrain_below=0.8, retrain_window=10)
     observe(services, "stop", "stop")
     assert triggers(services) == []  # no version is live
 
     go_live(services)
-    observe(services, "stop", "stop", "stop")
+    observe(services, *["stop"] * 9)
     assert triggers(services) == []  # the window isn't full
 
-    observe(services, "walk", "walk")
-    assert triggers(services) == []  # the accuracy is 2 of 4: not below
+    observe(services, *["walk"] * 6)
+    assert triggers(services) == []  # 6 of 10: the upper end of the interval is 0.83
 
-    observe(services, "stop", "stop")
-    assert triggers(services) == []  # walk, walk, stop, stop: still 2 of 4
+    observe(services, *["stop"] * 10, *["walk"] * 6, "stop")
+    assert triggers(services) == []  # still 6 of 10
 
-    observe(services, "stop")
-    assert triggers(services) == ["accuracy"]
+    observe(services, *["stop"] * 4)
+    assert triggers(services) == ["accuracy"]  # 5 of 10: it is 0.76
 
 
 def test_a_low_accuracy_without_new_observations_triggers_no_job(configure: Configure) -> None:

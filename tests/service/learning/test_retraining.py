@@ -258,7 +258,7 @@ def test_enough_observations_start_a_job(tmp_path: Path) -> None:
 
 def test_a_low_accuracy_starts_a_job(tmp_path: Path) -> None:
     with App(tmp_path, retrain_below=0.5, retrain_window=4) as app:
-        for outcome in ("walk", "walk", "stop", "stop", "stop"):
+        for outcome in ("walk", "stop", "stop", "stop", "stop"):
             app.work()
             assert app.get("/jobs")["jobs"] == []
             observe(app, [0, 1, 0], outcome)

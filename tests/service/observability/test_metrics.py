@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import parser
+from scipy.stats import binomtest
 
 from streetlight.service.observability import metrics, shared_counters
 from tests.client import App
@@ -147,6 +148,11 @@ def test_gauges_show_the_state_of_the_service(tmp_path: Path, database_url: str 
         job = site.retrain(promote="never")
         queued = scrape(site)
         assert queued["streetlight_live_accuracy_ratio "] == correct / 3
+        interval = binomtest(correct, 3).proportion_ci(method="wilson")
+        assert queued["streetlight_live_recent_accuracy_ratio "] == correct / 3
+        for end in ("low", "high"):
+            found = queued[f"streetlight_live_recent_accuracy_{end}_ratio "]
+            assert found == pytest.approx(getattr(interval, end), abs=1e-12)
         assert queued["streetlight_jobs queued"] == 1
         age = "streetlight_oldest_job_age_seconds queued"
         assert 0 <= queued[age] < 60
