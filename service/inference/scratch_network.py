@@ -3,7 +3,6 @@
 It is trained in `scratch_training`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,11 +10,10 @@ import numpy as np
 
 from streetlight.model.network import Activation, Network, WeightLists, weight_names
 from streetlight.model.recipe import Recipe
-from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import random_weights
-from streetlight.service.validation.problems import FieldError, Problem
+from streetlight.service.validation.problems import FieldError, Problem, preview
 
-# A step returns every weight, gradient and node as JSON, which is slow for large networks.
+# Responses have every weight as JSON, some more than once, which is slow for large networks.
 MAX_WEIGHTS = 100_000
 
 
@@ -26,6 +24,19 @@ class ScratchNetwork:
     weights: WeightLists
     activation: Activation = "relu"
     scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class RandomStart:
+    """The fields with which a client chooses a random network; `None` for those it left out.
+
+    `path` precedes their names in error messages.
+    """
+
+    seed: int | None
+    hidden_sizes: tuple[int, ...] | None
+    activation: Activation | None
+    path: str = ""
 
 
 def parse_network(scratch: ScratchNetwork) -> Network:
@@ -50,17 +61,35 @@ def parse_network(scratch: ScratchNetwork) -> Network:
         raise FieldError(Problem("network", str(error))) from error
 
 
-def random_network(version: Version, hidden_sizes: Sequence[int], seed: int) -> Network:
-    """Return the random network with which a training on `version`'s data with `seed` starts.
+def check_start(network: Network, start: RandomStart) -> None:
+    """Check that `start` doesn't contradict `network`, which the client sent.
+
+    Raises:
+        FieldError: it has a seed, or other hidden layers or another activation.
+    """
+    if start.seed is not None:
+        message = "expected a network or a seed, got both"
+        raise FieldError(Problem(f"{start.path}seed", message, start.seed))
+    for name, expected in (
+        ("hidden_sizes", network.hidden_sizes),
+        ("activation", network.activation),
+    ):
+        if (got := getattr(start, name)) not in (None, expected):
+            message = f"expected that of the network, {preview(expected)}, got {preview(got)}"
+            raise FieldError(Problem(start.path + name, message))
+
+
+def random_network(start: RandomStart, light_count: int, scale: float) -> Network:
+    """Return the random network with which a training with the seed of `start` begins.
 
     Raises:
         FieldError: the network would have more than `MAX_WEIGHTS` weights.
     """
-    light_count = version.network.light_count
-    sizes = [light_count, *hidden_sizes, 1]
-    count = sum(inputs * nodes for inputs, nodes in pairwise(sizes))
+    hidden_sizes = Recipe.hidden_sizes if start.hidden_sizes is None else start.hidden_sizes
+    count = sum(inputs * nodes for inputs, nodes in pairwise([light_count, *hidden_sizes, 1]))
     if count > MAX_WEIGHTS:
-        message = f"expected a network of at most {MAX_WEIGHTS} weights for a step, got {count}"
-        raise FieldError(Problem("hidden_sizes", message))
+        message = f"expected a network of at most {MAX_WEIGHTS} weights, got {count}"
+        raise FieldError(Problem(f"{start.path}hidden_sizes", message))
+    seed = Recipe.seed if start.seed is None else start.seed
     weights = random_weights(light_count, hidden_sizes, seed)
-    return Network(weights, Recipe.activation, version.network.scale)
+    return Network(weights, start.activation or Recipe.activation, scale)

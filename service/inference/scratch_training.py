@@ -59,7 +59,7 @@ def take_step(
             score overflows, or the network has more than `MAX_WEIGHTS` weights.
     """
     if network.weight_count > MAX_WEIGHTS:
-        message = f"expected at most {MAX_WEIGHTS} weights for a step, got {network.weight_count}"
+        message = f"expected at most {MAX_WEIGHTS} weights, got {network.weight_count}"
         raise FieldError(Problem("network.weights", message))
     if len(lights) != network.light_count:
         message = f"the network expects {network.light_count} lights, got {len(lights)}"

@@ -9,9 +9,15 @@ from pydantic.fields import FieldInfo
 from streetlight.model.dataset import Outcome
 from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
-from streetlight.service.inference import scratch_network, scratch_training
+from streetlight.service.inference import scratch_training
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
-from streetlight.service.inference.scratch_network import ScratchNetwork
+from streetlight.service.inference.scratch_network import (
+    RandomStart,
+    ScratchNetwork,
+    check_start,
+    parse_network,
+    random_network,
+)
 from streetlight.service.inference.scratch_training import StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
@@ -39,11 +45,28 @@ def _bounded(name: str) -> FieldInfo:
     return FieldInfo(ge=lowest, le=highest)
 
 
-class StepBody(Schema):
+HiddenSizes = Annotated[
+    tuple[Annotated[int, _bounded("hidden_sizes"), WHOLE], ...], Field(max_length=8)
+]
+
+
+class StartFields(Schema):
+    """A random network, the first one of a training with `seed`."""
+
+    seed: Annotated[int, _bounded("seed"), WHOLE] | None = None
+    hidden_sizes: HiddenSizes | None = None
+    activation: Activation | None = None
+
+    def random_start(self, path: str = "") -> RandomStart:
+        """Return the fields; `path` precedes their names in error messages."""
+        return RandomStart(self.seed, self.hidden_sizes, self.activation, path)
+
+
+class StepBody(StartFields):
     """One example, and the network that learns from it.
 
-    The network is `network`; or, with `seed`, a random one with `hidden_sizes`; or, without both, a
-    copy of the live version.
+    The network is `network`; or, with `seed`, a random one with `hidden_sizes` and `activation`;
+    or, without both, a copy of the live version.
     """
 
     lights: Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
@@ -52,10 +75,6 @@ class StepBody(Schema):
     weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
     l1_penalty: Annotated[float, _bounded("l1_penalty")] = Recipe.l1_penalty
     network: NetworkBody | None = None
-    seed: Annotated[int, _bounded("seed"), WHOLE] | None = None
-    hidden_sizes: Annotated[
-        tuple[Annotated[int, _bounded("hidden_sizes"), WHOLE], ...], Field(max_length=8)
-    ] = Recipe.hidden_sizes
 
 
 @blueprint.post("/step")
@@ -79,11 +98,18 @@ def step(body: StepBody) -> StepResult:
 
 
 def _network(body: StepBody) -> Network:
+    start = body.random_start()
     if body.network:
-        if body.seed is not None:
-            raise FieldError(Problem("seed", "expected a network or a seed, got both", body.seed))
-        return scratch_network.parse_network(ScratchNetwork(**vars(body.network)))
-    version = live_version(services().repository)
-    if body.seed is None:
-        return version.network
-    return scratch_network.random_network(version, body.hidden_sizes, body.seed)
+        network = parse_network(ScratchNetwork(**vars(body.network)))
+        check_start(network, start)
+        return network
+    live = live_version(services().repository).network
+    if body.seed is not None:
+        return random_network(start, live.light_count, live.scale)
+    for name in ("hidden_sizes", "activation"):
+        if getattr(body, name) is not None:
+            message = (
+                "expected a seed too, for a random network; without one, the live version learns"
+            )
+            raise FieldError(Problem(name, message))
+    return live

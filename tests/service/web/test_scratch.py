@@ -79,6 +79,16 @@ def test_a_step_with_penalties(shared_app: App) -> None:
             "seed: expected a network or a seed, got both",
         ),
         (
+            EXAMPLE | {"network": TWO_LAYERS, "hidden_sizes": [4]},
+            "hidden_sizes: expected that of the network, [], got [4]",
+        ),
+        (
+            EXAMPLE | {"network": TWO_LAYERS, "activation": "linear"},
+            'activation: expected that of the network, "relu", got "linear"',
+        ),
+        (EXAMPLE | {"hidden_sizes": [4]}, "hidden_sizes: expected a seed too, for a random"),
+        (EXAMPLE | {"activation": "relu"}, "activation: expected a seed too, for a random"),
+        (
             EXAMPLE | {"network": {"weights": {"weights_1_2": [[1]]}}},
             "network.weights: expected weights_0_1, got weights_1_2",
         ),
@@ -92,7 +102,7 @@ def test_a_step_with_penalties(shared_app: App) -> None:
         ),
         (
             EXAMPLE | {"seed": 1, "hidden_sizes": [1024, 1024]},
-            "hidden_sizes: expected a network of at most 100000 weights for a step, got 1052672",
+            "hidden_sizes: expected a network of at most 100000 weights, got 1052672",
         ),
         (
             EXAMPLE | {"lights": [1e308, 0, 1e308], "alpha": 1e9},
@@ -110,6 +120,21 @@ def test_the_weights_of_a_network_that_is_too_large_are_not_drawn(
     monkeypatch.delattr(scratch_network, "random_weights")
 
     shared_app.expect(400, "POST", "/step", EXAMPLE | {"seed": 1, "hidden_sizes": [1024] * 8})
+
+
+def test_a_step_may_repeat_the_shape_of_its_network(shared_app: App) -> None:
+    shape = {"hidden_sizes": [], "activation": "relu"}
+    body = EXAMPLE | {"network": TWO_LAYERS}
+
+    assert shared_app.post("/step", body | shape) == shared_app.post("/step", body)
+
+
+def test_a_step_of_a_random_network_without_relu(shared_app: App) -> None:
+    start = {"seed": 1, "hidden_sizes": [2], "activation": "linear"}
+    response = shared_app.post("/step", EXAMPLE | start)
+
+    assert response["network"]["activation"] == "linear"
+    assert response["relu"] == {"layer_1": [True, True]}
 
 
 def test_a_scratch_network_may_have_any_shape(shared_app: App) -> None:
