@@ -3,6 +3,7 @@
 import json
 import socket
 import sqlite3
+import time
 from contextlib import closing
 from functools import partialmethod
 from pathlib import Path
@@ -149,6 +150,14 @@ def test_an_invalid_request_id_is_replaced(shared_server: Server, request_id: st
 
     assert len(generated) == 3
     assert all(len(request_id) == 32 for request_id in generated)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/predict?lights=1,0,1"])
+def test_request_ids_begin_with_the_time(shared_app: App, path: str) -> None:
+    before = time.time()
+    request_id = shared_app.request("GET", path).headers["X-Request-ID"]
+
+    assert before - 0.001 <= int(request_id[:12], 16) / 1000 <= time.time()
 
 
 @pytest.mark.parametrize(
