@@ -73,9 +73,10 @@ def retrain(watch: bool, promote: Promote) -> None:
 def import_csv(file: Path) -> None:
     """Add the observations in a CSV file to the ledger.
 
-    FILE has a header, one column for each light, and a last column outcome with walk or stop. The
-    whole file is checked before the first observation is added. Importing a file again adds only
-    the rows that are missing, for example after an interruption.
+    FILE has a header, one column for each light, and a column outcome with walk or stop; a last
+    column request_id may name the prediction that a row answers. The whole file is checked before
+    the first observation is added. Importing a file again adds only the rows that are missing, for
+    example after an interruption.
     """
     services = build_services(load_settings())
     initialize_ledger(services)
@@ -89,10 +90,21 @@ def import_csv(file: Path) -> None:
     with click.progressbar(length=rows, label=f"importing {file.name}") as bar:
         while batch := list(islice(reader, BATCH_SIZE)):
             observations = [
-                NewObservation(tuple(lights), outcome_name(outcome), f"{digest}:{number}")
-                for number, (lights, outcome) in batch
+                NewObservation(
+                    tuple(row.lights),
+                    outcome_name(row.outcome),
+                    f"{digest}:{number}",
+                    row.request_id,
+                )
+                for number, row in batch
             ]
-            results = record(services.engine, observations, live, file.name[:100])
+            results = record(
+                services.engine,
+                observations,
+                live,
+                file.name[:100],
+                log=services.prediction_log,
+            )
             for result in results:
                 if result.error:
                     fail(f"{file}: {result.error}", 1)

@@ -7,7 +7,7 @@ reads the rows for a training; `accuracy` compares them with the decisions of ve
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import Engine, Row, Select, func, select, update
 
@@ -15,6 +15,7 @@ from streetlight.model.dataset import Outcome
 from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.tables import observations as table
 from streetlight.service.store.timestamp import Timestamp
+from streetlight.service.validation.fields import OMIT_IF_EMPTY
 
 STREAM_PAGE_SIZE = 1000
 
@@ -27,8 +28,10 @@ class ObservationNotFoundError(LookupError):
 class Observation:
     """An observation in the ledger.
 
-    `version` is the version that was live when it was recorded, and `said` is that version's
-    decision. Both are null if no version was live or if it takes another number of lights.
+    `version` is the version that predicted it, and `said` is that version's decision: the logged
+    prediction `request_id` if the observation names one, otherwise that of the live version when
+    the observation was recorded. Both are null if the log doesn't have that prediction, if no
+    version was live, or if it takes another number of lights.
     """
 
     id: int
@@ -40,6 +43,7 @@ class Observation:
     version: int | None
     said: Outcome | None
     withdrawn: bool
+    request_id: Annotated[str | None, OMIT_IF_EMPTY] = None
 
 
 @dataclass(frozen=True)
@@ -141,4 +145,5 @@ def _observation(row: Row[Any]) -> Observation:
         version=row.version,
         said=names[row.said],
         withdrawn=row.withdrawn_at is not None,
+        request_id=row.request_id,
     )

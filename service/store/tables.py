@@ -39,6 +39,7 @@ observations = Table(
     Column("version", Integer),
     Column("said", Integer),
     Column("withdrawn_at", Double),
+    Column("request_id", String(128)),
 )
 # Includes the id, so that the first of many equal rows are found without sorting.
 Index("ix_observations_state", observations.c.lights, observations.c.outcome, observations.c.id)

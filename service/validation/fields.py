@@ -1,5 +1,6 @@
 """Field types for requests, settings and jobs."""
 
+import operator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,9 @@ from streetlight.service.validation.problems import NO_NUL
 
 # Text that is stored in the database: PostgreSQL can't store a NUL character.
 Text = Annotated[str, Field(pattern=NO_NUL)]
+
+# In the annotation of a field that a response omits if it is empty.
+OMIT_IF_EMPTY = Field(exclude_if=operator.not_)
 
 # The lights of an observation, and of a pattern that trained versions must keep.
 MAX_LIGHTS = 64

@@ -21,9 +21,9 @@ CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class ListedVersion(Manifest):
-    """The manifest of a version, and its accuracy on observations recorded while it was live.
+    """The manifest of a version, and its accuracy on the observations that it predicted.
 
-    `asked` is the number of those observations, and `right` how many of them it predicted.
+    `asked` is the number of those observations, and `right` for how many it was right.
     """
 
     asked: int = 0

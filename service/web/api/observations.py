@@ -29,6 +29,8 @@ from streetlight.service.web.response import dump_json, json_response
 
 blueprint = Blueprint("observations", __name__)
 
+# Seconds to wait for a prediction. It is in the log a few tenths of a second after its response.
+LOG_SECONDS = 1.0
 # Limits the error message of a row, which names each unknown field.
 MAX_FIELDS = 20
 
@@ -36,12 +38,15 @@ MAX_FIELDS = 20
 class ObservationBody(Schema):
     """One light state and what people did.
 
-    A row with an `id` is added once: the same row with the same `id` is a duplicate.
+    A row with an `id` is added once: the same row with the same `id` is a duplicate. A row with a
+    `request_id` answers the prediction of that request: its `version` and `said` are then taken
+    from the prediction log, and null if the log doesn't have that prediction.
     """
 
     lights: Annotated[list[float], Field(min_length=1, examples=[[0, 1, 0]]), FailFast()]
     outcome: Annotated[Outcome, Field(examples=["stop"])]
     id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    request_id: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
 
 
 class ObservationsBody(Schema):
@@ -85,8 +90,8 @@ WITHDRAW_LINK = {"observations_withdraw": {"number": "$response.body#/results/0/
 def record() -> Response:
     """Add one observation, or many as `{"observations": […]}`, and return a verdict for each.
 
-    A table is sent as `text/csv`: a column for each light, then `outcome`. If a line of the table
-    is invalid, nothing is added.
+    A table is sent as `text/csv`: a column for each light, then `outcome`, and a last column
+    `request_id` if rows name predictions. If a line of the table is invalid, nothing is added.
 
     201: at least one row was added. 200: every row is a duplicate. 207: some rows were rejected.
     400: every row was rejected. 409: every row was rejected because its `id` is taken.
@@ -99,7 +104,16 @@ def record() -> Response:
         admit(multiplications=len(rows) * live.network.weight_count)
     idempotent = idempotent_request("observations")
     return _record_response(
-        ingest.record(services().engine, rows, live, "api", idempotent, before_lock=release)
+        ingest.record(
+            services().engine,
+            rows,
+            live,
+            "api",
+            idempotent,
+            log=services().prediction_log,
+            log_seconds=LOG_SECONDS,
+            before_lock=release,
+        )
     )
 
 
@@ -122,7 +136,7 @@ def _parse_row(row: Any) -> NewObservation | str:  # noqa: ANN401 - any JSON val
         body = ObservationBody.model_validate(row)
     except ValidationError as error:
         return "; ".join(map(str, problems(error, ObservationBody.model_fields)))
-    return NewObservation(tuple(body.lights), body.outcome, body.id)
+    return NewObservation(tuple(body.lights), body.outcome, body.id, body.request_id)
 
 
 def _record_response(results: list[RowResult]) -> Response:

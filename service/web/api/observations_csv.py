@@ -36,7 +36,10 @@ def rows_from_body() -> list[NewObservation | str]:
     if len(rows) > MAX_ROWS:
         message = f"expected at most {MAX_ROWS} rows; `streetlight import` has no such limit"
         raise RequestError([Problem("", message)])
-    return [NewObservation(tuple(lights), outcome_name(outcome)) for lights, outcome in rows]
+    return [
+        NewObservation(tuple(row.lights), outcome_name(row.outcome), request_id=row.request_id)
+        for row in rows
+    ]
 
 
 def write(pages: Iterator[list[Observation]]) -> Iterator[str]:

@@ -261,9 +261,9 @@ def test_a_repeated_import_adds_the_missing_rows(
     file.write_text("a,b,c,outcome\n" + "1,0,1,walk\n" * 7)
     recorded = 0
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted(*arguments: Any, **options: Any) -> Any:
         nonlocal recorded
-        results = ingest.record(*arguments)
+        results = ingest.record(*arguments, **options)
         recorded += len(results)
         if recorded == 4:
             raise OSError("interrupted")

@@ -1,0 +1,60 @@
+"""Find the logged predictions that observations name. `queries` reads the log by page."""
+
+import time
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from sqlalchemy import Engine, select
+
+from streetlight.service.store.tables import predictions as table
+
+# The number of predictions looked up by one query; databases limit the parameters of a statement.
+BATCH_SIZE = 1000
+# Seconds between two tries to find a prediction that isn't written yet.
+INTERVAL = 0.05
+
+
+class Key(NamedTuple):
+    """What names a prediction: the id of its request, and the text of its light state.
+
+    The rows of a request have one id. A client may also send an id again.
+    """
+
+    request_id: str
+    lights: str
+
+
+class Decided(NamedTuple):
+    """The version that predicted, and its decision: 1 for walk, 0 for stop."""
+
+    version: int
+    said: int
+
+
+def find(engine: Engine, keys: AbstractSet[Key], seconds: float = 0.0) -> dict[Key, Decided]:
+    """Return the predictions that have these keys; of several with one key, the newest.
+
+    If some are missing, try again for `seconds`: workers write the log after their responses.
+    """
+    deadline = time.monotonic() + seconds
+    found = _find(engine, keys)
+    while (missing := keys - found.keys()) and time.monotonic() < deadline:
+        time.sleep(INTERVAL)
+        found |= _find(engine, missing)
+    return found
+
+
+def _find(engine: Engine, keys: AbstractSet[Key]) -> dict[Key, Decided]:
+    columns = [table.c[name] for name in ("id", *Key._fields, "version", "decision")]
+    found, wanted = {}, sorted(keys)
+    with engine.connect() as connection:
+        for start in range(0, len(wanted), BATCH_SIZE):
+            batch = wanted[start : start + BATCH_SIZE]
+            query = select(*columns).where(
+                table.c.request_id.in_({key.request_id for key in batch}),
+                table.c.lights.in_({key.lights for key in batch}),
+            )
+            # Sorted here: PostgreSQL might read the table in this order, and not the index.
+            for _, *key, version, decision in sorted(map(tuple, connection.execute(query))):
+                found[Key(*key)] = Decided(version, decision)
+    return found
