@@ -44,16 +44,24 @@ def compare(
 def main(folder: Path) -> None:
     """Compare each implementation choice with its alternative; write `results/arithmetic.md`."""
     network = fit(LAB, Recipe()).network
-    options = {"alpha": 0.2, "weight_decay": 0.0, "l1_penalty": 0.0}
+    options = {"weight_decay": 0.0, "l1_penalty": 0.0}
+    alphas = [0.2] * len(LAB)
     columns = [list(matrix) for matrix in network.columns]
     states, outcomes = LAB.lights.tolist(), LAB.walk_vs_stop.tolist()
     arrays = [matrix.copy() for matrix in initial_network(LAB, Recipe(), 1).weights]
     compare(
         "stochastic pass over the lab, plain floats",
-        lambda: pass_by_rows(columns, states, outcomes, activation="relu", **options),
+        lambda: pass_by_rows(columns, states, outcomes, alphas, activation="relu", **options),
         "numpy",
         lambda: pass_by_batches(
-            arrays, LAB.lights, LAB.walk_vs_stop, batch_size=1, activation="relu", **options
+            arrays,
+            LAB.lights,
+            LAB.walk_vs_stop,
+            importance=LAB.counts.astype(float),
+            bounds=range(len(LAB) + 1),
+            alphas=alphas,
+            activation="relu",
+            **options,
         ),
     )
     compare(

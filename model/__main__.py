@@ -158,7 +158,7 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         "--batch-size",
         metavar="N",
         type=_parse_rows,
-        help="rows per update: a number, or all for full gradient descent",
+        help="observations per update: a number, or all for full gradient descent",
     )
     option("--seed", metavar="N", type=_parse_whole, help="seed of the random initial weights")
     option(

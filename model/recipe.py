@@ -32,8 +32,9 @@ class Recipe:
         hidden_sizes: nodes of each hidden layer; `()` is a two-layer network. At most 8 layers.
         alpha: the step size: an update adds alpha times its weight_delta to each weight.
         iterations: passes over the data in one run.
-        batch_size: rows per update: 1 for stochastic, n for batch, `None` for full gradient
-            descent. A batch moves the weights by the average over its rows.
+        batch_size: observations per update: 1 for stochastic, n for batch, `None` for full gradient
+            descent. A batch moves the weights by the average over its observations. A row that
+            stands for more than one observation weighs as many: see `training.batches`.
         seed: seed of the random initial weights. The same recipe on the same data gives the same
             network, bit for bit.
         restarts: number of further seeds (seed + 1, seed + 2 …) to try while the target error is

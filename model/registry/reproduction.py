@@ -11,11 +11,12 @@ import json
 import os
 import resource
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from streetlight.model.dataset import Dataset
 from streetlight.model.registry.manifest import examine
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import TrainingDivergedError, fit
@@ -52,7 +53,7 @@ def reproduce(version: Version) -> Reproduction:
     """
     manifest, exam = version.manifest, version.exam()
     try:
-        training = fit(version.dataset(), manifest.recipe)
+        training = fit(_training_data(version), manifest.recipe)
     except TrainingDivergedError as error:
         raise VersionDamagedError(
             f"{version.path.name}: training version {version.number} again failed: {error}"
@@ -73,6 +74,14 @@ def reproduce(version: Version) -> Reproduction:
     if exam and examine(training.network, exam) != manifest.exam:
         differs.append("exam")
     return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
+
+
+def _training_data(version: Version) -> Dataset:
+    dataset = version.dataset()
+    if version.manifest.threshold is None:
+        # Before 0.2, a row counted once, however many observations it stood for.
+        dataset = replace(dataset, counts=np.ones_like(dataset.counts))
+    return dataset
 
 
 def limit_process(seconds: int) -> None:

@@ -43,6 +43,7 @@ def exact_weight_deltas(
     layer_0: FloatArray,
     walk_vs_stop: FloatArray,
     activation: Activation,
+    importance: FloatArray,
 ) -> tuple[list[FloatArray], float]:
     """Return the results of `descent.weight_deltas`, computed from quantised values.
 
@@ -53,6 +54,7 @@ def exact_weight_deltas(
     bits = (53 - (longest_sum - 1).bit_length()) // 2
     matrices = [quantise(matrix.copy(), bits) for matrix in weights]
     sums = [np.zeros_like(matrix) for matrix in weights]
+    weighted = (importance != 1).any()
     error = 0.0
     for block in blocks(len(layer_0), EXACT_BLOCK_ROWS):
         layers = [quantise(layer_0[block].copy(), bits)]
@@ -64,6 +66,8 @@ def exact_weight_deltas(
             layers.append(quantise(layer, bits))
         delta = quantise(walk_vs_stop[block, np.newaxis] - layers[-1] @ matrices[-1], bits)
         error += float((delta * delta).sum())
+        if weighted:
+            delta = quantise(delta * importance[block, np.newaxis], bits)
         for d in range(len(weights) - 1, -1, -1):
             sums[d] += layers[d].T @ delta
             if d:

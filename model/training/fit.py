@@ -114,7 +114,8 @@ def gradient_descent(
         network.weights,
         dataset.lights / network.scale,
         dataset.walk_vs_stop,
-        batch_size=recipe.batch_size or len(dataset),
+        dataset.counts,
+        batch_size=recipe.batch_size or int(dataset.counts.sum()),
         alpha=recipe.alpha,
         weight_decay=recipe.weight_decay,
         l1_penalty=recipe.l1_penalty,
@@ -159,7 +160,8 @@ def fit(
     """Train from one seed after another until the target error is met or no restarts are left.
 
     Args:
-        dataset: the training data. Rows are used in order; equal states are not grouped.
+        dataset: the training data. Rows are used in order, with their counts; equal states are not
+            grouped.
         recipe: the parameters.
         report: called after each pass. To cancel the training, raise an exception from it.
 

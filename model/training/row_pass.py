@@ -24,8 +24,8 @@ def pass_by_rows(
     weights: list[Columns],
     rows: list[Row],
     walk_vs_stop: Row,
+    alphas: Row,
     *,
-    alpha: float,
     weight_decay: float,
     l1_penalty: float,
     activation: Activation,
@@ -36,7 +36,7 @@ def pass_by_rows(
         weights: for each matrix and each node, the weights of its inputs; updated in place.
         rows: `layer_0`, row by row.
         walk_vs_stop: the outcome of each row.
-        alpha: the step size.
+        alphas: the step size of each row.
         weight_decay: the L2 penalty.
         l1_penalty: the L1 penalty.
         activation: activation of the hidden layers.
@@ -45,10 +45,9 @@ def pass_by_rows(
         Each row's squared error before its update, summed: the lab's `Error`.
     """
     sizes = (*(len(columns[0]) for columns in weights), 1)
-    decay_factor, shrinkage = 1 - alpha * weight_decay, alpha * l1_penalty
-    one_pass = _compile(sizes, activation, decays=decay_factor != 1, shrinks=shrinkage > 0)
+    one_pass = _compile(sizes, activation, decays=weight_decay > 0, shrinks=l1_penalty > 0)
     error: float
-    weights[:], error = one_pass(weights, rows, walk_vs_stop, alpha, decay_factor, shrinkage)
+    weights[:], error = one_pass(weights, rows, walk_vs_stop, alphas, weight_decay, l1_penalty)
     return error
 
 
@@ -67,9 +66,8 @@ def source(sizes: Sequence[int], activation: Activation, *, decays: bool, shrink
     """Return the Python source of the pass for a network with layers of `sizes`.
 
     The sizes include the lights and the output. The function's arguments are the weights, the rows,
-    the outcomes, alpha, the factor by which weight decay shrinks a weight, which is used if
-    `decays` only, and the amount by which the L1 penalty does, likewise for `shrinks`. The function
-    returns the new weights and the error.
+    the outcomes, the step sizes, the L2 penalty, which is used if `decays` only, and the L1
+    penalty, likewise for `shrinks`. The function returns the new weights and the error.
     """
     layers = [[f"layer_{d}_{i}" for i in range(size)] for d, size in enumerate(sizes)]
     # For each node of layer d + 1, the names of the weights of its inputs, as in `Columns`.
@@ -82,10 +80,10 @@ def source(sizes: Sequence[int], activation: Activation, *, decays: bool, shrink
     backward = _backward(layers, weights, activation, decays=decays, shrinks=shrinks)
     return "\n".join(
         [
-            "def one_pass(weights, rows, walk_vs_stop, alpha, decay_factor, shrinkage):",
+            "def one_pass(weights, rows, walk_vs_stop, alphas, weight_decay, l1_penalty):",
             f"    {every_weight} = weights",
             "    error = 0.0",
-            f"    for {_list(layers[0])}, outcome in zip(rows, walk_vs_stop):",
+            f"    for {_list(layers[0])}, outcome, alpha in zip(rows, walk_vs_stop, alphas):",
             *(f"        {line}" for line in chain(forward, backward)),
             f"    return {every_weight}, error",
         ]
@@ -123,6 +121,10 @@ def _backward(
     deltas = ["delta"]
     yield f"delta = outcome - {layers[-1][0]}"
     yield "error += delta * delta"
+    if decays:
+        yield "decay_factor = 1 - alpha * weight_decay"
+    if shrinks:
+        yield "shrinkage = alpha * l1_penalty"
     for d in range(len(weights) - 1, -1, -1):
         next_deltas, deltas = deltas, [f"{node}_delta" for node in layers[d]]
         # Backpropagation: a node's delta is the sum of the deltas of the next layer, each times its

@@ -74,6 +74,7 @@ def step(
                 network.weights,
                 layer_0,
                 outcome,
+                np.ones(1, np.int64),
                 batch_size=1,
                 alpha=alpha,
                 **penalties,

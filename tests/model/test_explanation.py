@@ -96,7 +96,11 @@ def test_positive_and_negative_pressure_add_up_to_the_weight_delta_of_full_desce
     dataset = Dataset(random.uniform(0, 2, (rows, 3)), random.integers(0, 2, rows).astype(float))
     network = initial_network(dataset, Recipe(), 5)
     deltas, _ = weight_deltas(
-        network.weights, dataset.lights / network.scale, dataset.walk_vs_stop, network.activation
+        network.weights,
+        dataset.lights / network.scale,
+        dataset.walk_vs_stop,
+        network.activation,
+        np.ones(len(dataset)),
     )
 
     for up, down, delta in zip(*total_pressure(network, dataset), deltas, strict=True):

@@ -69,7 +69,7 @@ def test_exact_weight_deltas_equal_double_precision_up_to_quantisation(
     layer_0 = dataset.lights / network.scale
 
     deltas, error = exact_weight_deltas(
-        network.weights, layer_0, dataset.walk_vs_stop, network.activation
+        network.weights, layer_0, dataset.walk_vs_stop, network.activation, np.ones(len(dataset))
     )
 
     expected, expected_error = deltas_by_definition(network.weights, layer_0, dataset.walk_vs_stop)
@@ -87,13 +87,14 @@ def test_the_order_of_rows_lights_and_nodes_changes_no_bit() -> None:
     first, second = network.weights
 
     (first_deltas, second_deltas), _ = exact_weight_deltas(
-        network.weights, layer_0, dataset.walk_vs_stop, "relu"
+        network.weights, layer_0, dataset.walk_vs_stop, "relu", np.ones(len(dataset))
     )
     (first_permuted, second_permuted), _ = exact_weight_deltas(
         (first[lights][:, nodes], second[nodes]),
         layer_0[rows][:, lights],
         dataset.walk_vs_stop[rows],
         "relu",
+        np.ones(len(dataset)),
     )
 
     assert_same_bits(first_permuted, first_deltas[lights][:, nodes])
@@ -142,19 +143,24 @@ def largest(*shape: int) -> FloatArray:
     return 1 - np.random.default_rng(0).random(shape) / 64
 
 
+@pytest.mark.parametrize("lowest", [1, 1e-6])
 @pytest.mark.parametrize(("width", "outcome"), [(40, 0.0), (1024, 0.0), (1024, 600.0)])
-def test_sums_of_the_largest_products_are_exact(width: int, outcome: float) -> None:
+def test_sums_of_the_largest_products_are_exact(width: int, outcome: float, lowest: float) -> None:
     """With one more bit for each factor, the sums would depend on the order."""
     rows, random = EXACT_BLOCK_ROWS, np.random.default_rng(1)
     weights, layer_0 = (largest(3, width), largest(width, 1)), largest(rows, 3)
-    outcomes = np.full(rows, outcome)
+    outcomes, importance = np.full(rows, outcome), random.uniform(lowest, 1, rows)
 
-    deltas, error = exact_weight_deltas(weights, layer_0, outcomes, "relu")
+    deltas, error = exact_weight_deltas(weights, layer_0, outcomes, "relu", importance)
 
     for _ in range(5):
         order, nodes = random.permutation(rows), random.permutation(width)
         (first, second), error_permuted = exact_weight_deltas(
-            (weights[0][:, nodes], weights[1][nodes]), layer_0[order], outcomes[order], "relu"
+            (weights[0][:, nodes], weights[1][nodes]),
+            layer_0[order],
+            outcomes[order],
+            "relu",
+            importance[order],
         )
         assert error_permuted == error
         assert_same_bits(first, deltas[0][:, nodes])
@@ -165,7 +171,7 @@ def test_quantisation_keeps_as_many_bits_as_an_exact_sum_allows() -> None:
     """22 bits for each factor leave 9 of 53 for a sum of 512 products."""
     random = np.random.default_rng(0)
     weights, layer_0 = (random.random((20, 1)),), random.random((1, 20))
-    [deltas], _ = exact_weight_deltas(weights, layer_0, np.ones(1), "linear")
+    [deltas], _ = exact_weight_deltas(weights, layer_0, np.ones(1), "linear", np.ones(1))
 
     quantised = [quantise(array.copy(), 22) for array in (weights[0], layer_0)]
     delta = quantise(np.ones((1, 1)) - quantised[1] @ quantised[0], 22)

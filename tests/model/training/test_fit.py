@@ -11,6 +11,7 @@ from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.network import BLOCK_ROWS, Network, blocks
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.model.report import error_curve
+from streetlight.model.training.batches import divide
 from streetlight.model.training.descent import pass_by_batches, weight_deltas
 from streetlight.model.training.fit import (
     Progress,
@@ -33,7 +34,11 @@ def problems(draw: st.DrawFn) -> tuple[Network, Dataset]:
         activation=draw(st.sampled_from(["relu", "linear"])),
     )
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    dataset = Dataset(random.uniform(-2, 2, (rows, light_count)), random.uniform(0, 1, rows))
+    dataset = Dataset(
+        random.uniform(-2, 2, (rows, light_count)),
+        random.uniform(0, 1, rows),
+        random.integers(1, draw(st.sampled_from([1, 40])), rows, endpoint=True),
+    )
     return initial_network(dataset, recipe, draw(st.integers(0, 1000))), dataset
 
 
@@ -46,7 +51,11 @@ def test_weight_deltas_are_minus_half_the_gradient_by_finite_differences(
     # A finite difference across 0 isn't the gradient of relu.
     assume(all((np.abs(layer) > 1e-4).all() for layer in network.layers(dataset.lights)[1:-1]))
     deltas, error = weight_deltas(
-        network.weights, layer_0, dataset.walk_vs_stop, network.activation
+        network.weights,
+        layer_0,
+        dataset.walk_vs_stop,
+        network.activation,
+        dataset.counts.astype(float),
     )
 
     assert error == pytest.approx(squared_error(network, dataset))
@@ -58,7 +67,9 @@ def test_weight_deltas_are_minus_half_the_gradient_by_finite_differences(
                 weights = [m.copy() for m in network.weights]
                 weights[d][at] += sign * step
                 moved = replace(network, weights=tuple(weights))
-                errors.append(squared_error(moved, dataset))
+                scores = moved.scores(dataset.lights)
+                squares = (dataset.walk_vs_stop - scores) ** 2
+                errors.append(float((dataset.counts * squares).sum()))
             gradient = (errors[0] - errors[1]) / (2 * step)
             assert deltas[d][at] == pytest.approx(-gradient / 2, rel=1e-4, abs=1e-6)
 
@@ -101,38 +112,46 @@ def test_the_generated_row_pass_equals_batches_of_one_row_bit_for_bit(
     except TrainingDivergedError:
         return
     weights = [matrix.copy() for matrix in network.weights]
+    batches = divide(dataset.counts, 1)
+    alphas = (alpha * batches.shares).tolist()
     for _ in range(recipe.iterations):
         pass_by_batches(
             weights,
             dataset.lights / network.scale,
             dataset.walk_vs_stop,
-            batch_size=1,
-            alpha=alpha,
+            importance=batches.importance,
+            bounds=batches.bounds,
+            alphas=alphas,
             weight_decay=weight_decay,
             l1_penalty=l1_penalty,
             activation=network.activation,
         )
 
-    for generated, batches in zip(by_rows.weights, weights, strict=True):
+    for generated, batched in zip(by_rows.weights, weights, strict=True):
         # Adding 0.0 turns -0.0 into 0.0: only the row pass keeps a weight of -0.0 that isn't moved.
-        assert_same_bits(generated + 0.0, batches + 0.0)
+        assert_same_bits(generated + 0.0, batched + 0.0)
 
 
 @given(problems())
-def test_a_batch_moves_the_weights_by_the_average_over_its_rows(
+def test_a_batch_moves_the_weights_by_the_average_over_its_observations(
     problem: tuple[Network, Dataset],
 ) -> None:
     network, dataset = problem
     recipe = Recipe(iterations=1, batch_size=None, alpha=0.1, activation=network.activation)
     deltas, _ = weight_deltas(
-        network.weights, dataset.lights / network.scale, dataset.walk_vs_stop, network.activation
+        network.weights,
+        dataset.lights / network.scale,
+        dataset.walk_vs_stop,
+        network.activation,
+        dataset.counts.astype(float),
     )
 
     after, errors = gradient_descent(network, dataset, recipe)
 
     assert errors == pytest.approx([squared_error(network, dataset)])
     for before, now, delta in zip(network.weights, after.weights, deltas, strict=True):
-        np.testing.assert_allclose(now, before + 0.1 * delta / len(dataset), atol=1e-12)
+        observations = dataset.counts.sum()
+        np.testing.assert_allclose(now, before + 0.1 * delta / observations, atol=1e-12)
 
 
 def test_full_descent_over_many_blocks_is_the_sum_over_all_rows() -> None:
@@ -142,10 +161,12 @@ def test_full_descent_over_many_blocks_is_the_sum_over_all_rows() -> None:
     network = initial_network(many, Recipe(), 1)
     layer_0 = many.lights / many.scale
 
-    whole, _ = weight_deltas(network.weights, layer_0, many.walk_vs_stop, "relu")
+    whole, _ = weight_deltas(network.weights, layer_0, many.walk_vs_stop, "relu", np.ones(5000))
 
     parts = [
-        weight_deltas(network.weights, layer_0[part], many.walk_vs_stop[part], "relu")[0]
+        weight_deltas(
+            network.weights, layer_0[part], many.walk_vs_stop[part], "relu", np.ones(1000)
+        )[0]
         for part in blocks(5000, 1000)
     ]
     for total, *summands in zip(whole, *parts, strict=True):
@@ -493,7 +514,11 @@ def test_the_error_of_a_pass_includes_all_blocks() -> None:
     network = initial_network(dataset, Recipe(), 1)
 
     _, error = weight_deltas(
-        network.weights, dataset.lights, dataset.walk_vs_stop, network.activation
+        network.weights,
+        dataset.lights,
+        dataset.walk_vs_stop,
+        network.activation,
+        dataset.counts.astype(float),
     )
 
     assert error == pytest.approx(squared_error(network, dataset), rel=1e-9)

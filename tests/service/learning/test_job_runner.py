@@ -7,10 +7,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
-from streetlight.model.dataset import LAB
+from streetlight.model.dataset import LAB, Dataset
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
@@ -18,7 +19,12 @@ from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import Progress, fit
 from streetlight.service.learning import job_runner, queue
 from streetlight.service.learning.job import Job, JobProgress, JobSpec
-from streetlight.service.learning.job_runner import MAX_CURVE_POINTS, ErrorCurve, run_job
+from streetlight.service.learning.job_runner import (
+    DEFAULT_RECIPE,
+    MAX_CURVE_POINTS,
+    ErrorCurve,
+    run_job,
+)
 from streetlight.service.learning.lease import MAX_ATTEMPTS, Lease, acquire_lease
 from streetlight.service.ledger import training_set
 from streetlight.service.ledger.queries import withdraw
@@ -575,3 +581,18 @@ def test_a_new_run_starts_a_new_curve() -> None:
     last = curve.progress
     assert last is not None
     assert (last.restart, last.seed, last.curve) == (1, 6, [(1, 1.0), (2, 0.5)])
+
+
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+@pytest.mark.parametrize("count", [1_000, 1_000_000])
+def test_rare_states_are_learnt_beside_a_frequent_one(count: int, outcome: float) -> None:
+    dataset = Dataset(
+        np.vstack([LAB.lights, [0.0, 1.0, 0.0]]),
+        np.append(LAB.walk_vs_stop, outcome),
+        np.array([1, 1, 1, 1, count]),
+    )
+
+    training = fit(dataset, DEFAULT_RECIPE)
+
+    assert training.converged
+    assert np.abs(training.network.scores(dataset.lights) - dataset.walk_vs_stop).max() < 0.1
