@@ -26,17 +26,17 @@ def subtract(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]
     rest: IdRanges = []
     position = 0
     for first, last in ranges:
-        while position < len(others) and others[position][1] < first:
+        start = first
+        while position < len(others) and others[position][0] <= last:
+            begin, end = others[position]
+            if start < begin:
+                rest.append((start, begin - 1))
+            start = max(start, end + 1)
+            if end > last:
+                break  # it may reach into the next of `ranges`
             position += 1
-        # The last range of `others` that is looked at may reach into the next of `ranges`.
-        for begin, end in others[position:]:
-            if begin > last:
-                break
-            if first < begin:
-                rest.append((first, begin - 1))
-            first = end + 1  # noqa: PLW2901
-        if first <= last:
-            rest.append((first, last))
+        if start <= last:
+            rest.append((start, last))
     return rest
 
 

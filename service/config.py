@@ -20,7 +20,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from streetlight.service.validation.fields import MustHolds
+from streetlight.model.exam import MAX_EXAM, MIN_EXAM
+from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.problems import problems
 
 PREFIX = "STREETLIGHT_"
@@ -197,6 +198,12 @@ class Settings(BaseSettings):
         (),
         description="Light patterns and the decision that a version must give to go live, as JSON: "
         '`[{"lights": [0, 0, 1], "outcome": "stop"}]`.',
+    )
+    exam: ExamAmount = Field(
+        0.2,
+        description="Observations that a training holds back, to compare its version with the live "
+        "one: below 1 a share of those that the live version hasn't learnt from, at least "
+        f"{MIN_EXAM} and at most {MAX_EXAM:,}; from 1 on, a number of observations; 0 for none.",
     )
     retrain_after: int | None = Field(
         None,

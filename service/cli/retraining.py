@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from streetlight.model import csv_io
 from streetlight.model.__main__ import main as training_job
 from streetlight.model.dataset import outcome_name
+from streetlight.model.id_ranges import size
 from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
-from streetlight.service.learning.job import JobSpec, Promote
+from streetlight.service.learning.gate import Promote, Verdict
+from streetlight.service.learning.job import JobSpec, current_name
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.validation.fields import ExamAmount
+from streetlight.service.validation.problems import problems
 from streetlight.service.wiring import build_services, initialize_ledger
 
 # Observations that `import` adds in one transaction.
@@ -27,17 +32,48 @@ BATCH_SIZE = 10_000
 DIGEST_LENGTH = 32
 
 
-@main.command()
+_exam: TypeAdapter[float] = TypeAdapter(ExamAmount)
+
+
+def _parse_exam(_ctx: click.Context, _param: click.Parameter, amount: float | None) -> float | None:
+    try:
+        return None if amount is None else _exam.validate_python(amount)
+    except ValidationError as error:
+        [problem] = problems(error)
+        raise click.BadParameter(problem.message) from None
+
+
+def _print_result(verdict: Verdict) -> None:
+    """Print what the versions were judged on, and the result."""
+    if (exam := verdict.exam) is None:
+        click.echo(f"judged on the training data, without an exam: {verdict.why_no_exam}")
+        return
+    total = size(exam.observations)
+    click.echo(
+        f"right on {exam.challenger.right} of {total} observations that neither version has learnt "
+        f"from, version {verdict.against} on {exam.champion.right}; p = {exam.p:.3g}"
+    )
+
+
+@main.command(context_settings={"token_normalize_func": current_name})
 @click.option("--watch", is_flag=True, help="Show the progress and the result of the job.")
 @click.option(
     "--promote",
     type=click.Choice(get_args(Promote)),
-    default="if_better",
-    help="When the new version goes live. if_better, the default: if it meets its target error, is "
+    default="not_worse",
+    help="When the new version goes live. not_worse, the default: if it meets its target error, is "
     "at least as accurate as the live version, and decides the patterns of STREETLIGHT_MUST_HOLD "
-    "as given.",
+    "as given. better: if McNemar's test on the exam also shows that it is more accurate.",
 )
-def retrain(watch: bool, promote: Promote) -> None:
+@click.option(
+    "--exam",
+    type=float,
+    callback=_parse_exam,
+    help="Observations to hold back, to compare the new version with the live one: below 1 a share "
+    "of those that the live version hasn't learnt from, else a number; 0 for none. Default: "
+    "STREETLIGHT_EXAM.",
+)
+def retrain(watch: bool, promote: Promote, exam: float | None) -> None:
     """Queue a retraining job on the ledger.
 
     A trainer must be running: `streetlight serve` starts one, or run `streetlight work`. With
@@ -45,7 +81,7 @@ def retrain(watch: bool, promote: Promote) -> None:
     """
     services = build_services(load_settings())
     initialize_ledger(services)
-    job = queue.submit(services.engine, JobSpec(DEFAULT_RECIPE, promote), None)
+    job = queue.submit(services.engine, JobSpec(DEFAULT_RECIPE, promote, exam=exam), None)
     click.echo(f"job {job.id} is queued")
     if not watch:
         return
@@ -66,6 +102,7 @@ def retrain(watch: bool, promote: Promote) -> None:
             click.echo(f"  {change.lights}: was {change.was}, now {change.now}")
         if more := job.verdict.changed - len(job.verdict.changes):
             click.echo(f"  and {more} more")
+        _print_result(job.verdict)
 
 
 @main.command(name="import")

@@ -1,20 +1,44 @@
 """The promotion gate: decide whether a new version may replace the live one.
 
-This module only compares. `job_runner` calls it and promotes.
+Both are judged on the exam, observations that neither has learnt from; where there are too few, on
+the training data. This module only compares. `job_runner` calls it and promotes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from streetlight.model.dataset import Dataset, outcome_name
+from streetlight.model.evaluation import PairedResult, evaluate_pair
+from streetlight.model.exam import MIN_EXAM, Exam
+from streetlight.model.id_ranges import IdRanges
 from streetlight.model.registry.version import Version
+from streetlight.service.ledger.exam import learnt_is_unknown
 from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import Change, IncomparableError, difference
 
 # The patterns of must_hold that a verdict names as not kept.
 MAX_VIOLATIONS = 100
+
+
+# The p-value of McNemar's test below which `better` regards a difference as shown: if the versions
+# were equally good, one exam in twenty would show such a difference by chance.
+SIGNIFICANCE = 0.05
+
+Promote = Literal["not_worse", "better", "always", "never"]
+
+
+@dataclass(frozen=True)
+class ExamVerdict(PairedResult):
+    """How the two versions decide observations that neither has learnt from.
+
+    The champion is the live version, the challenger the new one. `observations` has ranges of ids,
+    both ends included.
+    """
+
+    observations: IdRanges
 
 
 @dataclass(frozen=True)
@@ -26,10 +50,13 @@ class Verdict:
         forced: whether the version went live although it didn't pass.
         reasons: why the version didn't pass; empty if it passed.
         against: the number of the version it was compared with; null if none was live.
-        accuracy: of the new version, on the observations of the ledger.
+        accuracy: of the new version, on the exam; on its training data if `unseen` is false.
         live_accuracy: of the version it was compared with, on the same observations.
         changed: the number of light states that the two versions decide differently.
         changes: the first 100 of these light states.
+        unseen: whether the versions were judged on observations that neither has learnt from.
+        why_no_exam: why they weren't; null if they were.
+        exam: the result on these observations; null without them.
     """
 
     passed: bool
@@ -40,6 +67,9 @@ class Verdict:
     live_accuracy: float | None
     changed: int = 0
     changes: list[Change] = field(default_factory=list)
+    unseen: bool = False
+    why_no_exam: str | None = None
+    exam: ExamVerdict | None = None
 
 
 def judge(
@@ -48,36 +78,61 @@ def judge(
     live: Version | None,
     must_hold: tuple[MustHold, ...],
     report: Callable[[], object] = lambda: None,
+    *,
+    exam: Exam | None = None,
+    promote: Promote = "not_worse",
 ) -> Verdict:
     """Return whether `version` may replace `live`, and why not.
 
-    A version passes if it meets its recipe's target error, takes as many lights as `live`, is at
-    least as accurate as `live` on `dataset`, and keeps every pattern of `must_hold`. `report` is
-    called after each step that takes long for a large dataset.
+    A version passes if it meets its recipe's target error, takes as many lights as `live`, decides
+    at least as many observations correctly as `live`, and keeps every pattern of `must_hold`. If
+    `promote` is `better`, it must decide more of the exam correctly, and so many more that the
+    p-value is below `SIGNIFICANCE`. Without a live version, nothing is compared.
+
+    Args:
+        version: the new version.
+        dataset: its training data, on which the versions are judged without an exam.
+        live: the live version.
+        must_hold: the patterns to keep.
+        report: called after each step that takes long for a large dataset.
+        exam: the observations that were held back from the training of `version`.
+        promote: when the version is promoted.
     """
     manifest, network = version.manifest, version.network
     reasons = []
     target = manifest.recipe.target_error
     if target is not None and manifest.error > target:
         reasons.append(f"the error is {manifest.error:.3g}, above the target of {target:g}")
-    accuracy = dataset.accuracy(network.scores(dataset.lights))
-    report()
-    live_accuracy = None
-    changed, changes = 0, list[Change]()
-    if live is not None:
-        try:
+    compared = None
+    try:
+        if live is not None:
             compared = difference(live, version)
             report()
-            changed, changes = compared.changed, compared.changes
-            live_accuracy = dataset.accuracy(live.network.scores(dataset.lights))
-            report()
-        except IncomparableError as error:
-            reasons.append(str(error))
-    if live is not None and live_accuracy is not None and accuracy < live_accuracy:
-        reasons.append(
-            f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version "
-            f"{live.number} on the same observations"
-        )
+        unseen, why_no_exam = _unseen(version, live, exam)
+    except IncomparableError as error:
+        reasons.append(str(error))
+        unseen, why_no_exam = None, str(error)
+    data = unseen.dataset if unseen else dataset
+    scores = network.scores(data.lights)
+    report()
+    accuracy, live_accuracy, result = data.accuracy(scores), None, None
+    if live is not None and compared is not None:
+        live_scores = live.network.scores(data.lights)
+        report()
+        live_accuracy = data.accuracy(live_scores)
+        if unseen:
+            paired = evaluate_pair(live_scores, scores, data)
+            result = ExamVerdict(**vars(paired), observations=unseen.ids)
+        if accuracy < live_accuracy:
+            observations = (
+                "observations that neither has learnt from" if unseen else "the same observations"
+            )
+            reasons.append(
+                f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version "
+                f"{live.number} on {observations}"
+            )
+        elif promote == "better":
+            reasons += _not_shown(result, why_no_exam)
     violations = list(_violations(version, must_hold))
     reasons += violations[:MAX_VIOLATIONS]
     if more := len(violations[MAX_VIOLATIONS:]):
@@ -89,9 +144,50 @@ def judge(
         against=live.number if live else None,
         accuracy=accuracy,
         live_accuracy=live_accuracy,
-        changed=changed,
-        changes=changes,
+        changed=compared.changed if compared else 0,
+        changes=compared.changes if compared else [],
+        unseen=result is not None,
+        why_no_exam=why_no_exam,
+        exam=result,
     )
+
+
+def _unseen(
+    version: Version, live: Version | None, exam: Exam | None
+) -> tuple[Exam | None, str | None]:
+    """Return the part of `exam` from which neither version has learnt; without one, `None` and why.
+
+    The live version may be another one than when the exam was held back.
+    """
+    if exam is None:
+        return None, version.manifest.why_no_exam
+    if live is None:
+        return None, "no version is live"
+    unseen: Exam | None = exam
+    for judged in (version, live):
+        learnt = judged.manifest.learnt
+        if learnt is None:
+            return None, learnt_is_unknown(judged)
+        unseen = unseen and unseen.without(learnt)
+    required, found = min(MIN_EXAM, len(exam.dataset)), len(unseen.dataset) if unseen else 0
+    if found < required:
+        return None, (
+            f"version {live.number} has learnt from all but {found} of the {len(exam.dataset)} "
+            f"observations of the exam, which requires {required}"
+        )
+    return unseen, None
+
+
+def _not_shown(result: PairedResult | None, why_no_exam: str | None) -> Iterator[str]:
+    """Yield why it isn't shown that the challenger is better."""
+    if result is None:
+        yield f"promote: better requires an exam, and there is none: {why_no_exam}"
+    elif result.p >= SIGNIFICANCE:
+        yield (
+            f"promote: better requires a p-value below {SIGNIFICANCE:g}, got {result.p:.3g}: only "
+            f"the new version is right on {result.only_challenger} observations of the exam, only "
+            f"the live one on {result.only_champion}"
+        )
 
 
 def _violations(version: Version, must_hold: Sequence[MustHold]) -> Iterator[str]:

@@ -11,17 +11,25 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from streetlight.model.recipe import Recipe
-from streetlight.service.learning.gate import Verdict
+from streetlight.service.learning.gate import Promote, Verdict
 from streetlight.service.store.tables import UNFINISHED
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import MAX_CHANGES
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-Promote = Literal["if_better", "always", "never"]
 Trigger = Literal["request", "observations", "accuracy"]
 
 _verdict = TypeAdapter(Verdict)
+_promote: TypeAdapter[Promote] = TypeAdapter(Promote)
+
+
+def current_name(promote: object) -> object:
+    """Return a value of `promote`, with today's name of the one that release 0.1 named if_better.
+
+    Stored jobs and clients use the former name, too.
+    """
+    return "not_worse" if promote == "if_better" else promote
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,17 @@ class JobSpec:
 
     Attributes:
         recipe: how to train.
-        promote: whether to promote the version: if it passes the gate, always or never.
+        promote: when to promote the version: if it passes the gate, by being not worse or better
+            than the live version, or always or never.
         must_hold: patterns that the version must decide as given to pass the gate, in addition
             to those of the settings.
+        exam: the observations to hold back; `None` for the setting `exam`.
     """
 
     recipe: Recipe
-    promote: Promote = "if_better"
+    promote: Promote = "not_worse"
     must_hold: tuple[MustHold, ...] = ()
+    exam: float | None = None
 
     def to_json(self, last_observation: int = 0) -> str:
         """Return the specification as JSON that `from_json` reads.
@@ -52,8 +63,9 @@ class JobSpec:
         fields = json.loads(text)
         return cls(
             Recipe(**fields["recipe"]),
-            fields["promote"],
+            _promote.validate_python(current_name(fields["promote"])),
             tuple(MustHold(tuple(item["lights"]), item["outcome"]) for item in fields["must_hold"]),
+            fields.get("exam"),
         )
 
 
@@ -97,8 +109,10 @@ class Job:
         verdict: the result of the promotion gate.
         error: why the job failed.
         recipe: how to train.
-        promote: whether to promote the version: if it passes the gate, always or never.
+        promote: when to promote the version: if it passes the gate, by being not worse or better
+            than the live version, or always or never.
         must_hold: patterns that the version must decide as given to pass the gate.
+        exam: the observations to hold back: below 1 a share, else a number; null for the setting.
     """
 
     id: int
@@ -119,6 +133,7 @@ class Job:
     recipe: Recipe
     promote: Promote
     must_hold: tuple[MustHold, ...]
+    exam: float | None
 
     @property
     def finished(self) -> bool:

@@ -29,6 +29,7 @@ from streetlight.service.learning.lease import (
     Lease,
     LeaseLostError,
 )
+from streetlight.service.ledger.exam import exam_spec
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.store.engine import describe
@@ -94,20 +95,20 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     retry = partial(_retry, lease, should_stop)
 
     def renew() -> None:
-        # A job whose version was published can't be cancelled any more.
-        (lease.renew if version else lease.heartbeat)()
+        lease.heartbeat()
         if should_stop():
             raise TrainerStoppingError
 
     try:
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
-        version = _version_of_earlier_attempt(services, lease, should_stop)
-        data = retry(partial(load_training_set, services.engine, renew))
-        if version is None and job.attempt > MAX_ATTEMPTS:
-            retry(partial(lease.mark_failed, NO_HEARTBEAT))
-            return
-        version = version or _train(services, lease, data, should_stop)
+        version, data = _version_of_earlier_attempt(services, lease, should_stop), None
+        if version is None:
+            if job.attempt > MAX_ATTEMPTS:
+                retry(partial(lease.mark_failed, NO_HEARTBEAT))
+                return
+            data = retry(partial(_load, services, job, renew))
+            version = _train(services, lease, data, should_stop)
         # Repeated as a whole, so that the promotion lock is free between two tries.
         retry(partial(_promote, services, lease, data, version))
     except TrainerStoppingError:
@@ -176,6 +177,13 @@ def _version_of_earlier_attempt(
     return None
 
 
+def _load(services: Services, job: Job, renew: Callable[[], None]) -> TrainingSet:
+    """Return the ledger's observations, without the exam that the job requires."""
+    amount = services.settings.exam if job.exam is None else job.exam
+    live = live_version_if_any(services.repository)
+    return load_training_set(services.engine, renew, exam_spec(amount, live))
+
+
 def _train(
     services: Services, lease: Lease, data: TrainingSet, should_stop: Callable[[], bool]
 ) -> Version:
@@ -214,19 +222,23 @@ def _train(
         # the lease again.
         lease.heartbeat(curve.progress)
         parent = services.repository.live_number()
-        provenance = Provenance("ledger", parent, data.ids, lease.job.id)
+        provenance = Provenance(
+            "ledger", parent, data.ids, lease.job.id, data.exam, data.why_no_exam
+        )
         return services.repository.publish(training, data.dataset, provenance)
 
     return retry(publish)
 
 
-def _promote(services: Services, lease: Lease, data: TrainingSet, version: Version) -> None:
+def _promote(services: Services, lease: Lease, data: TrainingSet | None, version: Version) -> None:
     """Judge the version, promote it as the job requires, and end the job.
 
     All three happen under the promotion lock, so the version that it is compared with is the
-    version that it replaces.
+    version that it replaces. The exam is that in the version's file, and so is the training data if
+    an earlier attempt published the version and `data` is `None`.
     """
     job, repository = lease.job, services.repository
+    exam, dataset = version.exam(), data.dataset if data else version.dataset()
     must_hold = (*services.settings.must_hold, *job.must_hold)
     lease.renew()
     with repository.promoting() as promote:
@@ -239,12 +251,14 @@ def _promote(services: Services, lease: Lease, data: TrainingSet, version: Versi
         # otherwise be compared with itself.
         promotion = _promotion_of(services, version)
         live = _replaced(repository, promotion) if promotion else live_version_if_any(repository)
-        verdict = judge(version, data.dataset, live, must_hold, lease.renew)
-        if not verdict.passed and (outlier := data.outlier()):
+        verdict = judge(
+            version, dataset, live, must_hold, lease.renew, exam=exam, promote=job.promote
+        )
+        if data and not verdict.passed and (outlier := data.outlier()):
             verdict = replace(verdict, reasons=[*verdict.reasons, outlier])
         promoted = promotion is not None
-        should_promote = job.promote == "always" or (job.promote == "if_better" and verdict.passed)
-        if should_promote and not promoted:
+        should_promote = verdict.passed or job.promote == "always"
+        if should_promote and job.promote != "never" and not promoted:
             reason = f"job {job.id}{'' if verdict.passed else ', forced'}"
             promote(version.number, reason)
             promoted = True

@@ -4,9 +4,19 @@ import operator
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, Strict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    Strict,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from streetlight.model.dataset import Outcome
+from streetlight.model.exam import MAX_EXAM
 from streetlight.service.validation.problems import NO_NUL
 
 # Text that is stored in the database: PostgreSQL can't store a NUL character.
@@ -26,6 +36,24 @@ def _to_int(number: object) -> object:
 
 WHOLE = BeforeValidator(_to_int)
 Whole = Annotated[int, WHOLE]
+
+
+def _check_amount(amount: float) -> float:
+    if 0 <= amount < 1 or (amount.is_integer() and 1 <= amount <= MAX_EXAM):
+        return amount
+    raise PydanticCustomError(
+        "exam", f"a share from 0 to below 1, or a whole number from 1 to {MAX_EXAM}"
+    )
+
+
+# Below 1 a share of the observations that the live version hasn't learnt from, else a number.
+SHARE = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_EXAM}
+ExamAmount = Annotated[
+    float,
+    AfterValidator(_check_amount),
+    WithJsonSchema({"anyOf": [SHARE, NUMBER]}),
+]
 
 
 @dataclass(frozen=True)

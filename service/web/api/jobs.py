@@ -5,17 +5,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.learning import queue
-from streetlight.service.learning.job import Job, JobSpec, Promote
+from streetlight.service.learning.gate import Promote
+from streetlight.service.learning.job import Job, JobSpec, current_name
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.fields import MustHolds, Whole
+from streetlight.service.validation.fields import ExamAmount, MustHolds, Whole
 from streetlight.service.validation.problems import Problem, RequestError
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
@@ -45,8 +46,9 @@ class RetrainBody(Schema):
     weight_decay: float = DEFAULT_RECIPE.weight_decay
     l1_penalty: float = DEFAULT_RECIPE.l1_penalty
     activation: Activation = DEFAULT_RECIPE.activation
-    promote: Promote = "if_better"
+    promote: Annotated[Promote, BeforeValidator(current_name)] = "not_worse"
     must_hold: MustHolds = ()
+    exam: ExamAmount | None = None
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -81,7 +83,7 @@ JOB_LINK = {"number": "$response.body#/id"}
 )
 def retrain(body: RetrainBody) -> Response:
     """Queue a retraining; the job reads the ledger when it starts, not when it is queued."""
-    spec = JobSpec(_recipe(body), body.promote, body.must_hold)
+    spec = JobSpec(_recipe(body), body.promote, body.must_hold, body.exam)
     idempotent = idempotent_request("retrain")
     release()
     job = queue.submit(services().engine, spec, g.request_id, idempotent=idempotent)

@@ -71,7 +71,7 @@ def test_enough_new_observations_trigger_a_job(configure: Configure) -> None:
     observe(services, "walk")
     assert triggers(services) == ["observations"]
     job = queue.get(services.engine, 1)
-    assert (job.recipe, job.promote, job.request_id) == (DEFAULT_RECIPE, "if_better", None)
+    assert (job.recipe, job.promote, job.request_id) == (DEFAULT_RECIPE, "not_worse", None)
     assert triggers(services) == ["observations"]  # the job is still queued
 
     end_job(services, 1)

@@ -47,7 +47,7 @@ def logging_lock(self, name, lock=ModelRepository.lock):
 
 ModelRepository.lock = logging_lock
 """
-PROMOTE = ("if_better", "always", "never")
+PROMOTE = ("not_worse", "always", "never")
 FINISHED = ("succeeded", "failed", "cancelled")
 
 

@@ -124,8 +124,8 @@ def test_each_log_line_names_the_job_and_the_request(
 @pytest.mark.parametrize(
     ("promote", "must_hold", "promoted", "forced"),
     [
-        ("if_better", (), True, False),
-        ("if_better", (BROKEN,), False, False),
+        ("not_worse", (), True, False),
+        ("not_worse", (BROKEN,), False, False),
         ("always", (), True, False),
         ("always", (BROKEN,), True, True),
         ("never", (), False, False),

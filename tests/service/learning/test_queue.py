@@ -29,7 +29,7 @@ def test_a_stored_specification_is_read_back() -> None:
     )
 
     assert JobSpec.from_json(spec.to_json()) == spec
-    assert JobSpec.from_json(SPEC.to_json()) == JobSpec(Recipe(), "if_better", ())
+    assert JobSpec.from_json(SPEC.to_json()) == JobSpec(Recipe(), "not_worse", ())
 
 
 def test_a_submitted_job_is_queued(engine: Engine) -> None:

@@ -15,6 +15,8 @@ from tests.client import App, Client, invoke
 from tests.server import DEADLINE, ForkedServer, streetlight
 from tests.service.conftest import Trainer, until
 
+EXAM_EXPECTED = "exam: expected a share from 0 to below 1, or a whole number from 1 to 10000, got "
+
 
 def finished(app: App, job: int) -> Any:
     app.work()
@@ -81,7 +83,14 @@ def test_a_job_uses_the_recipe_of_the_request(app: App) -> None:
         ({"alpha": "x"}, 'alpha: expected a number, got "x"'),
         ({"hidden_sizes": [2000]}, "hidden_sizes[0]: expected a whole number from 1 to 1024"),
         ({"hidden_sizes": [1] * 9}, "hidden_sizes: expected at most 8 items, got 9"),
-        ({"promote": "maybe"}, "promote: expected 'if_better', 'always' or 'never', got \"maybe\""),
+        (
+            {"promote": "maybe"},
+            "promote: expected 'not_worse', 'better', 'always' or 'never', got \"maybe\"",
+        ),
+        ({"promote": ["if_better"]}, "promote: expected 'not_worse',"),
+        *(({"exam": amount}, f"{EXAM_EXPECTED}{amount}") for amount in (-0.1, 30.5, 10_001)),
+        ({"exam": "all"}, 'exam: expected a number, got "all"'),
+        ({"exam": True}, "exam: expected a number, got true"),
         (
             {"must_hold": [{"lights": [1, "x"], "outcome": "stop"}]},
             "must_hold[0].lights[1]: expected",
