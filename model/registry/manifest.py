@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, Dataset
+from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, THRESHOLD, Dataset
 from streetlight.model.evaluation import evaluate
 from streetlight.model.exam import Exam
 from streetlight.model.id_ranges import IdRanges
@@ -70,6 +70,7 @@ class Manifest:
         exam: the observations that were held back from the training; `None` if there are none.
         why_no_exam: why none were held back; `None` if they were, or if the data isn't from a
             ledger.
+        threshold: the score above which the version's release decided walk; `None` before 0.2.
         format: version of the manifest's format.
     """
 
@@ -93,6 +94,7 @@ class Manifest:
     job: int | None = None
     exam: ExamRecord | None = None
     why_no_exam: str | None = None
+    threshold: float | None = None
     format: int = FORMAT
 
     @property
@@ -167,6 +169,7 @@ def describe(training: TrainingResult, dataset: Dataset, provenance: Provenance)
         job=provenance.job,
         exam=examine(training.network, provenance.exam) if provenance.exam else None,
         why_no_exam=provenance.why_no_exam,
+        threshold=THRESHOLD,
     )
 
 
