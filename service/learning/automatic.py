@@ -8,6 +8,9 @@ from streetlight.service.ledger import queries
 from streetlight.service.ledger.accuracy import recent_accuracy
 from streetlight.service.wiring import Services
 
+# The number of observations at which the wait after unsuccessful jobs stops to double.
+MAX_WAIT = 10_000
+
 
 def submit_if_due(services: Services) -> None:
     """Queue a retraining if a setting requires one and no job is queued or running.
@@ -17,21 +20,35 @@ def submit_if_due(services: Services) -> None:
     `retrain_window` observations is lower: the upper end of its Wilson interval, so that bad luck
     in a few observations requires none. Observations are new if they were recorded since the last
     job was submitted.
+
+    After a job that failed or whose version was not promoted, neither setting requires another one
+    before there are `retrain_window` new observations; after each further such job in a row twice
+    as many, up to `MAX_WAIT`: few new observations rarely turn a failure into a success.
     """
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
         return
     last = queue.last_observation(engine)
-    new = queries.count_after(engine, last, settings.retrain_after or 1)
+    live = live_version_if_any(services.repository)
+    number = live.number if live else None
+    wait = wait_after(queue.unsuccessful(engine, number), settings.retrain_window)
+    new = queries.count_after(engine, last, max(settings.retrain_after or 1, wait))
+    if new < wait:
+        return
     trigger: Trigger | None = None
     if settings.retrain_after is not None and new >= settings.retrain_after:
         trigger = "observations"
-    elif settings.retrain_below is not None and new:
-        live = live_version_if_any(services.repository)
-        if live:
-            recent = recent_accuracy(engine, live.number, settings.retrain_window)
-            window_full = recent.observations == settings.retrain_window
-            if window_full and recent.interval.high < settings.retrain_below:
-                trigger = "accuracy"
+    elif settings.retrain_below is not None and new and live:
+        recent = recent_accuracy(engine, live.number, settings.retrain_window)
+        window_full = recent.observations == settings.retrain_window
+        if window_full and recent.interval.high < settings.retrain_below:
+            trigger = "accuracy"
     if trigger:
-        queue.submit_unless_unfinished(engine, JobSpec(DEFAULT_RECIPE), trigger)
+        queue.submit_unless_unfinished(engine, JobSpec(DEFAULT_RECIPE), trigger, number)
+
+
+def wait_after(unsuccessful: int, window: int) -> int:
+    """Return the number of new observations to wait for after so many unsuccessful jobs."""
+    if not unsuccessful:
+        return 0
+    return max(window, min(window << (unsuccessful - 1), MAX_WAIT))

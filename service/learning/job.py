@@ -50,12 +50,13 @@ class JobSpec:
     must_hold: tuple[MustHold, ...] = ()
     exam: float | None = None
 
-    def to_json(self, last_observation: int = 0) -> str:
+    def to_json(self, last_observation: int = 0, live: int | None = None) -> str:
         """Return the specification as JSON that `from_json` reads.
 
-        It includes the id of the newest observation, which `queue.last_observation` reads.
+        It includes the id of the newest observation, which `queue.last_observation` reads, and, of
+        an automatic job, the number of the live version, which `queue.unsuccessful` reads.
         """
-        return json.dumps(asdict(self) | {"last_observation": last_observation})
+        return json.dumps(asdict(self) | {"last_observation": last_observation, "live": live})
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":

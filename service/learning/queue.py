@@ -20,6 +20,7 @@ from streetlight.service.store.tables import UNFINISHED, jobs, observations
 
 # The length of the texts in the rows of a page, above which the page ends.
 MAX_PAGE_CHARACTERS = 1_000_000
+MAX_UNSUCCESSFUL = 50
 
 
 class JobNotFoundError(LookupError):
@@ -53,13 +54,18 @@ def submit(
         return _get(connection, number)
 
 
-def submit_unless_unfinished(engine: Engine, spec: JobSpec, trigger: Trigger) -> Job | None:
-    """Queue an automatic retraining and return it; `None` if a job is queued or running."""
+def submit_unless_unfinished(
+    engine: Engine, spec: JobSpec, trigger: Trigger, live: int | None
+) -> Job | None:
+    """Queue an automatic retraining and return it; `None` if a job is queued or running.
+
+    `live` is the number of the live version.
+    """
     with ordered_write_transaction(engine) as connection:
         query = select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED)).limit(1)
         if connection.execute(query).first():
             return None
-        return _get(connection, _insert(connection, engine, spec, None, trigger))
+        return _get(connection, _insert(connection, engine, spec, None, trigger, live=live))
 
 
 def get(engine: Engine, number: int) -> Job:
@@ -163,12 +169,38 @@ def last_observation(engine: Engine) -> int:
     return int(json.loads(order).get("last_observation", 0)) if order else 0
 
 
+def unsuccessful(engine: Engine, live: int | None) -> int:
+    """Return how many automatic jobs in a row failed or promoted nothing, the newest first.
+
+    Those are counted that were submitted since the version `live` is live: after a promotion, by a
+    job or by a client, the number is 0. Jobs beyond the newest `MAX_UNSUCCESSFUL` aren't read.
+    """
+    query = select(jobs.c.order, jobs.c.trigger, jobs.c.promoted).order_by(jobs.c.id.desc())
+    with engine.connect() as connection:
+        rows = connection.execute(query.limit(MAX_UNSUCCESSFUL)).all()
+    count = 0
+    for order, trigger, promoted in rows:
+        if promoted:
+            break
+        if trigger != "request":
+            if json.loads(order).get("live") != live:
+                break
+            count += 1
+    return count
+
+
 def _insert(
-    connection: Connection, engine: Engine, spec: JobSpec, request_id: str | None, trigger: Trigger
+    connection: Connection,
+    engine: Engine,
+    spec: JobSpec,
+    request_id: str | None,
+    trigger: Trigger,
+    *,
+    live: int | None = None,
 ) -> int:
     # The caller holds the lock of the ledger, so a later observation has a greater id.
     newest = connection.execute(select(func.max(observations.c.id))).scalar() or 0
-    values = {"order": spec.to_json(newest), "trigger": trigger, "request_id": request_id}
+    values = {"order": spec.to_json(newest, live), "trigger": trigger, "request_id": request_id}
     query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 

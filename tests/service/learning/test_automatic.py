@@ -11,12 +11,12 @@ from sqlalchemy import update
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.manifest import Provenance
 from streetlight.service.learning import queue
-from streetlight.service.learning.automatic import submit_if_due
+from streetlight.service.learning.automatic import MAX_WAIT, submit_if_due, wait_after
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.store.engine import write_transaction
-from streetlight.service.store.tables import observations
+from streetlight.service.store.tables import jobs, observations
 from streetlight.service.wiring import Services
 from tests.service.services import services_in, training
 
@@ -51,8 +51,22 @@ def triggers(services: Services) -> Sequence[str]:
     return [job.trigger for job in queue.page(services.engine, None, 10)[0]][::-1]
 
 
-def end_job(services: Services, number: int) -> None:
-    queue.cancel(services.engine, number)
+def end_job(services: Services, number: int, promoted: bool | None = True) -> None:
+    """End a job as if its version had been promoted, or not, or, with `None`, as failed."""
+    values = {"state": "failed" if promoted is None else "succeeded", "promoted": promoted}
+    with write_transaction(services.engine) as connection:
+        connection.execute(update(jobs).where(jobs.c.id == number).values(**values))
+
+
+def observe_until_due(services: Services) -> int:
+    """Observe contradicting outcomes one by one until a job is queued, and return their number."""
+    for count in range(1, 1000):
+        observe(services, "stop")
+        submit_if_due(services)
+        [job, *_] = queue.page(services.engine, None, 1)[0]
+        if job.state == "queued":
+            return count
+    raise AssertionError("no job is queued after 999 observations")
 
 
 def test_without_a_setting_nothing_is_submitted(configure: Configure) -> None:
@@ -141,3 +155,50 @@ def test_an_accuracy_of_one_triggers_no_job(configure: Configure) -> None:
 
     assert np.all(services.repository.load(1).network.scores(np.array([[1.0, 0, 1]])) >= 1)
     assert triggers(services) == []
+
+
+@pytest.mark.parametrize("settings", [{"retrain_below": 1.0}, {"retrain_after": 1}])
+def test_after_each_unsuccessful_job_the_next_one_waits_twice_as_long(
+    configure: Configure, settings: dict[str, float]
+) -> None:
+    services = configure(retrain_window=3, **settings)
+    go_live(services)
+    observe(services, "stop", "stop", "stop")
+    submit_if_due(services)
+
+    waited = []
+    for number, promoted in enumerate([None, False, None, None], 1):
+        end_job(services, number, promoted)
+        waited.append(observe_until_due(services))
+    assert waited == [3, 6, 12, 24]
+
+    # A request isn't delayed; if it promotes nothing, the row of unsuccessful jobs goes on.
+    queue.cancel(services.engine, 5)
+    queue.submit(services.engine, JobSpec(DEFAULT_RECIPE), None)
+    end_job(services, 6, promoted=False)
+    assert observe_until_due(services) == 48
+
+    end_job(services, 7, promoted=True)
+    assert observe_until_due(services) == 1
+    end_job(services, 8, promoted=False)
+    assert observe_until_due(services) == 3
+
+
+def test_a_promotion_by_a_client_ends_the_wait(configure: Configure) -> None:
+    services = configure(retrain_below=1.0, retrain_window=3)
+    go_live(services)
+    observe(services, "stop", "stop", "stop")
+    submit_if_due(services)
+    for number in (1, 2, 3):
+        end_job(services, number, promoted=False)
+        observe_until_due(services)
+    end_job(services, 4, promoted=False)
+
+    go_live(services)
+    assert observe_until_due(services) == 3  # its window is full
+
+
+def test_the_wait_is_bounded() -> None:
+    assert wait_after(0, 50) == 0
+    assert [wait_after(n, 50) for n in (1, 2, 8, 9, 50)] == [50, 100, 6400, MAX_WAIT, MAX_WAIT]
+    assert wait_after(5, 20_000) == 20_000

@@ -59,17 +59,17 @@ def test_a_repeated_request_returns_the_first_job(engine: Engine) -> None:
 
 
 def test_an_automatic_job_is_submitted_only_if_none_is_unfinished(engine: Engine) -> None:
-    job = queue.submit_unless_unfinished(engine, SPEC, "observations")
+    job = queue.submit_unless_unfinished(engine, SPEC, "observations", None)
     assert job is not None
     assert (job.id, job.state, job.trigger, job.request_id) == (1, "queued", "observations", None)
-    assert queue.submit_unless_unfinished(engine, SPEC, "observations") is None
+    assert queue.submit_unless_unfinished(engine, SPEC, "observations", None) is None
 
     lease = acquire_lease(engine, "a", 60)
     assert lease is not None
-    assert queue.submit_unless_unfinished(engine, SPEC, "observations") is None
+    assert queue.submit_unless_unfinished(engine, SPEC, "observations", None) is None
 
     lease.mark_failed("over")
-    again = queue.submit_unless_unfinished(engine, SPEC, "accuracy")
+    again = queue.submit_unless_unfinished(engine, SPEC, "accuracy", None)
     assert again is not None
     assert (again.id, again.trigger) == (2, "accuracy")
 

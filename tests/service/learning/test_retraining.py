@@ -13,7 +13,7 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import load_settings
 from tests.client import App, Client, invoke
 from tests.server import DEADLINE, ForkedServer, streetlight
-from tests.service.conftest import Trainer, until
+from tests.service.conftest import Site, Trainer, until
 
 EXAM_EXPECTED = "exam: expected a share from 0 to below 1, or a whole number from 1 to 10000, got "
 
@@ -274,6 +274,26 @@ def test_a_low_accuracy_starts_a_job(tmp_path: Path) -> None:
         app.work()
         job = app.get("/jobs")["jobs"][0]
         assert (job["trigger"], job["version"]) == ("accuracy", 2)
+
+
+@pytest.mark.process
+def test_a_trainer_waits_longer_after_each_automatic_job_that_fails(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    """A ledger with one outcome can't be learnt, and the live version decides the other one."""
+    settings: dict[str, object] = {"start_empty": True, "retrain_below": 0.5, "retrain_window": 4}
+    with Site(tmp_path, database_url, **settings) as site:
+        # It looks at the queue between any two observations.
+        site.trainer(
+            "from streetlight.service.learning import trainer\ntrainer.POLL_INTERVAL = 0.01"
+        )
+        for count, observations in enumerate((4, 4, 8), 1):
+            for _ in range(observations):
+                assert len(site.jobs()) == count - 1
+                site.expect(201, "POST", "/observations", {"lights": [1, 0, 1], "outcome": "stop"})
+            until(lambda n=count: len(site.jobs()) == n)  # type: ignore[misc]
+            job = site.wait_until_finished(count)
+            assert (job["id"], job["trigger"], job["state"]) == (count, "accuracy", "failed")
 
 
 @pytest.fixture
