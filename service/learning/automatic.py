@@ -3,9 +3,9 @@
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec, Trigger
-from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.accuracy import recent_accuracy
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import Services
 
 # The number of observations at which the wait after unsuccessful jobs stops to double.

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from streetlight.model.recipe import Recipe
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.promotion_log import Promotion
@@ -34,10 +33,6 @@ from streetlight.service.ledger.training_set import LedgerError, TrainingSet, lo
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.store.engine import describe
 from streetlight.service.wiring import Services
-
-# The recipe of a request that names none. It has more nodes and iterations than the lab's: eight
-# hidden nodes learn ledgers that four can't.
-DEFAULT_RECIPE = Recipe(hidden_sizes=(8,), iterations=1000)
 
 # Seconds between the heartbeats of a training, and the longest time that a training may take.
 HEARTBEAT_INTERVAL = 0.2

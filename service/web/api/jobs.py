@@ -1,23 +1,21 @@
 """Retraining jobs: queue, list, follow and cancel them."""
 
 import re
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 from flask import Blueprint, Response, g, request
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import BeforeValidator, Field
 
-from streetlight.model.network import Activation
-from streetlight.model.recipe import BOUNDS, Recipe
+from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote
 from streetlight.service.learning.job import Job, JobSpec, current_name
-from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.fields import ExamAmount, MustHolds, Whole
+from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.problems import Problem, RequestError
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import release
@@ -32,34 +30,12 @@ MAX_EVENT_STREAMS = 2000
 MAX_MESSAGE = 200
 
 
-class RetrainBody(Schema):
+class RetrainBody(RecipeFields):
     """The recipe of the training, and when to promote its version; every field is optional."""
 
-    hidden_sizes: Annotated[tuple[Whole, ...], Field(max_length=8)] = DEFAULT_RECIPE.hidden_sizes
-    alpha: float = DEFAULT_RECIPE.alpha
-    iterations: Whole = DEFAULT_RECIPE.iterations
-    batch_size: Whole | None = DEFAULT_RECIPE.batch_size
-    seed: Whole = DEFAULT_RECIPE.seed
-    restarts: Whole = DEFAULT_RECIPE.restarts
-    target_error: float | None = DEFAULT_RECIPE.target_error
-    patience: Whole | None = DEFAULT_RECIPE.patience
-    weight_decay: float = DEFAULT_RECIPE.weight_decay
-    l1_penalty: float = DEFAULT_RECIPE.l1_penalty
-    activation: Activation = DEFAULT_RECIPE.activation
     promote: Annotated[Promote, BeforeValidator(current_name)] = "not_worse"
     must_hold: MustHolds = ()
     exam: ExamAmount | None = None
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, describe: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Add the bounds, which `Recipe` checks and Pydantic doesn't know."""
-        json_schema = describe.resolve_ref_schema(describe(schema))
-        for name, (lowest, highest) in BOUNDS.items():
-            field = json_schema["properties"][name]
-            field.get("items", field).update(minimum=lowest, maximum=highest)
-        return json_schema
 
 
 JOB_LINK = {"number": "$response.body#/id"}
@@ -94,7 +70,7 @@ def retrain(body: RetrainBody) -> Response:
 
 def _recipe(body: RetrainBody) -> Recipe:
     try:
-        return Recipe(**{field.name: getattr(body, field.name) for field in fields(Recipe)})
+        return body.recipe(DEFAULT_RECIPE)
     except ValueError as error:
         field, _, message = str(error).partition(": ")
         # The message may quote a number of thousands of digits.

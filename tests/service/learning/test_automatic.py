@@ -13,10 +13,10 @@ from streetlight.model.registry.manifest import Provenance
 from streetlight.service.learning import queue
 from streetlight.service.learning.automatic import MAX_WAIT, submit_if_due, wait_after
 from streetlight.service.learning.job import JobSpec
-from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import jobs, observations
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import Services
 from tests.service.services import services_in, training
 

@@ -6,9 +6,9 @@ from sqlalchemy import inspect
 
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec
-from streetlight.service.learning.job_runner import DEFAULT_RECIPE
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import REPLACED_INDEXES, metadata
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import initialize_ledger
 from tests.service.services import services_in
 
