@@ -6,11 +6,20 @@ directory. A process reads the settings once. docs/settings.md is generated from
 
 import difflib
 import os
+import re
 import resource
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Json,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticKnownError, from_json
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +32,7 @@ from pydantic_settings import (
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.problems import problems
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 
 PREFIX = "STREETLIGHT_"
 # Threads of each worker process.
@@ -49,6 +59,11 @@ def _parse_json(value: object) -> object:
         return from_json(value)
     except (TypeError, ValueError) as error:  # TypeError: the text isn't UTF-8
         raise PydanticKnownError("json_invalid", {"error": str(error)}) from None
+
+
+def _check_recipe(fields: RecipeFields) -> RecipeFields:
+    fields.recipe(DEFAULT_RECIPE)  # raises an error if a field is out of bounds
+    return fields
 
 
 def _split(value: object) -> object:
@@ -224,6 +239,14 @@ class Settings(BaseSettings):
         description="Number of latest observations from which that accuracy is computed.",
     )
 
+    retrain_recipe: Annotated[
+        Annotated[Json[RecipeFields], AfterValidator(_check_recipe)] | None, NoDecode
+    ] = Field(
+        None,
+        description="Recipe of automatic retrainings, as JSON with fields of `POST /retrain`: "
+        '`{"iterations": 5000}`. Fields left out, by default all, are those of the live version.',
+    )
+
     @property
     def database(self) -> str:
         """The URL of the database: the setting, or SQLite in the data directory."""
@@ -262,8 +285,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         for problem in problems(error):
             # Only the name of the setting is in capitals, not the path to a value in its JSON.
-            name, bracket, path = problem.field.partition("[")
-            found.append(f"{PREFIX}{name.upper()}{bracket}{path}: {problem.message}")
+            name = re.split(r"[.\[]", problem.field)[0]
+            path = problem.field[len(name) :]
+            found.append(f"{PREFIX}{name.upper()}{path}: {problem.message}")
     if found:
         raise SettingsError("; ".join(found))
     return settings

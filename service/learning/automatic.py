@@ -5,7 +5,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec, Trigger
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.accuracy import recent_accuracy
-from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 from streetlight.service.wiring import Services
 
 # The number of observations at which the wait after unsuccessful jobs stops to double.
@@ -24,6 +24,9 @@ def submit_if_due(services: Services) -> None:
     After a job that failed or whose version was not promoted, neither setting requires another one
     before there are `retrain_window` new observations; after each further such job in a row twice
     as many, up to `MAX_WAIT`: few new observations rarely turn a failure into a success.
+
+    The recipe is the live version's, or the default one if none is live, with the fields of
+    `retrain_recipe`.
     """
     settings, engine = services.settings, services.engine
     if settings.retrain_after is None and settings.retrain_below is None:
@@ -44,7 +47,9 @@ def submit_if_due(services: Services) -> None:
         if window_full and recent.interval.high < settings.retrain_below:
             trigger = "accuracy"
     if trigger:
-        queue.submit_unless_unfinished(engine, JobSpec(DEFAULT_RECIPE), trigger, number)
+        given = settings.retrain_recipe or RecipeFields()
+        recipe = given.recipe(live.manifest.recipe if live else DEFAULT_RECIPE)
+        queue.submit_unless_unfinished(engine, JobSpec(recipe), trigger, number)
 
 
 def wait_after(unsuccessful: int, window: int) -> int:

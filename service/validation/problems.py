@@ -39,6 +39,7 @@ EXPECTED = {
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "string_type": "text",
+    "string_unicode": "UTF-8 text",
     "too_long": "at most {max_length} items",
     "too_short": "at least {min_length} items",
     "tuple_type": "a list",
@@ -98,6 +99,8 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         return Problem(field, f"malformed JSON: {context['error']}")
     if kind == "missing":
         return Problem(field, "required, but missing")
+    if kind == "value_error":  # of a validator of ours, with a complete message
+        return Problem(field, str(context["error"]))
     quoted = preview(details["input"])
     scalar = isinstance(details["input"], (str, float, int, NoneType))
     is_json = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")

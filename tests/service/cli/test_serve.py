@@ -82,6 +82,16 @@ def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
             {"must_hold": '[{"lights": [1], "outcome": "walk", "x": 1}]'},
             "STREETLIGHT_MUST_HOLD[0].x: unknown field\n",
         ),
+        (
+            {"retrain_recipe": '{"alpha": -1}'},
+            "STREETLIGHT_RETRAIN_RECIPE: alpha: expected a number from 1e-09 to 1e+09, got -1",
+        ),
+        (
+            {"retrain_recipe": '{"hidden_sizes": ["8"]}'},
+            'STREETLIGHT_RETRAIN_RECIPE.hidden_sizes[0]: expected a whole number, got "8"',
+        ),
+        ({"retrain_recipe": '{"x": 1}'}, "STREETLIGHT_RETRAIN_RECIPE.x: unknown field"),
+        ({"retrain_recipe": "\udcff{"}, "STREETLIGHT_RETRAIN_RECIPE: expected UTF-8 text, got"),
         ({"must_hold": "[1]"}, "STREETLIGHT_MUST_HOLD[0]: expected a JSON object, got 1"),
         (
             {"model_name": "a/b"},

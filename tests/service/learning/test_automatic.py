@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,31 @@ def test_the_wait_is_bounded() -> None:
     assert wait_after(0, 50) == 0
     assert [wait_after(n, 50) for n in (1, 2, 8, 9, 50)] == [50, 100, 6400, MAX_WAIT, MAX_WAIT]
     assert wait_after(5, 20_000) == 20_000
+
+
+def test_the_recipe_is_the_live_version_s_with_the_fields_of_the_setting(
+    configure: Configure,
+) -> None:
+    services = configure(retrain_after=1)
+    go_live(services)  # with hidden_sizes=()
+    observe(services, "stop")
+    submit_if_due(services)
+    live = services.repository.load(1).manifest.recipe
+    assert queue.get(services.engine, 1).recipe == live != DEFAULT_RECIPE
+
+    end_job(services, 1)
+    services = configure(
+        retrain_after=1, retrain_recipe='{"alpha": 0.05, "batch_size": null, "iterations": 7}'
+    )
+    observe(services, "stop")
+    submit_if_due(services)
+    assert queue.get(services.engine, 2).recipe == replace(
+        live, alpha=0.05, batch_size=None, iterations=7
+    )
+
+
+def test_the_setting_changes_the_default_recipe_if_no_version_is_live(configure: Configure) -> None:
+    services = configure(retrain_after=1, retrain_recipe='{"seed": 9}')
+    observe(services, "stop")
+    submit_if_due(services)
+    assert queue.get(services.engine, 1).recipe == replace(DEFAULT_RECIPE, seed=9)
