@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Outcome = Literal["walk", "stop"]
+# The names in `LAB_DATASETS`.
+LabDataset = Literal["one-light", "six", "two-rows", "four"]
 
 
 class DatasetError(ValueError):

@@ -79,8 +79,8 @@ class Budget:
         if cost.multiplications > self._max_multiplications:
             raise TooExpensiveError(
                 f"the request needs {cost.multiplications} multiplications (rows times weights), "
-                f"expected at most {self._max_multiplications}; use fewer rows at once, or raise "
-                "the setting STREETLIGHT_MAX_MULTIPLICATIONS"
+                f"expected at most {self._max_multiplications}; use fewer rows or iterations, or "
+                "raise the setting STREETLIGHT_MAX_MULTIPLICATIONS"
             )
         if cost.response_bytes > self._max_response_bytes:
             raise TooExpensiveError(

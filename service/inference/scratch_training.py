@@ -4,13 +4,19 @@ The network is in `scratch_network`, the arithmetic in `streetlight.model.traini
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streetlight.model.dataset import Outcome, outcome_name
-from streetlight.model.network import Network, WeightLists, weight_names
+import numpy as np
+
+from streetlight.model.dataset import Dataset, Outcome, outcome_name
+from streetlight.model.network import Network, WeightLists, is_wide, weight_names
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import TrainingDivergedError, gradient_descent
+from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS
 from streetlight.model.training.step import step
-from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
+from streetlight.service.inference.codecs.batch_json import DECISION_BYTES, NUMBER_BYTES
+from streetlight.service.inference.limits import Cost
 from streetlight.service.inference.scratch_network import MAX_WEIGHTS, ScratchNetwork
 from streetlight.service.validation.problems import FieldError, Problem
 
@@ -35,6 +41,76 @@ class StepResult:
     deltas: dict[str, list[float]]
     weight_deltas: WeightLists
     network: ScratchNetwork
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The result of a training.
+
+    `errors` has the error of each pass: the squared error of each row before the update by its
+    batch, summed. `scores`, `decisions` and `accuracy` are those of `network`, the network after
+    the training, for the rows in their order.
+    """
+
+    network: ScratchNetwork
+    errors: list[float]
+    scores: list[float]
+    decisions: list[Outcome]
+    accuracy: float
+
+
+def training_cost(network: Network, rows: int, recipe: Recipe) -> Cost:
+    """Return what `fit` costs: the time of its passes, in multiplications, and its response.
+
+    The figures are measured: docs/decisions/0036.
+    """
+    weights, matrices = network.weight_count, len(network.weights)
+    batch_size = recipe.batch_size or rows
+    batches = -(-rows // batch_size)
+    compilation = 0
+    if batch_size == 1 and weights <= MAX_GENERATED_WEIGHTS:
+        compilation = 20_000 * weights
+        one_pass = rows * (150 + 100 * weights)
+    elif is_wide(network.weights):
+        one_pass = batches * (30_000 * matrices + 8 * weights) + rows * weights
+    else:
+        nodes = sum(map(len, network.weights))
+        one_pass = batches * (20_000 * matrices + 4_000 * nodes) + 12 * rows * weights
+    return Cost(
+        multiplications=compilation + recipe.iterations * (4_000 + one_pass),
+        response_bytes=NUMBER_BYTES * (weights + recipe.iterations)
+        + (NUMBER_BYTES + DECISION_BYTES) * rows,
+    )
+
+
+def fit(network: Network, dataset: Dataset, recipe: Recipe, check: Callable[[], None]) -> FitResult:
+    """Return the result of one run of `recipe` on `dataset` that starts from `network`.
+
+    `check` is called after each pass, and may raise an error to end the training.
+
+    Raises:
+        FieldError: the training diverged.
+    """
+    try:
+        trained, errors = gradient_descent(network, dataset, recipe, lambda _i, _error: check())
+    except TrainingDivergedError as error:
+        raise FieldError(Problem("recipe.alpha", str(error), recipe.alpha)) from error
+    scores = trained.scores(dataset.lights)
+    if not np.isfinite(scores).all():
+        message = "expected lights for which no score overflows; use smaller lights"
+        raise FieldError(Problem("rows", message))
+    return FitResult(
+        _scratch(trained),
+        errors.tolist(),
+        scores.tolist(),
+        [outcome_name(score) for score in scores.tolist()],
+        dataset.accuracy(scores),
+    )
+
+
+def _scratch(network: Network) -> ScratchNetwork:
+    weights = {name: matrix.tolist() for name, matrix in network.named_weights.items()}
+    return ScratchNetwork(weights, network.activation, network.scale)
 
 
 def response_bytes(network: Network) -> int:
@@ -96,9 +172,5 @@ def take_step(
         weights={name: m.tolist() for name, m in network.named_weights.items()},
         deltas={f"layer_{d}": delta for d, delta in enumerate(result.deltas, start=1)},
         weight_deltas={n: m.tolist() for n, m in zip(names, result.weight_deltas, strict=True)},
-        network=ScratchNetwork(
-            {name: m.tolist() for name, m in result.network.named_weights.items()},
-            network.activation,
-            network.scale,
-        ),
+        network=_scratch(result.network),
     )

@@ -1,15 +1,17 @@
-"""Scratch networks, which the client holds: train one on an example."""
+"""Scratch networks, which the client holds: train them on rows, or step by step."""
 
 from typing import Annotated
 
+import numpy as np
 from flask import Blueprint
 from pydantic import FailFast, Field
 from pydantic.fields import FieldInfo
 
-from streetlight.model.dataset import Outcome
+from streetlight.model.dataset import LAB_DATASETS, Dataset, LabDataset, Outcome
 from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.inference import scratch_training
+from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
 from streetlight.service.inference.scratch_network import (
     RandomStart,
@@ -18,12 +20,12 @@ from streetlight.service.inference.scratch_network import (
     parse_network,
     random_network,
 )
-from streetlight.service.inference.scratch_training import StepResult
+from streetlight.service.inference.scratch_training import FitResult, StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.admission import admit
+from streetlight.service.web.middleware.admission import admit, check_connected
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
 
@@ -39,12 +41,19 @@ class NetworkBody(Schema):
     activation: Activation = "relu"
     scale: Annotated[float, Field(gt=0)] = 1.0
 
+    def to_network(self, start: RandomStart) -> Network:
+        """Return the network, which `start` must not contradict."""
+        network = parse_network(ScratchNetwork(self.weights, self.activation, self.scale))
+        check_start(network, start)
+        return network
+
 
 def _bounded(name: str) -> FieldInfo:
     lowest, highest = BOUNDS[name]
     return FieldInfo(ge=lowest, le=highest)
 
 
+Lights = Annotated[list[float], Field(min_length=1), FailFast()]
 HiddenSizes = Annotated[
     tuple[Annotated[int, _bounded("hidden_sizes"), WHOLE], ...], Field(max_length=8)
 ]
@@ -62,18 +71,100 @@ class StartFields(Schema):
         return RandomStart(self.seed, self.hidden_sizes, self.activation, path)
 
 
-class StepBody(StartFields):
+class TrainingFields(StartFields):
+    """The parameters of an update."""
+
+    alpha: Annotated[float, _bounded("alpha")] = Recipe.alpha
+    weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
+    l1_penalty: Annotated[float, _bounded("l1_penalty")] = Recipe.l1_penalty
+
+
+class Row(Schema):
+    """A light state and what people did."""
+
+    lights: Lights
+    outcome: Outcome
+
+
+class RowsFields(Schema):
+    """Rows, or the name of one of the lab's datasets."""
+
+    rows: Annotated[tuple[Row, ...], FailFast()] = ()
+    dataset: Annotated[LabDataset | None, Field(examples=["six"])] = None
+
+    def to_dataset(self) -> Dataset:
+        """Return the rows as they are: a repeated row is one more row."""
+        if not self.rows:
+            if self.dataset is None:
+                raise FieldError(Problem("rows", "expected rows or a dataset, got neither"))
+            return LAB_DATASETS[self.dataset]
+        if self.dataset is not None:
+            message = "expected rows or a dataset, got both"
+            raise FieldError(Problem("dataset", message, self.dataset))
+        count = len(self.rows[0].lights)
+        for i, row in enumerate(self.rows):
+            if (got := len(row.lights)) != count:
+                message = f"expected {count} lights, as in the first row, got {got}"
+                raise FieldError(Problem(f"rows[{i}].lights", message, got))
+        outcomes = [float(row.outcome == "walk") for row in self.rows]
+        return Dataset(np.array([row.lights for row in self.rows]), np.array(outcomes))
+
+
+class FitRecipe(TrainingFields):
+    """How to train: the fields of a retraining's recipe that one run has."""
+
+    iterations: Annotated[int, _bounded("iterations"), WHOLE] = Recipe.iterations
+    batch_size: Annotated[int, _bounded("batch_size"), WHOLE] | None = Recipe.batch_size
+
+
+class FitBody(RowsFields):
+    """Rows, a recipe, and the network to start with.
+
+    Without `network`, the training starts with a random one, by `seed`, `hidden_sizes` and
+    `activation` of the recipe.
+    """
+
+    recipe: FitRecipe = FitRecipe()
+    network: NetworkBody | None = None
+
+
+@blueprint.post("/fit")
+@read_only
+@operation(raises=[TooExpensiveError, OverloadedError])
+def fit(body: FitBody) -> FitResult:
+    """Train a scratch network on rows and return it, with the error of each pass.
+
+    The server stores nothing. The result has the same bits as that of any training.
+    """
+    dataset = body.to_dataset()
+    network = _start(body.network, body.recipe.random_start("recipe."), dataset)
+    recipe = Recipe(
+        **body.recipe.model_dump(exclude={"seed", "hidden_sizes", "activation"}), target_error=None
+    )
+    admit(**scratch_training.training_cost(network, len(dataset), recipe)._asdict())
+    return scratch_training.fit(network, dataset, recipe, check_connected)
+
+
+def _start(given: NetworkBody | None, start: RandomStart, dataset: Dataset) -> Network:
+    if given is None:
+        return random_network(start, dataset.light_count, dataset.scale)
+    network = given.to_network(start)
+    if network.light_count != dataset.light_count:
+        count, got = dataset.light_count, network.light_count
+        message = f"expected {count} rows, one for each light, got {got}"
+        raise FieldError(Problem("network.weights.weights_0_1", message, got))
+    return network
+
+
+class StepBody(TrainingFields):
     """One example, and the network that learns from it.
 
     The network is `network`; or, with `seed`, a random one with `hidden_sizes` and `activation`;
     or, without both, a copy of the live version.
     """
 
-    lights: Annotated[list[float], Field(min_length=1, examples=[[1, 0, 1]]), FailFast()]
+    lights: Annotated[Lights, Field(examples=[[1, 0, 1]])]
     outcome: Annotated[Outcome, Field(examples=["walk"])]
-    alpha: Annotated[float, _bounded("alpha")] = Recipe.alpha
-    weight_decay: Annotated[float, _bounded("weight_decay")] = Recipe.weight_decay
-    l1_penalty: Annotated[float, _bounded("l1_penalty")] = Recipe.l1_penalty
     network: NetworkBody | None = None
 
 
@@ -98,14 +189,11 @@ def step(body: StepBody) -> StepResult:
 
 
 def _network(body: StepBody) -> Network:
-    start = body.random_start()
     if body.network:
-        network = parse_network(ScratchNetwork(**vars(body.network)))
-        check_start(network, start)
-        return network
+        return body.network.to_network(body.random_start())
     live = live_version(services().repository).network
     if body.seed is not None:
-        return random_network(start, live.light_count, live.scale)
+        return random_network(body.random_start(), live.light_count, live.scale)
     for name in ("hidden_sizes", "activation"):
         if getattr(body, name) is not None:
             message = (

@@ -3,13 +3,18 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from dataclasses import replace
+from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
 from streetlight.service.inference.codecs import batch_json, explanations
+from streetlight.service.inference.scratch_training import training_cost
 from streetlight.service.validation.fields import MAX_LIGHTS
 from streetlight.service.validation.json_bounds import MAX_PARTS
 from streetlight.service.web.api.observations_csv import MAX_ROWS
@@ -95,6 +100,36 @@ def step(path: str, site: Site) -> Iterator[Call]:
     yield Call(path, largest.encode())
 
 
+def fit(path: str, _site: Site) -> Iterator[Call]:
+    """Yield the longest trainings of different kinds of networks and batches."""
+    for sizes, rows, batch_size in (
+        ((64, 30), 1000, 1),
+        ((1,), 1, 1),
+        ((1000, 1), 1, 1),
+        ((3, 4), 4_900, None),
+        ((3, 4), 100, 2),
+        ((2,) * 9, 2, 2),
+        ((16, 16, 16), 1000, 8),
+        ((16, 16), 4_900, None),
+        ((17,), 4_900, 2),
+        ((64, 100), 100, 1),
+        ((64, 1000, 30), 1, 1),
+        ((64, 250, 320), 1000, None),
+    ):
+        network = Network(tuple(np.ones(shape) for shape in pairwise([*sizes, 1])))
+        recipe = Recipe(sizes[1:], 1e-9, 1, batch_size, weight_decay=0.1, l1_penalty=0.1)
+        first, second = (
+            training_cost(network, rows, replace(recipe, iterations=n)).multiplications
+            for n in (1, 2)
+        )
+        iterations = 1 + (MULTIPLICATIONS - first) // (second - first)
+        row = {"lights": [1] * sizes[0], "outcome": "walk"}
+        fields = {"hidden_sizes", "alpha", "batch_size", "weight_decay", "l1_penalty"}
+        chosen = {name: value for name, value in vars(recipe).items() if name in fields}
+        body = {"rows": [row] * rows, "recipe": chosen | {"iterations": iterations}}
+        yield Call(path, json.dumps(body).encode())
+
+
 def batch(path: str, site: Site) -> Iterator[Call]:
     count = site.rows(batch_json.NUMBER_BYTES + batch_json.DECISION_BYTES)
     yield Call(path, b'{"lights":%s}' % site.row_list(count))
@@ -168,6 +203,7 @@ LARGEST: dict[str, Builder] = {
     "POST /predict": one_row,
     "POST /predict/batch": batch,
     "POST /explain": one_row,
+    "POST /fit": fit,
     "POST /step": step,
     "POST :predict": PREDICT,
     "POST :explain": explain,

@@ -28,26 +28,34 @@ def wide(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def ask_for_much(server: Server) -> socket.socket:
-    body = b'{"lights": [%s]}' % b",".join([b"[1,0,1]"] * ROWS)
+# Both take several seconds.
+BODIES = {
+    "/predict/batch": b'{"lights": [%s]}' % b",".join([b"[1,0,1]"] * ROWS),
+    "/fit": b'{"dataset": "six", "recipe": {"iterations": 1000000}}',
+}
+
+
+def ask_for_much(server: Server, path: str) -> socket.socket:
+    body = BODIES[path]
     client = socket.create_connection(("127.0.0.1", server.port), 30)
     client.sendall(
-        b"POST /predict/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
-        % (len(body), body)
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+        % (path.encode(), len(body), body)
     )
     return client
 
 
-def test_work_ends_when_the_client_leaves(wide: Server) -> None:
+@pytest.mark.parametrize("path", BODIES)
+def test_work_ends_when_the_client_leaves(wide: Server, path: str) -> None:
     with contextlib.ExitStack() as clients:
-        computed, waiting = (clients.enter_context(ask_for_much(wide)) for _ in range(2))
+        computed, waiting = (clients.enter_context(ask_for_much(wide, path)) for _ in range(2))
         before = cpu_seconds(wide)
         until(lambda: cpu_seconds(wide) > before + 0.3)
         waiting.shutdown(socket.SHUT_WR)  # the same as to close it, but the answer can be read
         assert waiting.recv(100).startswith(b"HTTP/1.1 499 ")
         computed.close()
 
-    until(lambda: wide.log.read_text().count('"POST /predict/batch 499"') == 2)
+    until(lambda: wide.log.read_text().count(f'"POST {path} 499"') == 2)
     done = cpu_seconds(wide)
     time.sleep(0.5)  # nothing is left to poll for: the worker must be idle
     assert cpu_seconds(wide) - done < 0.3

@@ -14,6 +14,7 @@ CHANGES_NOTHING = {
     "/predict",
     "/predict/batch",
     "/explain",
+    "/fit",
     "/step",
     "/invocations",
     "/v2/models/<model>/infer",

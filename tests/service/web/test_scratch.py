@@ -1,11 +1,15 @@
-"""Tests of POST /step: the lab's run step by step, and invalid requests."""
+"""Tests of POST /step and POST /fit: the lab's runs, and invalid requests."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from streetlight.model.dataset import LAB, outcome_name
-from streetlight.service.inference import scratch_network
+from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, outcome_name
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import fit as train
+from streetlight.service.inference import scratch_network, scratch_training
+from streetlight.service.web.middleware.admission import IS_DISCONNECTED
 from tests.client import App
 
 EXAMPLES = [
@@ -145,3 +149,167 @@ def test_a_scratch_network_may_have_any_shape(shared_app: App) -> None:
     response = shared_app.post("/step", {"lights": [3, 0], "outcome": "stop", "network": linear})
     assert response["layers"] == {"layer_0": [3.0, 0.0], "layer_1": [-3.0], "layer_2": [-6.0]}
     assert response["network"]["activation"] == "linear"
+
+
+def rows_of(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return a dataset as a body has it."""
+    return [
+        {"lights": lights, "outcome": outcome_name(outcome)}
+        for lights, outcome in zip(
+            dataset.lights.tolist(), dataset.walk_vs_stop.tolist(), strict=True
+        )
+    ]
+
+
+RANDOM = np.random.default_rng(1)
+LARGE = Dataset(RANDOM.integers(0, 5, (50, 20)) / 4, RANDOM.integers(0, 2, 50) / 1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "recipe"),
+    [
+        (LAB, {}),
+        (LAB, {"hidden_sizes": [4, 3], "batch_size": 3, "seed": 2, "activation": "linear"}),
+        (LAB_DIRECT, {"hidden_sizes": [], "weight_decay": 0.2, "l1_penalty": 0.005}),
+        (LAB_DIRECT, {"batch_size": None, "alpha": 0.5, "l1_penalty": 0.01}),
+        # Wide, with generated code and without, and with more weights than that has.
+        (LARGE, {"hidden_sizes": [20], "alpha": 0.01, "iterations": 3}),
+        (LARGE, {"hidden_sizes": [20], "alpha": 0.1, "batch_size": 8, "l1_penalty": 0.01}),
+        (LARGE, {"hidden_sizes": [120], "alpha": 0.01, "iterations": 3, "weight_decay": 0.1}),
+    ],
+)
+def test_a_fit_has_the_bits_of_a_training(
+    shared_app: App, dataset: Dataset, recipe: dict[str, Any]
+) -> None:
+    expected = train(dataset, Recipe(**recipe, restarts=0, target_error=None))
+
+    response = shared_app.post("/fit", {"rows": rows_of(dataset), "recipe": recipe})
+
+    network = response["network"]
+    assert response["errors"] == expected.errors.tolist()
+    assert network["weights"] == {
+        name: matrix.tolist() for name, matrix in expected.network.named_weights.items()
+    }
+    assert (network["activation"], network["scale"]) == (
+        expected.network.activation,
+        dataset.scale,
+    )
+    assert response["scores"] == expected.network.scores(dataset.lights).tolist()
+    assert response["decisions"] == [outcome_name(score) for score in response["scores"]]
+    assert response["accuracy"] == expected.accuracy
+
+
+def test_a_fit_continues_from_the_network_of_another(shared_app: App) -> None:
+    whole = shared_app.post("/fit", {"dataset": "four"})
+    first = shared_app.post("/fit", {"dataset": "four", "recipe": {"iterations": 20}})
+    body = {"dataset": "four", "recipe": {"iterations": 40}, "network": first["network"]}
+    second = shared_app.post("/fit", body)
+
+    assert first["errors"] + second["errors"] == whole["errors"]
+    assert second["network"] == whole["network"]
+
+
+@pytest.mark.parametrize("hidden_sizes", [[], [4], [30], [40, 60]])
+def test_a_step_is_a_fit_of_one_row(shared_app: App, hidden_sizes: list[int]) -> None:
+    start = {"seed": 3, "hidden_sizes": hidden_sizes, "alpha": 0.1, "l1_penalty": 0.01}
+    step = shared_app.post("/step", EXAMPLE | start)
+    fit = shared_app.post("/fit", {"rows": [EXAMPLE], "recipe": start | {"iterations": 1}})
+
+    assert fit["network"] == step["network"]
+    assert fit["errors"] == [step["error"]]
+    assert fit["scores"] == [step["score_after"]]
+
+
+def test_each_repeat_of_a_row_is_a_row(shared_app: App) -> None:
+    recipe = {"hidden_sizes": [], "iterations": 1}
+    once = shared_app.post("/fit", {"rows": [EXAMPLE], "recipe": recipe | {"iterations": 2}})
+    twice = shared_app.post("/fit", {"rows": [EXAMPLE, EXAMPLE], "recipe": recipe})
+
+    assert twice["network"] == once["network"]
+    assert twice["errors"] == [pytest.approx(sum(once["errors"]))]
+    assert len(twice["scores"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "rows: expected rows or a dataset, got neither"),
+        ({"rows": []}, "rows: expected rows or a dataset, got neither"),
+        ({"rows": [EXAMPLE], "dataset": "six"}, "dataset: expected rows or a dataset, got both"),
+        ({"dataset": "lab"}, "dataset: expected 'one-light', 'six', 'two-rows' or 'four', got"),
+        (
+            {"rows": [EXAMPLE, {"lights": [1], "outcome": "stop"}]},
+            "rows[1].lights: expected 3 lights, as in the first row, got 1",
+        ),
+        ({"dataset": "six", "recipe": {"restarts": 1}}, "recipe.restarts: unknown field"),
+        ({"dataset": "six", "recipe": {"patience": 9}}, "recipe.patience: unknown field"),
+        ({"dataset": "six", "recipe": {"target_error": 0.1}}, "recipe.target_error: unknown"),
+        ({"dataset": "six", "seed": 1}, "seed: unknown field"),
+        ({"dataset": "six", "recipe": {"iterations": 0}}, "recipe.iterations: expected a number"),
+        (
+            {"dataset": "six", "network": TWO_LAYERS, "recipe": {"seed": 1}},
+            "recipe.seed: expected a network or a seed, got both",
+        ),
+        (
+            {"dataset": "six", "network": TWO_LAYERS, "recipe": {"hidden_sizes": [4]}},
+            "recipe.hidden_sizes: expected that of the network, [], got [4]",
+        ),
+        (
+            {"dataset": "six", "network": TWO_LAYERS, "recipe": {"activation": "linear"}},
+            'recipe.activation: expected that of the network, "relu", got "linear"',
+        ),
+        (
+            {"rows": [{"lights": [1], "outcome": "stop"}], "network": TWO_LAYERS},
+            "network.weights.weights_0_1: expected 1 rows, one for each light, got 3",
+        ),
+        (
+            {"dataset": "six", "recipe": {"hidden_sizes": [1024, 1024]}},
+            "recipe.hidden_sizes: expected a network of at most 100000 weights, got 1052672",
+        ),
+        (
+            {"dataset": "six", "recipe": {"alpha": 10, "activation": "linear", "iterations": 999}},
+            "recipe.alpha: training diverged: the error became inf in iteration ",
+        ),
+        (
+            {
+                "rows": [{"lights": [1e300], "outcome": "stop"}],
+                "recipe": {"alpha": 1e-9, "iterations": 1},
+                "network": {"weights": {"weights_0_1": [[1e10]]}},
+            },
+            "recipe.alpha: training diverged",
+        ),
+    ],
+)
+def test_an_invalid_fit_is_refused(shared_app: App, body: Any, message: str) -> None:
+    assert shared_app.expect(400, "POST", "/fit", body)["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataset": "four", "recipe": {"iterations": 1_000_000}},
+        {"dataset": "four", "recipe": {"iterations": 10_000, "batch_size": 2}},
+        {"dataset": "four", "recipe": {"hidden_sizes": [500, 190], "iterations": 500}},
+        {"rows": [EXAMPLE] * 4000, "recipe": {"hidden_sizes": [400], "iterations": 1}},
+    ],
+)
+def test_a_fit_that_costs_too_much_is_refused_before_it_starts(
+    shared_app: App, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(scratch_training, "gradient_descent")
+
+    error = shared_app.expect(413, "POST", "/fit", body)["error"]
+
+    assert error.startswith("the request needs ")
+    assert "use fewer rows or iterations, or raise the setting" in error
+
+
+def test_a_fit_asks_after_each_pass_whether_the_client_is_there(shared_app: App) -> None:
+    calls = iter([False, False, True])
+    environ = {IS_DISCONNECTED: lambda: next(calls)}
+    client = shared_app.application.test_client()
+
+    response = client.post("/fit", json={"dataset": "four"}, environ_overrides=environ)
+
+    assert response.status_code == 499
+    assert next(calls, None) is None
