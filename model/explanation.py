@@ -102,8 +102,8 @@ def weight_pressure(network: Network, dataset: Dataset, rows: slice) -> list[Flo
     """Return the lab's Weight Pressure table for `rows` of `dataset`.
 
     The table has an array for each weight matrix, of shape (rows, *shape of the matrix). An element
-    is a row's weight_delta before multiplication by alpha: positive moves the weight up, negative
-    down, and 0 (where the input or the node is off) leaves it.
+    is a row's weight_delta, times the row's count, before multiplication by alpha: positive moves
+    the weight up, negative down, and 0 (where the input or the node is off) leaves it.
     """
     layers, deltas = backpropagate(
         network.weights,
@@ -111,8 +111,9 @@ def weight_pressure(network: Network, dataset: Dataset, rows: slice) -> list[Flo
         dataset.walk_vs_stop[rows],
         network.activation,
     )
+    counts = dataset.counts[rows, np.newaxis]
     return [
-        layer[:, :, np.newaxis] * delta[:, np.newaxis, :] + 0.0  # turns -0.0 into 0.0
+        layer[:, :, np.newaxis] * (delta * counts)[:, np.newaxis, :] + 0.0  # turns -0.0 into 0.0
         for layer, delta in zip(layers[:-1], deltas, strict=True)
     ]
 

@@ -1,5 +1,6 @@
 """Tests of explanations: contributions, counterfactuals and the lab's Weight Pressure table."""
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -107,6 +108,33 @@ def test_positive_and_negative_pressure_add_up_to_the_weight_delta_of_full_desce
         assert (up >= 0).all()
         assert (down <= 0).all()
         np.testing.assert_allclose(up + down, delta, atol=1e-9)
+
+
+def test_the_pressure_of_a_grouped_row_is_that_of_its_observations() -> None:
+    dataset = Dataset(LAB_DIRECT.lights[[0, 1, 0, 0]], np.array([0.0, 1.0, 1.0, 0.0]))
+    network = initial_network(dataset, Recipe(), 5)
+    grouped = weight_pressure(network, dataset.grouped(), slice(None))
+
+    for alone, together in zip(
+        weight_pressure(network, dataset, slice(None)), grouped, strict=True
+    ):
+        np.testing.assert_allclose(alone[[0, 2, 3]].sum(axis=0), together[0], atol=1e-15)
+
+
+def test_the_sums_of_the_pressures_take_little_memory() -> None:
+    """An array of all 2,048 rows and 16,896 weights would take 264 MiB."""
+    random = np.random.default_rng(0)
+    dataset = Dataset(random.integers(0, 2, (2048, 65)) / 1, random.integers(0, 2, 2048) / 1)
+    network = initial_network(dataset, Recipe((256,)), 1)
+    assert network.weight_count == 16_896
+    tracemalloc.start()
+    try:
+        total_pressure(network, dataset)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 16 * 2**20
 
 
 def test_patterns_are_all_combinations_of_off_and_on() -> None:
