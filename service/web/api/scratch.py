@@ -1,4 +1,4 @@
-"""Scratch networks, which the client holds: train them on rows, or step by step."""
+"""Scratch networks, which the client holds: train them, and read the pressure on their weights."""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.inference import scratch_training
 from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
+from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
 from streetlight.service.inference.scratch_network import (
     RandomStart,
@@ -30,6 +31,8 @@ from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.openapi.operation import operation
 
 blueprint = Blueprint("scratch", __name__)
+
+BOUNDED = [TooExpensiveError, OverloadedError]
 
 Matrix = Annotated[list[Annotated[list[float], Field(min_length=1)]], Field(min_length=1)]
 
@@ -130,7 +133,7 @@ class FitBody(RowsFields):
 
 @blueprint.post("/fit")
 @read_only
-@operation(raises=[TooExpensiveError, OverloadedError])
+@operation(raises=BOUNDED)
 def fit(body: FitBody) -> FitResult:
     """Train a scratch network on rows and return it, with the error of each pass.
 
@@ -154,6 +157,28 @@ def _start(given: NetworkBody | None, start: RandomStart, dataset: Dataset) -> N
         message = f"expected {count} rows, one for each light, got {got}"
         raise FieldError(Problem("network.weights.weights_0_1", message, got))
     return network
+
+
+class PressureBody(RowsFields, StartFields):
+    """Rows and a network, and the rows to list: at most `limit` from row `offset` on.
+
+    The network is `network`, or the random one with which a training starts.
+    """
+
+    network: NetworkBody | None = None
+    offset: Annotated[int, Field(ge=0), WHOLE] = 0
+    limit: Annotated[int, Field(ge=0, le=1000), WHOLE] = 100
+
+
+@blueprint.post("/pressure")
+@read_only
+@operation(raises=BOUNDED)
+def pressure(body: PressureBody) -> Pressure:
+    """Return the weight pressure of rows on a network, and the sums over all rows."""
+    dataset, page = body.to_dataset(), (body.offset, body.limit)
+    network = _start(body.network, body.random_start(), dataset)
+    admit(**pressure_cost(network, len(dataset), *page)._asdict())
+    return pressure_table(network, dataset, *page)
 
 
 class StepBody(TrainingFields):

@@ -1,7 +1,7 @@
 """Versions, which are trained networks: list, compare, verify, promote and roll back."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, send_file
 from pydantic import Field
@@ -11,6 +11,7 @@ from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.model.training.fit import initial_network
 from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
 from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
 from streetlight.service.ledger.accuracy import (
@@ -125,8 +126,12 @@ def show_accuracy(number: int, query: AccuracyQuery) -> VersionAccuracy:
 
 
 class PressureQuery(Schema):
-    """The training rows to list: at most `limit`, starting at row `offset`."""
+    """The training rows to list, at most `limit` from row `offset` on, and the network.
 
+    `at` is `end` for the finished network, `start` for the one with which its run started.
+    """
+
+    at: Literal["start", "end"] = "end"
     offset: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=0, le=1000)] = 100
 
@@ -136,9 +141,12 @@ class PressureQuery(Schema):
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
-    page = (query.offset, query.limit)
-    admit(**pressure_cost(version.network, version.manifest.rows, *page)._asdict())
-    return pressure_table(version.network, version.dataset(), *page, number)
+    network, manifest, page = version.network, version.manifest, (query.offset, query.limit)
+    admit(**pressure_cost(network, manifest.rows, *page)._asdict())
+    dataset = version.dataset()
+    if query.at == "start":
+        network = initial_network(dataset, manifest.recipe, manifest.seed)
+    return pressure_table(network, dataset, *page, number)
 
 
 @blueprint.get("/versions/<int:a>/diff/<int:b>")

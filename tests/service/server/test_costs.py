@@ -14,6 +14,8 @@ import pytest
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.service.inference.codecs import batch_json, explanations
+from streetlight.service.inference.codecs.batch_json import NUMBER_BYTES
+from streetlight.service.inference.pressure import SIGN_BYTES
 from streetlight.service.inference.scratch_training import training_cost
 from streetlight.service.validation.fields import MAX_LIGHTS
 from streetlight.service.validation.json_bounds import MAX_PARTS
@@ -130,6 +132,17 @@ def fit(path: str, _site: Site) -> Iterator[Call]:
         yield Call(path, json.dumps(body).encode())
 
 
+def pressure(path: str, _site: Site) -> Iterator[Call]:
+    """Yield tables with the most numbers, and with the most rows."""
+    for lights, hidden, rows in ((3, [4], 4_900), (65, [256], 2048), (64, [1024, 30], 1)):
+        sizes = [lights, *hidden, 1]
+        weights = sum(a * b for a, b in pairwise(sizes))
+        limit = min(1000, (RESPONSE // weights - 3 * NUMBER_BYTES) // (NUMBER_BYTES + SIGN_BYTES))
+        row = {"lights": [i % 2 for i in range(lights)], "outcome": "walk"}
+        body = {"rows": [row] * rows, "hidden_sizes": hidden, "limit": limit}
+        yield Call(path, json.dumps(body).encode())
+
+
 def batch(path: str, site: Site) -> Iterator[Call]:
     count = site.rows(batch_json.NUMBER_BYTES + batch_json.DECISION_BYTES)
     yield Call(path, b'{"lights":%s}' % site.row_list(count))
@@ -204,6 +217,7 @@ LARGEST: dict[str, Builder] = {
     "POST /predict/batch": batch,
     "POST /explain": one_row,
     "POST /fit": fit,
+    "POST /pressure": pressure,
     "POST /step": step,
     "POST :predict": PREDICT,
     "POST :explain": explain,

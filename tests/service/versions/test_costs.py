@@ -56,6 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         publish(data_dir, 30_000, 64, 8, seed=3)
         publish(data_dir, 30_000, 64, 8, seed=4)
         publish(data_dir, 10, 3, 256, 256, seed=5)
+        publish(data_dir, 2048, 65, 256, seed=6)
         yield server
 
 
@@ -71,6 +72,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ("/versions/3/pressure?limit=1000", 200),
         ("/versions/5", 200),
         ("/versions/5/pressure?limit=1000", 200),
+        ("/versions/6/pressure?limit=65", 200),
+        ("/versions/6/pressure?limit=65&at=start", 200),
+        ("/versions/6/pressure?limit=66", 413),
     ],
 )
 def test_a_request_about_versions_is_bounded(server: Server, path: str, status: int) -> None:

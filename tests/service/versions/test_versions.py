@@ -111,7 +111,20 @@ def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
     np.testing.assert_allclose(pressures.sum(axis=0), all_rows["sum"]["weights_0_1"], atol=1e-15)
     np.testing.assert_allclose(pressures.clip(min=0).sum(axis=0), all_rows["up"]["weights_0_1"])
     assert all_rows["rows"][2]["outcome"] == 0
+    for row in all_rows["rows"]:
+        for name, matrix in row["pressure"].items():
+            signs = ["".join("0+-"[(p > 0) - (p < 0)] for p in weights) for weights in matrix]
+            assert row["signs"][name] == signs
     assert shared_app.get("/versions/1/pressure?offset=99")["rows"] == []
+
+
+def test_the_pressure_before_a_training_is_that_of_its_first_network(shared_app: App) -> None:
+    start = shared_app.get("/versions/1/pressure?at=start")
+    end = shared_app.get("/versions/1/pressure?at=end")
+    scratch = shared_app.post("/pressure", {"dataset": "four", "seed": 1})
+
+    assert scratch == start | {"version": None}
+    assert end == shared_app.get("/versions/1/pressure") != start
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ CHANGES_NOTHING = {
     "/predict/batch",
     "/explain",
     "/fit",
+    "/pressure",
     "/step",
     "/invocations",
     "/v2/models/<model>/infer",

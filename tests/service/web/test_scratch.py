@@ -1,4 +1,4 @@
-"""Tests of POST /step and POST /fit: the lab's runs, and invalid requests."""
+"""Tests of POST /step, POST /fit and POST /pressure: the lab's runs, and invalid requests."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, outcome_name
+from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import fit as train
+from streetlight.model.training.fit import random_weights
 from streetlight.service.inference import scratch_network, scratch_training
 from streetlight.service.web.middleware.admission import IS_DISCONNECTED
 from tests.client import App
@@ -313,3 +315,58 @@ def test_a_fit_asks_after_each_pass_whether_the_client_is_there(shared_app: App)
 
     assert response.status_code == 499
     assert next(calls, None) is None
+
+
+SMALL = {"weights": {"weights_0_1": [[0.1], [0.1], [0.1]]}}
+
+
+def test_the_signs_of_small_equal_weights_are_the_lab_s_table(shared_app: App) -> None:
+    response = shared_app.post("/pressure", {"dataset": "six", "network": SMALL})
+
+    signs = ["".join(row["signs"]["weights_0_1"]) for row in response["rows"]]
+    assert signs == ["-0-", "0++", "00-", "+++", "0++", "-0-"]
+    assert (response["version"], response["total_rows"]) == (None, 6)
+
+
+def test_the_sum_of_the_pressures_moves_the_weights_of_full_descent(shared_app: App) -> None:
+    start = {"seed": 2, "hidden_sizes": [5, 3], "activation": "linear"}
+    pressure = shared_app.post("/pressure", {"dataset": "four", "limit": 0} | start)
+    recipe = start | {"alpha": 0.4, "iterations": 1, "batch_size": None}
+    fit = shared_app.post("/fit", {"dataset": "four", "recipe": recipe})
+    before = Network(random_weights(3, [5, 3], 2)).named_weights
+
+    for name, total in pressure["sum"].items():
+        moved = np.array(fit["network"]["weights"][name]) - before[name]
+        np.testing.assert_allclose(moved, 0.4 * np.array(total) / 4, atol=1e-15)
+
+
+def test_a_page_of_the_pressures_has_the_sums_of_all_rows(shared_app: App) -> None:
+    body = {"dataset": "six", "network": SMALL}
+    whole = shared_app.post("/pressure", body)
+    page = shared_app.post("/pressure", body | {"offset": 4, "limit": 5})
+
+    assert page == whole | {"rows": whole["rows"][4:]}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"network": SMALL}, "rows: expected rows or a dataset, got neither"),
+        ({"dataset": "six", "network": SMALL, "seed": 1}, "seed: expected a network or a seed"),
+        (
+            {"dataset": "six", "network": SMALL, "hidden_sizes": [2]},
+            "hidden_sizes: expected that of the network, [], got [2]",
+        ),
+        ({"dataset": "six", "recipe": {"seed": 1}}, "recipe: unknown field"),
+        ({"dataset": "six", "limit": 1001}, "limit: expected a number of at most 1000"),
+        (
+            {
+                "rows": [{"lights": [1e300], "outcome": "stop"}],
+                "network": {"weights": {"weights_0_1": [[1e10]]}},
+            },
+            "rows: expected lights for which no pressure overflows; use smaller lights",
+        ),
+    ],
+)
+def test_an_invalid_pressure_is_refused(shared_app: App, body: Any, message: str) -> None:
+    assert shared_app.expect(400, "POST", "/pressure", body)["error"].startswith(message)
