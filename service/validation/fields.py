@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     ConfigDict,
     FailFast,
@@ -24,6 +25,17 @@ Text = Annotated[str, Field(pattern=NO_NUL)]
 
 # In the annotation of a field that a response omits if it is empty.
 OMIT_IF_EMPTY = Field(exclude_if=operator.not_)
+
+
+def _reject_number(text: str) -> str:
+    # Pydantic would read a number as seconds since 1970, or as milliseconds if it is large.
+    if ":" not in text:
+        raise PydanticCustomError("no_time", "a time such as 2000-01-01T00:00:00Z")
+    return text
+
+
+# A time in a query string.
+Time = Annotated[AwareDatetime, BeforeValidator(_reject_number)]
 
 # The lights of an observation, and of a pattern that trained versions must keep.
 MAX_LIGHTS = 64
