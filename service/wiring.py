@@ -17,6 +17,7 @@ from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
 from streetlight.service.prediction_log.queries import PredictionLogOffError
+from streetlight.service.prediction_log.recorder import Recorder
 from streetlight.service.store.engine import describe, open_engine
 from streetlight.service.store.schema import create_prediction_log, create_schema
 
@@ -61,14 +62,21 @@ class Services:
 def build_services(settings: Settings) -> Services:
     """Return the services for `settings`, without any file or database access."""
     repository = ModelRepository(settings.models_dir)
-    model = ServedModel(settings.model_name, repository, VersionCache(repository))
     budget = Budget(settings.max_multiplications, settings.max_response_bytes)
-    engine = open_engine(settings.database)
-    prediction_log = engine if settings.prediction_log else None
-    if prediction_log and engine.dialect.name == "sqlite":
-        # A file of its own, so that neither waits for the write lock of the other.
-        file = settings.data_dir / "predictions.db"
-        prediction_log = open_engine(f"sqlite:///{file}", durable=False)
+    engine, prediction_log, recorder = open_engine(settings.database), None, None
+    if settings.prediction_log:
+        prediction_log = engine
+        if engine.dialect.name == "sqlite":
+            # A file of its own, so that neither waits for the write lock of the other.
+            file = settings.data_dir / "predictions.db"
+            prediction_log = open_engine(f"sqlite:///{file}", durable=False)
+        recorder = Recorder(
+            prediction_log,
+            settings.prediction_log_sample,
+            settings.prediction_log_rows,
+            settings.prediction_log_days * 24 * 3600,
+        )
+    model = ServedModel(settings.model_name, repository, VersionCache(repository), recorder)
     return Services(settings, repository, model, engine, budget, prediction_log)
 
 

@@ -19,8 +19,7 @@ from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote, Verdict
-from streetlight.service.learning.job import JobSpec, Promote, current_name
-from streetlight.service.learning.job_runner import DEFAULT_RECIPE
+from streetlight.service.learning.job import JobSpec, current_name
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.validation.fields import ExamAmount
 from streetlight.service.validation.problems import problems

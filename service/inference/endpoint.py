@@ -1,7 +1,8 @@
 """`InferenceEndpoint`: the steps from a request for predictions to its response.
 
 It resolves the version, decodes the request, has its cost admitted, computes the scores, encodes
-the response, and counts and times all of it. The formats are in `codecs`, the bounds in `limits`.
+the response, and counts, times and logs all of it. The formats are in `codecs`, the bounds in
+`limits`.
 """
 
 import time
@@ -17,6 +18,8 @@ from streetlight.service.inference.prediction import LightStates, row_count, sco
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.result import Result
 from streetlight.service.observability import metrics
+from streetlight.service.prediction_log.queries import Dialect
+from streetlight.service.prediction_log.recorder import PredictedRows
 
 
 class DecodedRequest(Protocol):
@@ -39,6 +42,7 @@ class InferenceEndpoint(Generic[DecodedT]):
     """Answers requests for predictions in one format.
 
     Attributes:
+        dialect: the protocol of the route, for the prediction log.
         decode: returns the light states of a request, for a version; raises the errors of the
             format.
         encode: returns the response with a result.
@@ -49,6 +53,7 @@ class InferenceEndpoint(Generic[DecodedT]):
             if it names none.
     """
 
+    dialect: Dialect
     decode: Callable[[InferenceRequest, Version], DecodedT]
     encode: Callable[[DecodedT, Result], Response]
     response_bytes: Callable[[DecodedT, Version], int]
@@ -100,8 +105,12 @@ class InferenceEndpoint(Generic[DecodedT]):
             scoring_ended - scoring_began,
             perf_counter() - scoring_ended,
         )
-        walk_count = result.walk_count
-        metrics.count_inference(
-            version.number, walk_count, len(scores) - walk_count, phases, time.time()
-        )
+        walk_count, at = result.walk_count, time.time()
+        metrics.count_inference(version.number, walk_count, len(scores) - walk_count, phases, at)
+        if model.recorder is not None:
+            model.recorder.record(
+                PredictedRows(
+                    at, request.request_id, self.dialect, version.number, decoded.lights, scores
+                )
+            )
         return response

@@ -29,6 +29,10 @@ class InferenceRequest(Protocol):
         """The query string, as it was sent."""
 
     @property
+    def request_id(self) -> str:
+        """The id of the request, which the response and the log repeat."""
+
+    @property
     def model(self) -> str | None:
         """The name of the model in the path."""
 

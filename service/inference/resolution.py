@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
+from streetlight.service.prediction_log.recorder import Recorder
 
 
 class NoLiveVersionError(Exception):
@@ -47,12 +48,14 @@ def live_version_if_any(repository: ModelRepository) -> Version | None:
 class ServedModel:
     """The one model that the protocols see: the versions in `repository`, with the name `name`.
 
-    `versions` holds those that were requested by number.
+    `versions` holds those that were requested by number. `recorder` logs the predictions; `None` if
+    they aren't logged.
     """
 
     name: str
     repository: ModelRepository
     versions: VersionCache
+    recorder: Recorder | None = None
 
     def check_name(self, name: str) -> None:
         """Check that `name` is the name of the model.

@@ -70,6 +70,12 @@ _last = Gauge(
     multiprocess_mode="max",
     registry=_registry,
 )
+_logged = Counter(
+    "streetlight_prediction_log_rows",
+    "Predictions for the prediction log, by result: written, or why they were left out.",
+    ["result"],
+    registry=_registry,
+)
 
 
 def share_counters(slots: int) -> None:
@@ -137,6 +143,13 @@ def count_failure(version: int, seconds: float) -> None:
     """Count a failed request for predictions; version 0 if no version is live."""
     _inferences.labels(version, "failure").inc()
     _failed.labels(version).inc(seconds)
+
+
+@_log_failure
+def count_logged(result: str, rows: int) -> None:
+    """Count predictions that the prediction log got, or didn't get, by the reason."""
+    if rows:
+        _logged.labels(result).inc(rows)
 
 
 def exposition(accept: str, *others: Collector) -> tuple[bytes, str]:

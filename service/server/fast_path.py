@@ -40,11 +40,13 @@ class FastRequest(NamedTuple):
         headers: the header values by name in lower case.
         body: the request body.
         query: the query string.
+        request_id: the id of the request, which the response and the log repeat.
     """
 
     headers: dict[bytes, bytes]
     body: Buffer
     query: bytes
+    request_id: str
     model: None = None
     version: None = None
     label: None = None
@@ -111,11 +113,11 @@ class FastPath:
             return None
         if endpoint.compressible and b"accept-encoding" in headers:
             return None
-        fast_request = FastRequest(headers, request.body, query)
+        request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        fast_request = FastRequest(headers, request.body, query, request_id)
         response = endpoint.try_respond(fast_request, self._model)
         if response is None:
             return None
-        request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
         more = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
         if endpoint.compressible:

@@ -79,6 +79,8 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             max_body=services.settings.max_body_bytes,
             keep_alive=self.cfg.keepalive,
         )
+        if services.model.recorder:
+            services.model.recorder.start()
         _return_freed_blocks()
         # What exists by now stays. Otherwise a request that makes many objects has the garbage
         # collector visit all of it, for 50 ms in which nothing else runs.
@@ -93,8 +95,13 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     handle_quit = handle_exit
 
     def run(self) -> None:
-        """Serve until a signal stops the worker, or until gunicorn's arbiter is gone."""
+        """Serve until a signal stops the worker, or until gunicorn's arbiter is gone.
+
+        Then write the rest of the prediction log.
+        """
         self.loop.run_until_complete(self._serve())
+        if recorder := self.state.application.services.model.recorder:
+            recorder.stop()
 
     async def _serve(self) -> None:
         context = ssl_context(self.cfg) if self.cfg.is_ssl else None

@@ -23,8 +23,10 @@ from sqlalchemy.exc import DBAPIError
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
 from streetlight.service.config import THREADS
 
-# The key of the advisory lock: the bytes of "strl". No other program may use the same key.
+# The key of the advisory lock: the bytes of "strl". No other program may use this key or the next.
 WRITE_LOCK = 0x7374726C
+# That of the transactions that write the prediction log, for which no other one has to wait.
+PREDICTION_LOG_LOCK = WRITE_LOCK + 1
 
 
 def open_engine(url: str, *, durable: bool = True) -> Engine:
@@ -70,14 +72,14 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def ordered_write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a write transaction that excludes all others opened by this function.
+def ordered_write_transaction(engine: Engine, lock: int = WRITE_LOCK) -> Iterator[Connection]:
+    """Yield a connection in a write transaction that excludes all others with the same `lock`.
 
     Such transactions commit in the order in which they got the lock, on both databases.
     """
     with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(func.pg_advisory_xact_lock(WRITE_LOCK).select())
+            connection.execute(func.pg_advisory_xact_lock(lock).select())
         yield connection
 
 

@@ -123,6 +123,5 @@ predictions = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_predictions_request_id", predictions.c.request_id)
-# Includes the id, so that the first row of a time is found in the index.
-Index("ix_predictions_at", predictions.c.at, predictions.c.id)
+Index("ix_predictions_at", predictions.c.at)
 Index("ix_predictions_version", predictions.c.version, predictions.c.id)

@@ -31,6 +31,11 @@ class FlaskRequest:
         """The query string, as it was sent."""
         return request.query_string
 
+    @property
+    def request_id(self) -> str:
+        """The id of the request, which the response and the log repeat."""
+        return str(g.request_id)
+
     def admit(self, multiplications: int, response_bytes: int) -> None:
         """Admit the cost of the response. Raises the errors of `admission.admit`."""
         admit(multiplications=multiplications, response_bytes=response_bytes)

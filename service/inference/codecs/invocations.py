@@ -80,4 +80,4 @@ def _response_bytes(decoded: Invocation, _version: Version) -> int:
     return len(decoded.lights) * COLUMN_BYTES
 
 
-INVOKE = InferenceEndpoint(_decode, _encode, _response_bytes)
+INVOKE = InferenceEndpoint("invocations", _decode, _encode, _response_bytes)

@@ -114,10 +114,11 @@ def _explanation_bytes(_decoded: Rows, version: Version) -> int:
     return explanations.response_bytes(1, version)
 
 
-PREDICT = InferenceEndpoint(_decode_body, _encode_prediction, _prediction_bytes)
-PREDICT_QUERY = InferenceEndpoint(_decode_query, _encode_prediction, _prediction_bytes)
-PREDICT_BATCH = InferenceEndpoint(_decode_batch, _encode_batch, _batch_bytes)
+PREDICT = InferenceEndpoint("native", _decode_body, _encode_prediction, _prediction_bytes)
+PREDICT_QUERY = InferenceEndpoint("native", _decode_query, _encode_prediction, _prediction_bytes)
+PREDICT_BATCH = InferenceEndpoint("native", _decode_batch, _encode_batch, _batch_bytes)
 EXPLAIN = InferenceEndpoint(
+    "native",
     _decode_explain,
     _encode_explanation,
     _explanation_bytes,

@@ -118,16 +118,17 @@ def _explanation_bytes(decoded: Rows, version: Version) -> int:
     return rows * COLUMN_BYTES + explanations.response_bytes(rows, version)
 
 
-PREDICT = InferenceEndpoint(_decode_predict, _encode_scores, partial(_bytes, COLUMN_BYTES))
+PREDICT = InferenceEndpoint("v1", _decode_predict, _encode_scores, partial(_bytes, COLUMN_BYTES))
 EXPLAIN = InferenceEndpoint(
+    "v1",
     partial(_decode_rows, "instances"),
     _encode_explanations,
     _explanation_bytes,
     explanations.multiplications,
 )
 CLASSIFY = InferenceEndpoint(
-    partial(_decode_rows, "examples"), _encode_classes, partial(_bytes, CLASS_BYTES)
+    "v1", partial(_decode_rows, "examples"), _encode_classes, partial(_bytes, CLASS_BYTES)
 )
 REGRESS = InferenceEndpoint(
-    partial(_decode_rows, "examples"), _encode_regression, partial(_bytes, NUMBER_BYTES)
+    "v1", partial(_decode_rows, "examples"), _encode_regression, partial(_bytes, NUMBER_BYTES)
 )

@@ -31,4 +31,4 @@ def _response_bytes(decoded: InferRequest, _version: Version) -> int:
     return len(decoded.lights) * v2_response.bytes_per_row(decoded)
 
 
-INFER = InferenceEndpoint(_decode, _encode, _response_bytes, compressible=True)
+INFER = InferenceEndpoint("v2", _decode, _encode, _response_bytes, compressible=True)

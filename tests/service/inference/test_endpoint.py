@@ -21,6 +21,7 @@ class Request(NamedTuple):
 
     body: bytes = b"\x01\x00\x01"
     query: bytes = b""
+    request_id: str = "a request"
     model: str | None = None
     version: str | None = None
     label: str | None = None
@@ -45,6 +46,7 @@ def decode(request: InferenceRequest, _version: Version) -> Rows:
 
 
 ENDPOINT = InferenceEndpoint(
+    "native",
     decode,
     lambda _decoded, result: json_response(result.score_list, result.version.number),
     lambda _decoded, _version: 100,

@@ -20,7 +20,6 @@ from streetlight.model.training.fit import Progress, fit
 from streetlight.service.learning import job_runner, queue
 from streetlight.service.learning.job import Job, JobProgress, JobSpec
 from streetlight.service.learning.job_runner import (
-    DEFAULT_RECIPE,
     MAX_CURVE_POINTS,
     ErrorCurve,
     run_job,
@@ -31,6 +30,7 @@ from streetlight.service.ledger.queries import withdraw
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import jobs
 from streetlight.service.validation.fields import MustHold
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import Services
 from tests.service.services import training
 

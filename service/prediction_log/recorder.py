@@ -1,0 +1,240 @@
+"""`Recorder`: log predictions without delaying their responses.
+
+A worker adds predictions to a bounded buffer; a thread writes them to the database, and deletes
+those that are too old or too many. What the log doesn't get is counted. `queries` reads the log.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections import Counter, deque
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Engine, delete, func, or_, select
+
+from streetlight.model.dataset import outcome_name
+from streetlight.service.observability import metrics
+from streetlight.service.prediction_log.queries import Dialect
+from streetlight.service.store.engine import PREDICTION_LOG_LOCK, ordered_write_transaction
+from streetlight.service.store.tables import predictions as table
+
+# Rows that are logged of one request.
+MAX_ROWS = 100
+# Bound of the buffer, and of what is taken from it to be written; each then takes about 15 MiB. A
+# row has a number for each light, and as many as this for everything else.
+MAX_NUMBERS = 500_000
+ROW_NUMBERS = 16
+# Seconds between two writes.
+WRITE_INTERVAL = 0.5
+# Rows of one transaction; a request that begins in it may exceed this.
+BATCH_SIZE = 1000
+# Seconds after which a prediction that can't be written is dropped. `queries` relies on it.
+MAX_DELAY = 60
+# Seconds between two deletions while nothing is written.
+DELETE_INTERVAL = 10
+# Rows that a transaction deletes, besides two for each row that it inserts.
+DELETE_SIZE = 1000
+# Seconds in which a worker that stops writes the rest of its buffer.
+STOP_TIMEOUT = 5
+
+COLUMNS = [column.name for column in table.columns if column.name != "id"]
+
+log = logging.getLogger(__name__)
+
+
+class PredictedRows(NamedTuple):
+    """The predictions of one request.
+
+    Attributes:
+        at: the time of the predictions, in seconds since 1970.
+        request_id: the id of the request.
+        dialect: the protocol of the request.
+        version: the version that predicted.
+        lights: one light state, or an array of many.
+        scores: their scores.
+    """
+
+    at: float
+    request_id: str
+    dialect: Dialect
+    version: int
+    lights: list[float] | npt.NDArray[Any]
+    scores: list[float] | npt.NDArray[np.float64]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return the values of `COLUMNS` for each row."""
+        at, request_id, dialect, version, lights, scores = self
+        states = [lights] if isinstance(lights, list) else lights.tolist()
+        return [
+            # `str` writes a list of finite floats as `json.dumps` does, in a third of the time.
+            (
+                at,
+                request_id,
+                i,
+                dialect,
+                version,
+                str(state),
+                score,
+                int(outcome_name(score) == "walk"),
+            )
+            for i, (state, score) in enumerate(zip(states, scores, strict=True))
+        ]
+
+
+class Recorder:
+    """Logs the predictions of a worker in the database of `engine`.
+
+    Args:
+        engine: the engine of the database.
+        sample: the share of the requests that are logged.
+        max_rows: the largest number of predictions in the log.
+        max_age: the seconds after which a prediction is deleted from the log.
+    """
+
+    def __init__(self, engine: Engine, sample: float, max_rows: int, max_age: float) -> None:
+        self._engine = engine
+        self._sample = sample
+        self._max_rows = max_rows
+        self._max_age = max_age
+        self._lock = threading.Lock()  # of the next three, the rest is the thread's
+        self._buffer: deque[PredictedRows] = deque()
+        self._numbers = 0
+        self._left_out: Counter[str] = Counter()
+        self._taken: deque[PredictedRows] = deque()
+        self._batch: list[tuple[Any, ...]] = []
+        self._delete_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread that writes the buffer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write the rest of the buffer; after `STOP_TIMEOUT` seconds, count it as failed."""
+        self._stopping.set()
+        self._thread.join(STOP_TIMEOUT)
+        with self._lock:
+            lost = [*self._taken, *self._buffer]
+            self._left_out["write_failed"] += sum(len(entry.scores) for entry in lost)
+            self._left_out["write_failed"] += len(self._batch)
+        self._count_left_out()
+
+    def record(self, entry: PredictedRows) -> None:
+        """Add predictions to the buffer, or count why they are left out.
+
+        All requests with the same id are logged, or none.
+        """
+        if self._sample < 1 and _position(entry.request_id) >= self._sample:
+            self._leave_out("sampled_out", len(entry.scores))
+            return
+        if isinstance(entry.lights, list):
+            numbers = len(entry.lights) + ROW_NUMBERS
+        else:
+            self._leave_out("over_limit", max(len(entry.lights) - MAX_ROWS, 0))
+            # Copies: the arrays may be as large as the request, and be part of its body.
+            lights = np.array(entry.lights[:MAX_ROWS], dtype=np.float64)
+            entry = entry._replace(lights=lights, scores=list(map(float, entry.scores[:MAX_ROWS])))
+            numbers = lights.size + ROW_NUMBERS * len(lights)
+        with self._lock:
+            self._numbers += numbers
+            if self._numbers <= MAX_NUMBERS:
+                self._buffer.append(entry)
+                return
+            self._numbers -= numbers
+        self._leave_out("buffer_full", len(entry.scores))
+
+    def write(self) -> None:
+        """Write the buffer to the database, and delete rows that the log must not keep.
+
+        An error is logged, and the rows are kept for the next time.
+        """
+        try:
+            while self._write_batch():
+                self._count_left_out()
+        except Exception:
+            log.exception("can't write the prediction log; trying again")
+        self._count_left_out()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(WRITE_INTERVAL):
+            self.write()
+        self.write()
+
+    def _write_batch(self) -> bool:
+        """Do one transaction, and return whether there may be work for another one."""
+        self._fill_batch()
+        count, now = len(self._batch), time.monotonic()
+        if not count and now < self._delete_at:
+            return False
+        with ordered_write_transaction(self._engine, PREDICTION_LOG_LOCK) as connection:
+            if count:
+                self._insert(connection)
+            limit = 2 * count + DELETE_SIZE
+            deleted = self._delete(connection, limit)
+        self._batch = []
+        metrics.count_logged("written", count)
+        self._delete_at = now if deleted == limit else now + DELETE_INTERVAL
+        return count >= BATCH_SIZE
+
+    def _fill_batch(self) -> None:
+        """Take rows from the buffer, and drop those that are too old."""
+        oldest = time.time() - MAX_DELAY
+        rows = [row for row in self._batch if row[0] >= oldest]
+        expired = len(self._batch) - len(rows)
+        while len(rows) < BATCH_SIZE:
+            if not self._taken:
+                with self._lock:
+                    self._taken, self._buffer, self._numbers = self._buffer, deque(), 0
+            if not self._taken:
+                break
+            entry = self._taken.popleft()
+            if entry.at < oldest:
+                expired += len(entry.scores)
+            else:
+                rows += entry.rows()
+        self._batch = rows
+        self._leave_out("write_failed", expired)
+
+    def _insert(self, connection: Connection) -> None:
+        # One statement, in which SQLite runs without the interpreter's lock: with `executemany`,
+        # each row would compete for it with the event loop.
+        mark = "?" if self._engine.dialect.paramstyle == "qmark" else "%s"
+        values = f"({', '.join([mark] * len(COLUMNS))})"
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) VALUES {', '.join([values] * len(self._batch))}",  # noqa: S608 - no values
+            tuple(chain.from_iterable(self._batch)),
+        )
+
+    def _delete(self, connection: Connection, limit: int) -> int:
+        """Delete up to `limit` rows, the oldest, that are too old or too many."""
+        last, old = select(func.max(table.c.id)).scalar_subquery(), time.time() - self._max_age
+        query = select(table.c.id, table.c.at, last.label("last")).order_by(table.c.id).limit(1)
+        first = connection.execute(query).first()
+        if first is None or (first.id > first.last - self._max_rows and first.at >= old):
+            return 0
+        is_due = or_(table.c.id <= first.last - self._max_rows, table.c.at < old)
+        return connection.execute(
+            delete(table).where(table.c.id < first.id + limit, is_due)
+        ).rowcount
+
+    def _leave_out(self, reason: str, count: int) -> None:
+        with self._lock:
+            self._left_out[reason] += count
+
+    def _count_left_out(self) -> None:
+        with self._lock:
+            left_out, self._left_out = self._left_out, Counter()
+        for reason, count in left_out.items():
+            metrics.count_logged(reason, count)
+
+
+def _position(request_id: str) -> float:
+    """Return a number from 0 to 1 that looks random, and is the same in each process."""
+    digest = hashlib.blake2b(request_id.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") / 2**32
