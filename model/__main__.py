@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from streetlight.model import csv_io
-from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, DatasetError
+from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, DatasetError, Repeats
 from streetlight.model.network import Activation
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.file_lock import LockedError
@@ -82,9 +82,8 @@ def _train(
     prog: str, options: argparse.Namespace, recipe: Recipe, repository: ModelRepository
 ) -> int:
     name = FORMER_NAMES.get(options.dataset, options.dataset)
-    dataset = LAB_DATASETS.get(name) or csv_io.read(Path(name))
-    if dataset.conflicts:
-        dataset = dataset.grouped()
+    rows = LAB_DATASETS.get(name) or csv_io.read(Path(name))
+    dataset = rows.with_repeats(recipe.repeats)
     report = ProgressReport(recipe, sys.stderr)
     try:
         training = fit(dataset, recipe, report)
@@ -197,6 +196,12 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         "--activation",
         choices=get_args(Activation),
         help="activation of the hidden layers; linear for none",
+    )
+    option(
+        "--repeats",
+        choices=get_args(Repeats),
+        help="rows with equal light states: grouped into one row with their mean outcome, or kept "
+        "as they are",
     )
     return parser
 

@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float64]
 Outcome = Literal["walk", "stop"]
 # The names in `LAB_DATASETS`.
 LabDataset = Literal["one-light", "six", "two-rows", "four"]
+# What a training makes of rows with equal light states: see `Recipe.repeats`.
+Repeats = Literal["grouped", "kept"]
 
 
 class DatasetError(ValueError):
@@ -122,6 +124,10 @@ class Dataset:
         means = np.bincount(group, weights=self.counts * self.walk_vs_stop) / counts
         order = np.argsort(first)
         return Dataset(states[order], means[order], counts[order].astype(np.int64))
+
+    def with_repeats(self, repeats: Repeats) -> "Dataset":
+        """Return the rows as a training with `repeats` in its recipe takes them."""
+        return self.grouped() if repeats == "grouped" else self
 
     def accuracy(self, scores: FloatArray) -> float:
         """Return the share of observations for which `scores`, shape (rows,), decide correctly."""

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
+from streetlight.model.dataset import Repeats
 from streetlight.model.network import Activation
 
 # The lowest and the highest value of each field; for `hidden_sizes`, of each number in it.
@@ -48,6 +49,8 @@ class Recipe:
             the weight_delta. A weight that this alone would move across 0 becomes 0.
         activation: activation of the hidden layers: `relu`, or `linear` for none. A linear network
             can't learn more than a two-layer network.
+        repeats: `grouped`: rows with equal light states become one row, with their mean outcome and
+            their number as its count; or `kept`, in their order, as the lab does.
 
     Raises:
         ValueError: a field is out of bounds; the message names the field and its bounds.
@@ -64,6 +67,7 @@ class Recipe:
     weight_decay: float = 0.0
     l1_penalty: float = 0.0
     activation: Activation = "relu"
+    repeats: Repeats = "grouped"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
@@ -84,6 +88,8 @@ class Recipe:
             _check_number("target_error", self.target_error)
         if self.activation not in get_args(Activation):
             raise ValueError(f'activation: expected relu or linear, got "{self.activation}"')
+        if self.repeats not in get_args(Repeats):
+            raise ValueError(f'repeats: expected grouped or kept, got "{self.repeats}"')
 
 
 def _check_whole(field: str, value: object, name: str) -> None:

@@ -176,7 +176,7 @@ def _load(services: Services, job: Job, renew: Callable[[], None]) -> TrainingSe
     """Return the ledger's observations, without the exam that the job requires."""
     amount = services.settings.exam if job.exam is None else job.exam
     live = live_version_if_any(services.repository)
-    return load_training_set(services.engine, renew, exam_spec(amount, live))
+    return load_training_set(services.engine, renew, exam_spec(amount, live), job.recipe.repeats)
 
 
 def _train(

@@ -1,17 +1,17 @@
-"""The training set: the observations of the ledger, grouped by light state, without the exam.
+"""The training set: the observations of the ledger, without the exam.
 
 `exam` selects the observations that are held back; this module reads the rows of both.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
 
-from streetlight.model.dataset import Dataset, Outcome
+from streetlight.model.dataset import Dataset, Outcome, Repeats
 from streetlight.model.exam import Exam
 from streetlight.model.id_ranges import IdRanges, expand, size, subtract
 from streetlight.service.ledger.exam import NO_EXAM, ExamSpec, select_exam
@@ -25,8 +25,8 @@ OUTLIER_FACTOR = 100
 
 NOT_WITHDRAWN = table.c.withdrawn_at.is_(None)
 
-# The sum of the outcomes, the number of observations, and the id of the first.
-Group = tuple[int, int, int]
+# The lights, the sum of the outcomes, the number of observations, and the id of the first.
+Group = tuple[str, int, int, int]
 
 
 class LedgerError(ValueError):
@@ -38,7 +38,7 @@ class TrainingSet:
     """The data for a training.
 
     Attributes:
-        dataset: a row for each light state.
+        dataset: a row for each light state, or for each observation.
         ids: the ids of the observations it is made of, as ranges (first, last).
         first_ids: for each row, the id of its first observation.
         exam: the observations that are held back.
@@ -75,17 +75,20 @@ def load_training_set(
     engine: Engine,
     report: Callable[[], object] = lambda: None,
     exam: ExamSpec = NO_EXAM,
+    repeats: Repeats = "grouped",
 ) -> TrainingSet:
-    """Return all observations that aren't withdrawn, grouped by light state, without the exam.
+    """Return all observations that aren't withdrawn, without the exam.
 
-    Observations with equal lights become one row with their mean outcome. Rows are in order of
-    first appearance. The lab's observations, with which a ledger starts, are never in the exam.
+    If `repeats` is `grouped`, observations with equal lights become one row with their mean
+    outcome. Rows are in order of first appearance. The lab's observations, with which a ledger
+    starts, are never in the exam.
 
     Args:
         engine: the engine of the database.
         report: called before each page of the ledger is read, so that a statement is short and the
             caller can renew a lease; an exception that it raises ends the reading.
         exam: what to hold back. If the other observations lack an outcome, nothing is held back.
+        repeats: what becomes of observations with equal lights.
 
     Raises:
         LedgerError: the ledger is empty, or all observations have the same outcome.
@@ -99,10 +102,10 @@ def load_training_set(
             of_lab = ledger.ids(NOT_WITHDRAWN & (table.c.source == "lab"))
             unlearnt = subtract(subtract(ids, exam.learnt), of_lab)
         held_back, why_no_exam = select_exam(unlearnt, exam)
-        groups, rows = ledger.rows(held_back)
+        groups, rows = ledger.rows(held_back, repeats)
         if held_back and _missing_outcome(groups):
             held_back, why_no_exam = [], "all other observations have the same outcome"
-            groups, rows = ledger.rows(held_back)
+            groups, rows = ledger.rows(held_back, repeats)
     if not groups:
         raise LedgerError("expected observations of both outcomes, got an empty ledger")
     if missing := _missing_outcome(groups):
@@ -113,12 +116,12 @@ def load_training_set(
         )
     return TrainingSet(
         Dataset(
-            np.array([json.loads(lights) for lights in groups], float),
-            np.array([walks / count for walks, count, _ in groups.values()], float),
-            np.array([count for _, count, _ in groups.values()], np.int64),
+            np.array([json.loads(lights) for lights, _, _, _ in groups], float),
+            np.array([walks / count for _, walks, count, _ in groups], float),
+            np.array([count for _, _, count, _ in groups], np.int64),
         ),
         subtract(ids, held_back),
-        [first_id for _, _, first_id in groups.values()],
+        [first_id for _, _, _, first_id in groups],
         _exam(held_back, rows) if held_back else None,
         why_no_exam,
     )
@@ -129,12 +132,12 @@ def _exam(ids: IdRanges, rows: list[tuple[str, int]]) -> Exam:
     return Exam(ids, Dataset(lights, np.array([outcome for _, outcome in rows], float)))
 
 
-def _missing_outcome(groups: dict[str, Group]) -> Outcome | None:
+def _missing_outcome(groups: Collection[Group]) -> Outcome | None:
     """Return the outcome that no observation has; `None` if there are both."""
-    walks = sum(walks for walks, _, _ in groups.values())
+    walks = sum(walks for _, walks, _, _ in groups)
     if walks == 0:
         return "walk"
-    return "stop" if walks == sum(count for _, count, _ in groups.values()) else None
+    return "stop" if walks == sum(count for _, _, count, _ in groups) else None
 
 
 class _Ledger:
@@ -153,9 +156,14 @@ class _Ledger:
                 ids.append((begins, last))
         return ids
 
-    def rows(self, held_back: IdRanges) -> tuple[dict[str, Group], list[tuple[str, int]]]:
-        """Return the groups of the observations, and the lights and outcomes of those held back."""
-        groups: dict[str, Group] = {}
+    def rows(
+        self, held_back: IdRanges, repeats: Repeats
+    ) -> tuple[Collection[Group], list[tuple[str, int]]]:
+        """Return the groups of the observations, and the lights and outcomes of those held back.
+
+        If repeats are kept, each observation is a group.
+        """
+        groups: dict[str | int, Group] = {}
         rows: list[tuple[str, int]] = []
         exam = expand(held_back)
         for page, start in self._pages():
@@ -164,10 +172,12 @@ class _Ledger:
                 query = select(table.c.lights, table.c.outcome).where(table.c.id.in_(in_page))
                 rows += map(tuple, self._connection.execute(query.order_by(table.c.id)))
                 kept &= table.c.id.not_in(in_page)
-            for lights, walks, count, number in self._connection.execute(_grouped(kept)):
-                walks_before, count_before, first_id = groups.get(lights, (0, 0, number))
-                groups[lights] = (walks_before + walks, count_before + count, first_id)
-        return groups, rows
+            page_groups = self._connection.execute(_grouped(kept, repeats))
+            for lights, walks, count, number in page_groups:
+                key = lights if repeats == "grouped" else number
+                _, walks_before, count_before, first_id = groups.get(key, (lights, 0, 0, number))
+                groups[key] = (lights, walks_before + walks, count_before + count, first_id)
+        return groups.values(), rows
 
     def _pages(self) -> Iterator[tuple[ColumnElement[bool], int]]:
         """Yield the condition of each page, and the id before its first."""
@@ -176,11 +186,12 @@ class _Ledger:
             yield (table.c.id > start) & (table.c.id <= start + PAGE_SIZE), start
 
 
-def _grouped(kept: ColumnElement[bool]) -> Select[Any]:
-    """Select the lights, the sum of the outcomes, the count and the first id of each state."""
+def _grouped(kept: ColumnElement[bool], repeats: Repeats) -> Select[Any]:
+    """Select the lights, the sum of the outcomes, the count and the first id of each group."""
     first = func.min(table.c.id)
     query = select(table.c.lights, func.sum(table.c.outcome), func.count(), first).where(kept)
-    return query.group_by(table.c.lights).order_by(first)
+    query = query.group_by(table.c.lights).order_by(first)
+    return query if repeats == "grouped" else query.group_by(table.c.id)
 
 
 def _ranges(kept: ColumnElement[bool]) -> Select[Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from streetlight.model.dataset import Repeats
 from streetlight.model.network import Activation
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.validation.fields import Whole
@@ -33,6 +34,7 @@ class RecipeFields(Schema):
     weight_decay: float = DEFAULT_RECIPE.weight_decay
     l1_penalty: float = DEFAULT_RECIPE.l1_penalty
     activation: Activation = DEFAULT_RECIPE.activation
+    repeats: Repeats = DEFAULT_RECIPE.repeats
 
     @classmethod
     def __get_pydantic_json_schema__(

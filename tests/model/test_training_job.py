@@ -64,12 +64,12 @@ def test_every_field_of_the_recipe_is_an_option(job: Callable[..., Run], tmp_pat
         *("--hidden-sizes", "8,4", "--alpha", "0.1", "--iterations", "400", "--batch-size", "2"),
         *("--seed", "3", "--restarts", "9", "--target-error", "1.5", "--patience", "50"),
         *("--weight-decay", "0.0001", "--l1-penalty", "0.0002", "--activation", "linear"),
-        *("--models", "elsewhere"),
+        *("--repeats", "kept", "--models", "elsewhere"),
     )
 
     assert run.returncode == 0, run.stderr
     recipe = ModelRepository(tmp_path / "elsewhere").load(1).manifest.recipe
-    assert recipe == Recipe((8, 4), 0.1, 400, 2, 3, 9, 1.5, 50, 0.0001, 0.0002, "linear")
+    assert recipe == Recipe((8, 4), 0.1, 400, 2, 3, 9, 1.5, 50, 0.0001, 0.0002, "linear", "kept")
     for field in fields(Recipe):
         assert getattr(recipe, field.name) != field.default, f"{field.name}: set it in this test"
 
@@ -132,11 +132,31 @@ def test_a_csv_with_conflicts_is_grouped(job: Callable[..., Run], tmp_path: Path
     assert manifest.accuracy == pytest.approx(5 / 6)
 
 
+@pytest.mark.parametrize(
+    ("repeats", "rows", "counts"), [("kept", 6, [1] * 6), ("grouped", 4, [2, 2, 1, 1])]
+)
+def test_the_lab_s_six_rows_are_grouped_or_kept(
+    job: Callable[..., Run], tmp_path: Path, repeats: str, rows: int, counts: list[int]
+) -> None:
+    run = job(
+        *("--dataset", "six", "--repeats", repeats, "--hidden-sizes", "none", "--alpha", "0.1"),
+        *("--iterations", "40", "--target-error", "none", "--weight-decay", "0.2"),
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "accuracy  100.0% of 6 observations" in run.stdout
+    version = ModelRepository(tmp_path / "models").load(1)
+    assert (version.manifest.rows, version.dataset().counts.tolist()) == (rows, counts)
+    right = float(version.network.weights[0][2, 0])
+    # The lab trains on the six rows.
+    assert (f"{right:.3f}" == "0.180") == (repeats == "kept")
+
+
 def test_the_summary_shows_the_first_20_rows(job: Callable[..., Run], tmp_path: Path) -> None:
     many = Dataset(LAB_DIRECT.lights.repeat(5, axis=0), LAB_DIRECT.walk_vs_stop.repeat(5))
     csv_io.write(many, tmp_path / "many.csv")
 
-    run = job("--dataset", "many.csv")
+    run = job("--dataset", "many.csv", "--repeats", "kept")
 
     assert run.returncode == 0, run.stderr
     assert "… and 10 more rows" in run.stdout

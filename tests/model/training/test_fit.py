@@ -466,6 +466,7 @@ def test_an_error_curve_is_thinned_and_keeps_both_ends() -> None:
         ("target_error", float("inf"), "target_error"),
         ("hidden_sizes", (0,), "hidden_sizes\\[0\\]"),
         ("hidden_sizes", (1,) * 9, "hidden_sizes: expected at most 8 layers"),
+        ("repeats", "once", 'repeats: expected grouped or kept, got "once"'),
         ("activation", "tanh", 'activation: expected relu or linear, got "tanh"'),
     ],
 )

@@ -75,6 +75,18 @@ def test_a_job_uses_the_recipe_of_the_request(app: App) -> None:
     assert (recipe["batch_size"], recipe["seed"], recipe["restarts"]) == (None, 7, 20)
 
 
+@pytest.mark.parametrize(("repeats", "rows"), [("grouped", 4), ("kept", 6)])
+def test_a_job_groups_or_keeps_the_repeats_of_the_ledger(app: App, repeats: str, rows: int) -> None:
+    for _ in range(2):
+        observe(app, [1, 0, 1], "walk")
+
+    job = retrain(app, repeats=repeats)
+
+    assert job["recipe"]["repeats"] == repeats
+    manifest = app.get(f"/versions/{job['version']}")["manifest"]
+    assert (manifest["rows"], manifest["observations"]) == (rows, [[1, 6]])
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -38,6 +38,22 @@ def test_equal_light_states_become_one_row_in_order_of_appearance(engine: Engine
     assert found.ids == [(1, 6)]
 
 
+@pytest.mark.parametrize("size", [2, 100])
+def test_repeats_are_kept_in_the_order_of_their_ids(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"))
+    withdraw(engine, 4)
+    monkeypatch.setattr(training_set, "PAGE_SIZE", size)
+
+    found = load_training_set(engine, repeats="kept")
+
+    assert found.dataset.lights.tolist() == [list(B), list(A), list(B), list(B)]
+    assert found.dataset.walk_vs_stop.tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert found.dataset.counts.tolist() == [1, 1, 1, 1]
+    assert (found.ids, found.first_ids) == ([(1, 3), (5, 5)], [1, 2, 3, 5])
+
+
 def test_withdrawn_observations_are_excluded(engine: Engine) -> None:
     observe(engine, (B, "walk"), (A, "stop"), (B, "stop"), (C, "walk"), (B, "walk"), (B, "walk"))
     for number in (1, 3, 4):
