@@ -46,7 +46,7 @@ def _parse_exam(_ctx: click.Context, _param: click.Parameter, amount: float | No
 def _print_result(verdict: Verdict) -> None:
     """Print what the versions were judged on, and the result."""
     if (exam := verdict.exam) is None:
-        click.echo(f"judged on the training data, without an exam: {verdict.why_no_exam}")
+        click.echo(f"no exam: {verdict.why_no_exam}")
         return
     total = size(exam.observations)
     click.echo(
