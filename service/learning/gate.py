@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from streetlight.model.dataset import Dataset, outcome_name
+from streetlight.model.dataset import Dataset, FloatArray, outcome_name
 from streetlight.model.evaluation import PairedResult, evaluate_pair
 from streetlight.model.exam import MIN_EXAM, Exam
 from streetlight.model.id_ranges import IdRanges
@@ -108,7 +108,7 @@ def judge(
         if live is not None:
             compared = difference(live, version)
             report()
-        unseen, why_no_exam = _unseen(version, live, exam)
+        unseen, why_no_exam = unseen_exam(version, live, exam)
     except IncomparableError as error:
         reasons.append(str(error))
         unseen, why_no_exam = None, str(error)
@@ -121,8 +121,7 @@ def judge(
         report()
         live_accuracy = data.accuracy(live_scores)
         if unseen:
-            paired = evaluate_pair(live_scores, scores, data)
-            result = ExamVerdict(**vars(paired), observations=unseen.ids)
+            result = exam_verdict(live_scores, scores, unseen)
         if accuracy < live_accuracy:
             observations = (
                 "observations that neither has learnt from" if unseen else "the same observations"
@@ -152,7 +151,13 @@ def judge(
     )
 
 
-def _unseen(
+def exam_verdict(champion: FloatArray, challenger: FloatArray, exam: Exam) -> ExamVerdict:
+    """Return the result of the scores of the two versions in `exam`."""
+    paired = evaluate_pair(champion, challenger, exam.dataset)
+    return ExamVerdict(**vars(paired), observations=exam.ids)
+
+
+def unseen_exam(
     version: Version, live: Version | None, exam: Exam | None
 ) -> tuple[Exam | None, str | None]:
     """Return the part of `exam` from which neither version has learnt; without one, `None` and why.

@@ -14,6 +14,8 @@ from streetlight.model.dataset import outcome_name
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
+from streetlight.service.learning.gate import exam_verdict, unseen_exam
+from streetlight.service.learning.job import Job, job_from_row
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import UNFINISHED, jobs, observations
 
@@ -82,6 +84,7 @@ def _check_jobs(
 ) -> int:
     rows = connection.execute(select(jobs).order_by(jobs.c.id)).all()
     newest, lines = repository.newest_number(), repository.promotion_lines()
+    last = connection.execute(select(func.max(observations.c.id))).scalar() or 0
     logged = {promotion.version for promotion in lines if promotion}
     for job in rows:
         if (job.state in UNFINISHED) != (job.finished_at is None):
@@ -94,9 +97,40 @@ def _check_jobs(
             report(f"job {job.id}: its version {job.version} never existed")
         elif (version := _load(versions, job.version)) and version.manifest.job != job.id:
             report(f"job {job.id}: its version {job.version} is that of job {version.manifest.job}")
+        elif version:
+            _check_exam(job_from_row(job), version, versions, last, report)
         if job.promoted and job.version not in logged and None not in lines:
             report(f"job {job.id}: its promotion of version {job.version} is not in the log")
     return len(rows)
+
+
+def _check_exam(
+    job: Job, version: Version, versions: VersionCache, last: int, report: Report
+) -> None:
+    """Compare the ids of a version with the ledger's, and repeat the exam of its verdict."""
+    manifest = version.manifest
+    ids = [*(manifest.learnt or []), *(manifest.exam.observations if manifest.exam else [])]
+    if ids and (highest := max(ids)[1]) > last:
+        report(f"version {version.number}: names observation {highest}, the ledger has {last}")
+    if not (job.verdict and job.verdict.exam and job.verdict.against):
+        return
+    live = _load(versions, job.verdict.against)
+    try:
+        exam = version.exam()
+    except VersionDamagedError:
+        return  # found elsewhere
+    if live is None:
+        return
+    unseen, _ = unseen_exam(version, live, exam)
+    found = None
+    if unseen:
+        lights = unseen.dataset.lights
+        found = exam_verdict(live.network.scores(lights), version.network.scores(lights), unseen)
+    if found != job.verdict.exam:
+        report(
+            f"job {job.id}: the exam in its verdict isn't that of the versions {live.number} and "
+            f"{version.number}"
+        )
 
 
 def _load(versions: VersionCache, number: int) -> Version | None:

@@ -168,6 +168,53 @@ def test_each_violation_is_a_line(
     assert summary.endswith(f"; violations: {len(lines)}")
 
 
+def exam_rows(app: App) -> None:
+    """Change an outcome of the exam in the file of version 2."""
+    path = app.data_dir / "models" / "2.npz"
+    arrays = dict(np.load(path))
+    arrays["exam_walk_vs_stop"] = 1 - arrays["exam_walk_vs_stop"]
+    np.savez(path, **arrays)
+
+
+VERDICT = "job 1: the exam in its verdict isn't that of the versions 1 and 2"
+
+
+@pytest.mark.parametrize(
+    ("damage", "lines"),
+    [
+        (
+            exam_rows,
+            ["2.npz: exam: its rows or its result differ from the manifest", VERDICT],
+        ),
+        (sql("UPDATE jobs SET verdict = replace(verdict, '[[46, 75]]', '[[45, 74]]')"), [VERDICT]),
+        (
+            sql("UPDATE jobs SET verdict = replace(verdict, '_right\": 30', '_right\": 29')"),
+            [VERDICT],
+        ),
+        (
+            sql("DELETE FROM observations WHERE id > 70"),
+            ["version 2: names observation 75, the ledger has 70"],
+        ),
+    ],
+)
+def test_a_damaged_exam_is_a_violation(
+    tmp_path: Path, database_url: str | None, damage: Callable[[App], None], lines: list[str]
+) -> None:
+    with App(tmp_path, database_url=database_url, start_empty=True) as app:
+        rows = [{"lights": [1, 0, 1], "outcome": "walk"}, {"lights": [0, 0, 1], "outcome": "stop"}]
+        app.expect(201, "POST", "/observations", {"observations": [rows[i % 2] for i in range(75)]})
+        app.expect(202, "POST", "/retrain")
+        app.work()
+        assert app.get("/jobs/1")["verdict"]["exam"]["both_right"] == 30
+        assert check(app).returncode == 0
+
+        damage(app)
+        run = check(app)
+
+    assert run.returncode == 1
+    assert run.stdout.splitlines()[:-1] == lines
+
+
 def test_a_version_that_was_removed_is_no_violation(used: App) -> None:
     (used.data_dir / "models" / "2.npz").unlink()
 
