@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, delete, func, or_, select
 
 from streetlight.model.dataset import outcome_name
 from streetlight.service.observability import metrics
-from streetlight.service.prediction_log.queries import Dialect
+from streetlight.service.prediction_log.queries import MAX_DELAY, Dialect
 from streetlight.service.store.engine import PREDICTION_LOG_LOCK, ordered_write_transaction
 from streetlight.service.store.tables import predictions as table
 
@@ -32,8 +32,6 @@ ROW_NUMBERS = 16
 WRITE_INTERVAL = 0.5
 # Rows of one transaction; a request that begins in it may exceed this.
 BATCH_SIZE = 1000
-# Seconds after which a prediction that can't be written is dropped. `queries` relies on it.
-MAX_DELAY = 60
 # Seconds between two deletions while nothing is written.
 DELETE_INTERVAL = 10
 # Rows that a transaction deletes, besides two for each row that it inserts.

@@ -10,6 +10,7 @@ from streetlight.service.web.api import (
     metrics,
     observations,
     predict,
+    predictions,
     scratch,
     versions,
 )
@@ -44,6 +45,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(predict.blueprint)
+    app.register_blueprint(predictions.blueprint)
     app.register_blueprint(scratch.blueprint)
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
@@ -56,7 +58,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
     # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
-    use_database = {module.blueprint.name for module in (observations, jobs, versions)}
+    use_database = {module.blueprint.name for module in (observations, predictions, jobs, versions)}
     app.database_segments = frozenset(
         rule.rule.split("/")[1]
         for rule in app.url_map.iter_rules()

@@ -1,9 +1,10 @@
-"""Authorization of the requests that change state.
+"""Authorization of the requests that change state, and of those that read what clients have sent.
 
 Every request except GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
-`read_only`. If an API key is set, such a request must send it; and a browser may send such a
-request only from a page of the same origin. Without a key, that page must have an address to which
-no other site can direct its own name: docs/decisions/0026.
+`read_only`. If an API key is set, such a request must send it, and so must every request to a view
+that is marked with `private`. A browser may send a request that changes state only from a page of
+the same origin. Without a key, that page must have an address to which no other site can direct its
+own name: docs/decisions/0026.
 """
 
 import hmac
@@ -31,23 +32,37 @@ def read_only(view: ViewT) -> ViewT:
     return view
 
 
+def private(view: ViewT) -> ViewT:
+    """Mark a view that shows what clients have sent: requests that only read need the key, too."""
+    vars(view)["private"] = True
+    return view
+
+
 def changes_state(method: str, view: object) -> bool:
     """Return whether a request of `method` to `view` counts as changing state."""
     return method not in SAFE and not getattr(view, "read_only", False)
 
 
+def needs_key(method: str, view: object) -> bool:
+    """Return whether a request of `method` to `view` must send the API key, if one is set."""
+    return changes_state(method, view) or hasattr(view, "private")
+
+
 def init_app(app: Flask) -> None:
-    """Authorize every request of `app` that changes state."""
+    """Authorize the requests of `app`."""
     app.before_request(_authorize)
 
 
 def _authorize() -> Response | None:
     """Return the response to a request that isn't authorized, `None` for all others."""
     endpoint = request.endpoint
-    if endpoint is None or not changes_state(request.method, current_app.view_functions[endpoint]):
+    if endpoint is None:
         return None
-    settings = services().settings
-    if refusal := _refuse_page(settings):
+    view, settings = current_app.view_functions[endpoint], services().settings
+    if not needs_key(request.method, view):
+        return None
+    is_change = changes_state(request.method, view)
+    if is_change and (refusal := _refuse_page(settings)):
         return json_response({"error": refusal}, 403)
     key = settings.api_key
     if key is None:
@@ -58,7 +73,8 @@ def _authorize() -> Response | None:
         token.strip().encode("latin-1"), expected
     ):
         return None
-    message = "this request changes state: expected the header Authorization: Bearer <the API key>"
+    does = "changes state" if is_change else "reads what clients have sent"
+    message = f"this request {does}: expected the header Authorization: Bearer <the API key>"
     response = json_response({"error": message}, 401)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response

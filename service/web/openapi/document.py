@@ -16,7 +16,7 @@ from flask import Blueprint, Flask, Response
 from pydantic import TypeAdapter
 
 from streetlight.service.web.application import application, services
-from streetlight.service.web.middleware.auth import changes_state
+from streetlight.service.web.middleware.auth import needs_key
 from streetlight.service.web.middleware.errors import STATUS, ErrorResponse
 from streetlight.service.web.openapi import examples
 from streetlight.service.web.openapi.operation import Operation, ResponseSpec, operation_of
@@ -133,7 +133,7 @@ def _describe_operation(
     view: object, operation: Operation, method: str, path: str, schemas: Schemas
 ) -> Json:
     """Return the OpenAPI operation object of a view that serves `method` at `path`."""
-    needs_key = changes_state(method, view)
+    requires_key = needs_key(method, view)
     numbers = re.findall("{(.*?)}", path)
     summary, _, description = (getdoc(view) or "").partition("\n\n")
     result: Json = {"summary": summary}
@@ -155,15 +155,15 @@ def _describe_operation(
             "required": required,
             "content": {"application/json": content} | media_types,
         }
-    responses = _error_responses(operation, needs_key, schemas) | {
+    responses = _error_responses(operation, requires_key, schemas) | {
         status: _response(status, response, schemas)
         for status, response in operation.responses.items()
     }
     result["responses"] = {str(status): responses[status] for status in sorted(responses)}
-    if needs_key:
+    if requires_key:
         result["security"] = [{"key": []}]
     example_path = path.format(**{name: i for i, name in enumerate(numbers, 1)})
-    curl = examples.curl(services().settings, method, example_path, operation, needs_key)
+    curl = examples.curl(services().settings, method, example_path, operation, requires_key)
     result["x-codeSamples"] = [{"lang": "Shell", "label": "curl", "source": curl}]
     return result
 
@@ -202,13 +202,13 @@ def _response(status: int, response: ResponseSpec, schemas: Schemas) -> Json:
     return result | {"content": content} | ({"links": links} if links else {})
 
 
-def _error_responses(operation: Operation, needs_key: bool, schemas: Schemas) -> dict[int, Json]:
+def _error_responses(operation: Operation, requires_key: bool, schemas: Schemas) -> dict[int, Json]:
     descriptions: dict[int, list[str]] = {}
     for possible, reasons in (
         (operation.body or operation.query, INVALID),
         (operation.body, TOO_LARGE),
         (operation.query, TOO_LONG),
-        (needs_key, UNAUTHORIZED),
+        (requires_key, UNAUTHORIZED),
         (operation.uses_storage, UNAVAILABLE),
         *((True, {STATUS[error]: getdoc(error) or ""}) for error in operation.raises),
     ):

@@ -22,9 +22,7 @@ def example(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
     return {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
 
 
-def curl(
-    settings: Settings, method: str, path: str, operation: Operation, changes_state: bool
-) -> str:
+def curl(settings: Settings, method: str, path: str, operation: Operation, needs_key: bool) -> str:
     """Return a curl command for the server's host; `path` is without placeholders."""
     url = f"http://127.0.0.1:{settings.port}{path}"
     if operation.query and (query := example(operation.query)):
@@ -44,6 +42,6 @@ def curl(
     words.append(quote(url))
     if body:
         words.append(f"-d {quote(json.dumps(body))}")
-    if changes_state and settings.api_key:
+    if needs_key and settings.api_key:
         words.append(f'-H "Authorization: Bearer ${PREFIX}API_KEY"')
     return " ".join(words)

@@ -22,6 +22,7 @@ from streetlight.service.validation.json_bounds import MAX_PARTS
 from streetlight.service.web.api.observations_csv import MAX_ROWS
 from tests.client import App
 from tests.server import ForkedServer, Server
+from tests.service.conftest import until
 from tests.service.server.processes import cpu_seconds, peak_mib, reset_peak
 from tests.service.services import publish_network
 
@@ -200,6 +201,11 @@ def observations(path: str, site: Site) -> Iterator[Call]:
     yield Call(path, "\n".join([header, *lines]).encode(), {"Content-Type": CSV}, 201)
 
 
+def predictions(path: str, _site: Site) -> Iterator[Call]:
+    yield Call(path + "?limit=1000")
+    yield Call(path + "?limit=1000&format=jsonl")
+
+
 def retrain(path: str, _site: Site) -> Iterator[Call]:
     must_hold = [{"lights": [i] * MAX_LIGHTS, "outcome": "walk"} for i in range(1024)]
     yield Call(path, json.dumps({"must_hold": must_hold}).encode(), status=202)
@@ -231,6 +237,7 @@ LARGEST: dict[str, Builder] = {
     "GET /versions/<int:number>/accuracy": query("?window=100&limit=1000"),
     "GET /versions/<int:a>/diff/<int:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
+    "GET /predictions": predictions,
     "GET /jobs": query("?limit=200"),
     "POST /observations": observations,
     "DELETE /observations/<int:number>": query(status=404),
@@ -326,7 +333,10 @@ def live(
     data = tmp_path_factory.mktemp("costs")
     publish_network(data / "models", sizes, rows=1000)
     weights = sum(a * b for a, b in zip(sizes, [*sizes[1:], 1], strict=True))
-    with ForkedServer(data, start_empty=True) as server:
+    with ForkedServer(data, start_empty=True, prediction_log=True) as server:
+        for _ in range(10):
+            server.post("/predict/batch", {"lights": [[0.123456789] * sizes[0]] * 100})
+        until(lambda: len(server.get("/predictions?limit=1000")["predictions"]) == 1000)
         yield server, Site(sizes[0], weights)
 
 
