@@ -12,7 +12,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.model.training.fit import initial_network
-from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
+from streetlight.service.inference.limits import Cost, OverloadedError, TooExpensiveError
 from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
 from streetlight.service.ledger.accuracy import (
     MAX_PAGE_OBSERVATIONS,
@@ -21,10 +21,13 @@ from streetlight.service.ledger.accuracy import (
     accuracy_by_version,
     accuracy_windows,
 )
+from streetlight.service.prediction_log.queries import PredictionLogOffError
+from streetlight.service.validation.fields import Time
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison
 from streetlight.service.versions.catalog import VersionDetails, VersionList
 from streetlight.service.versions.comparison import Difference, IncomparableError
+from streetlight.service.versions.shadow import Shadow, compare_with_log
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
@@ -156,6 +159,30 @@ def difference(a: int, b: int) -> Difference:
     versions = services().repository.load(a), services().repository.load(b)
     admit(**comparison.difference_cost(*versions)._asdict())
     return comparison.difference(*versions)
+
+
+class ShadowQuery(Schema):
+    """The time of the first prediction to compare; by default, the whole log is compared."""
+
+    since: Time | None = None
+
+
+@blueprint.post("/versions/<int:number>/shadow")
+@operation(raises=[*UNUSABLE, *BOUNDED, PredictionLogOffError])
+def shadow(number: int, query: ShadowQuery) -> Shadow:
+    """Return which of the logged predictions a version would have decided differently.
+
+    The log shows what clients asked, and to read a million predictions takes seconds, so the
+    request requires the key.
+    """
+    version, log = services().repository.load(number), services().require_prediction_log()
+
+    def check(cost: Cost) -> None:
+        admit(**cost._asdict())
+        check_connected()
+
+    since = query.since.timestamp() if query.since else 0.0
+    return compare_with_log(log, version, since, check)
 
 
 class SwitchBody(Schema):

@@ -1,7 +1,9 @@
 """Tests of what requests about wide networks and large training sets cost a worker."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ def publish(data_dir: Path, rows: int, *sizes: int, seed: int) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with version 2, the widest network, and 3 and 4, with large training sets."""
     data_dir = tmp_path_factory.mktemp("costs")
-    with ForkedServer(data_dir) as server:
+    with ForkedServer(data_dir, prediction_log=True) as server:
         publish(data_dir, 1000, 64, *[1024] * 8, seed=2)
         publish(data_dir, 30_000, 64, 8, seed=3)
         publish(data_dir, 30_000, 64, 8, seed=4)
@@ -97,3 +99,29 @@ def test_a_comparison_counts_all_changes_and_lists_the_first(server: Server) -> 
     assert 100 < response["changed"] < 60_000
     assert len(response["changes"]) == 100
     assert response["changed"] == server.get("/versions/4/diff/3")["changed"]
+
+
+# Adds 200,000 predictions to the log, of which a tenth are of different lights.
+LOG = """
+    WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 200000)
+    INSERT INTO predictions (at, request_id, "row", dialect, version, lights, score, decision)
+    SELECT unixepoch() - 200000 + i, hex(i), 0, 'native', 1, CASE WHEN i % 10
+        THEN '[1.0, 0.0, 1.0]' ELSE '[0.0, 0.5, ' || (i / 1e6) || ']' END, 1.0, 1
+    FROM numbers
+"""
+
+
+@pytest.mark.process
+def test_a_comparison_with_the_prediction_log_is_bounded(server: Server) -> None:
+    with closing(sqlite3.connect(server.data_dir / "predictions.db")) as log, log:
+        log.execute(LOG)
+    worker = worker_of(server)
+    Path(f"/proc/{worker}/clear_refs").write_text("5")  # resets the peak
+    seconds, size = processor_seconds(worker), memory(worker, "VmRSS")
+
+    result = server.post("/versions/1/shadow")
+
+    assert (result["predictions"], result["patterns"]) == (200_000, 20_001)
+    assert processor_seconds(worker) - seconds < MAX_SECONDS
+    assert memory(worker, "VmHWM") - size < 64 * MIB  # whatever the number of different lights
+    assert server.expect(413, "POST", "/versions/5/shadow")["error"].startswith("the request needs")

@@ -36,6 +36,7 @@ CHANGES_STATE = {
     "/v2/repository/models/<model>/load",
     "/v2/repository/models/<model>/unload",
     "/versions/<int:number>/promote",
+    "/versions/<int:number>/shadow",
     "/versions/<int:number>/verify",
 }
 
