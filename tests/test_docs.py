@@ -1,8 +1,8 @@
 """The documentation is true: every shell block runs, and generated pages match the code.
 
 A block is ```console: lines after `$ ` are commands, what follows is their output, `…` stands for
-any text, so a block that ends with `…` may have more output. `make serve` starts the server that
-the commands after it send requests to.
+any text, so a block that ends with `…` may have more output. `make serve`, with settings before it,
+starts the server that the commands after it send requests to.
 """
 
 import re
@@ -79,7 +79,9 @@ class Shell:
         """Run a command, and compare its output; the server stops when `stack` is closed."""
         line = command.line.replace("8000", str(self.server.port))
         expected = command.expected.replace("8000", str(self.server.port))
-        if line == "make serve":
+        if line.endswith("make serve"):
+            settings = re.findall(r"STREETLIGHT_(\w+)=(\S+)", line)
+            self.server.settings |= {name.lower(): value for name, value in settings}
             log = stack.enter_context(self.server).log
             until(lambda: matches(expected + "…", log.read_text()))
             return
