@@ -107,9 +107,14 @@ def abandoned_by(site: Site, trainer: Trainer) -> list[int]:
 def test_killing_trainers_loses_no_job_and_runs_none_twice(
     tmp_path: Path, database_url: str | None
 ) -> None:
-    """The holder of each job is killed at a random time, that of an endless job three times."""
+    """The holder of each job is killed at a random time, that of an endless job three times.
+
+    Each version has an exam, which `site.check` repeats.
+    """
     generator = random.Random(0)  # noqa: S311 - not for secrets
     with Site(tmp_path, database_url) as site:
+        rows = [{"lights": [1, 0, 1], "outcome": "walk"}, {"lights": [0, 0, 1], "outcome": "stop"}]
+        site.expect(201, "POST", "/observations", {"observations": rows * 20})
         numbers = [
             site.retrain(iterations=generator.randint(1, 20_000), seed=i, promote=PROMOTE[i % 3])
             for i in range(JOBS)
@@ -138,6 +143,7 @@ def test_killing_trainers_loses_no_job_and_runs_none_twice(
         jobs = check(site, [*numbers, endless])
 
     assert all(job["attempt"] >= min(4, 1 + kills[job["id"]]) for job in jobs), (kills, jobs)
+    assert all(job["verdict"]["unseen"] for job in jobs if job["state"] == "succeeded")
     assert (jobs[-1]["state"], jobs[-1]["attempt"]) == ("failed", 4)
 
 
