@@ -99,7 +99,10 @@ def _train(
         )
         return 1
     parent = repository.live_number()
-    provenance = Provenance(Path(name).name, parent)
+    source = Path(name).name
+    if name not in LAB_DATASETS and source in {*LAB_DATASETS, *FORMER_NAMES}:
+        source = f"./{source}"  # a file, whose rows aren't those of the lab
+    provenance = Provenance(source, parent)
     version = repository.publish(training, dataset, provenance)
     print(f"\npublished version {version.number}: {version.path}")
     if options.promote:

@@ -165,7 +165,7 @@ def unseen_exam(
     The live version may be another one than when the exam was held back.
     """
     if exam is None:
-        return None, version.manifest.why_no_exam
+        return None, version.manifest.why_no_exam or "the version was trained without one"
     if live is None:
         return None, "no version is live"
     unseen: Exam | None = exam

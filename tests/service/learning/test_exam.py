@@ -15,7 +15,7 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
 from streetlight.service.learning.gate import Promote, judge
 from tests.client import App, Client, invoke
-from tests.server import DEADLINE, ForkedServer
+from tests.server import DEADLINE, ForkedServer, streetlight
 from tests.service.conftest import Site, until
 from tests.service.services import training, version
 
@@ -60,6 +60,12 @@ def test_a_version_is_judged_on_observations_that_neither_has_learnt_from(tmp_pa
         assert manifest["exam"]["right"] == 40
         assert server.post("/versions/2/verify")["identical"] is True
 
+        run = streetlight("retrain", "--watch", "--promote", "never", data_dir=tmp_path)
+        assert run.stdout.endswith(
+            "right on 30 of 30 observations that neither version has learnt from, version 2 on 30; "
+            "p = 1\n"
+        )
+
         change(tmp_path / "models" / "2.npz", "exam_walk_vs_stop", lambda rows: 1 - rows)
         assert server.post("/versions/2/verify")["differs"] == ["exam"]
 
@@ -96,10 +102,12 @@ def test_a_small_ledger_is_judged_on_the_training_data(app: App) -> None:
     assert manifest["why_no_exam"] == verdict["why_no_exam"]
 
 
+@pytest.mark.parametrize(("name", "source"), [("rows.csv", "rows.csv"), ("four", "./four")])
 def test_a_version_trained_from_a_file_may_have_learnt_from_any_observation(
-    app: App, tmp_path: Path
+    app: App, tmp_path: Path, name: str, source: str
 ) -> None:
-    rows = tmp_path / "rows.csv"
+    """Also if the file has the name of a dataset of the lab."""
+    rows = tmp_path / name
     rows.write_text("a,b,c,outcome\n1,0,1,walk\n0,1,0,stop\n")
     app.train("--dataset", str(rows))
     observe(app, 100)
@@ -107,7 +115,7 @@ def test_a_version_trained_from_a_file_may_have_learnt_from_any_observation(
 
     assert (verdict["unseen"], verdict["against"]) == (False, 2)
     assert verdict["why_no_exam"] == (
-        "which observations version 2 has learnt from isn't known: its training data is rows.csv"
+        f"which observations version 2 has learnt from isn't known: its training data is {source}"
     )
 
 
@@ -242,7 +250,7 @@ def test_the_former_name_of_not_worse_is_accepted(app: App) -> None:
     ]
 
 
-def test_the_command_line_reports_the_exam(tmp_path: Path) -> None:
+def test_the_command_line_refuses_an_invalid_exam(tmp_path: Path) -> None:
     run = invoke("retrain", "--exam", "1.5", data_dir=tmp_path)
     assert run.returncode == 2
     assert (
