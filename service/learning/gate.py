@@ -53,7 +53,7 @@ class Verdict:
         accuracy: of the new version, on the exam; on its training data if `unseen` is false.
         live_accuracy: of the version it was compared with, on the same observations.
         changed: the number of light states that the two versions decide differently.
-        changes: the first 100 of these light states.
+        changes: 100 of these light states, with the most observed first.
         unseen: whether the versions were judged on observations that neither has learnt from.
         why_no_exam: why they weren't; null if they were.
         exam: the result on these observations; null without them.
@@ -106,7 +106,8 @@ def judge(
     compared = None
     try:
         if live is not None:
-            compared = difference(live, version)
+            observed = [dataset, *([exam.dataset] if exam else [])]
+            compared = difference(live, version, observed, report)
             report()
         unseen, why_no_exam = unseen_exam(version, live, exam)
     except IncomparableError as error:

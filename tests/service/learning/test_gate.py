@@ -1,13 +1,19 @@
 """Tests of the promotion gate: each comparison, at its boundary."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from streetlight.model.dataset import Dataset
+from streetlight.model.exam import Exam
+from streetlight.model.registry.manifest import Provenance
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.learning.gate import judge
 from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import Change
-from tests.service.services import version
+from tests.service.services import training, version
 
 # The outcome is walk for the first light and stop for the second; the first has three observations.
 DATA = Dataset(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 0.0]), np.array([3, 1]))
@@ -63,7 +69,32 @@ def test_the_verdict_lists_the_changed_decisions() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
 
     assert verdict.changed == 1
-    assert verdict.changes == [Change([0.0, 1.0], "walk", "stop", -1.0)]
+    assert verdict.changes == [Change([0.0, 1.0], "walk", "stop", -1.0, observed=1)]
+
+
+@pytest.mark.parametrize(("lights", "changed"), [(8, 2**8 - 1), (11, 12)])
+def test_the_most_observed_changes_are_listed_first(
+    tmp_path: Path, lights: int, changed: int
+) -> None:
+    """Observations of the exam count, too, also if only some patterns are compared."""
+    repository = ModelRepository(tmp_path)
+    data = Dataset(np.eye(lights), np.zeros(lights), 10 * np.arange(1, lights + 1))
+    live, new = (
+        repository.publish(training(*[weight] * lights, dataset=data), data, Provenance("test"))
+        for weight in (0.0, 1.0)
+    )
+    exam = Exam(
+        [(101, 103)], Dataset(np.array([*np.eye(lights)[[2, 2]], np.ones(lights)]), np.ones(3))
+    )
+
+    verdict = judge(new, data, live, (), exam=exam)
+
+    expected = Counter({tuple(row): 10 * i for i, row in enumerate(np.eye(lights).tolist(), 1)})
+    expected.update(map(tuple, exam.dataset.lights.tolist()))
+    found = [(tuple(change.lights), change.observed) for change in verdict.changes]
+    assert found[: lights + 1] == expected.most_common()
+    assert [observed for _, observed in found[lights + 1 :]] == [0] * (len(found) - lights - 1)
+    assert (verdict.changed, len(found)) == (changed, min(changed, 100))
 
 
 def test_the_verdict_lists_the_first_hundred_changed_decisions() -> None:

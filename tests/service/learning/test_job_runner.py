@@ -323,7 +323,7 @@ def test_the_lease_is_renewed_while_the_ledger_is_read(
 def test_the_lease_is_renewed_while_a_version_is_judged(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before and under the lock, and after each of the three steps."""
+    """Before and under the lock, and after each of the four steps."""
     run(services)
     renewed = 0
     renew = Lease.renew
@@ -337,7 +337,7 @@ def test_the_lease_is_renewed_while_a_version_is_judged(
     job = run(services)
 
     assert (job.state, job.attempt) == ("succeeded", 1)
-    assert renewed == 2 + 3
+    assert renewed == 2 + 4
 
 
 def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:
