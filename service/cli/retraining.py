@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streetlight.model import csv_io
 from streetlight.model.__main__ import main as training_job
-from streetlight.model.dataset import outcome_name
+from streetlight.model.dataset import LAB_DATASETS, outcome_name
 from streetlight.model.id_ranges import size
 from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
@@ -20,9 +20,10 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote, Verdict
 from streetlight.service.learning.job import JobSpec, current_name
+from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.validation.fields import ExamAmount
-from streetlight.service.validation.problems import problems
+from streetlight.service.validation.problems import FieldError, problems
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import build_services, initialize_ledger
 
@@ -73,15 +74,27 @@ def _print_result(verdict: Verdict) -> None:
     "of those that the live version hasn't learnt from, else a number; 0 for none. Default: "
     "STREETLIGHT_EXAM.",
 )
-def retrain(watch: bool, promote: Promote, exam: float | None) -> None:
-    """Queue a retraining job on the ledger.
+@click.option(
+    "--dataset",
+    type=click.Choice(list(LAB_DATASETS)),
+    help="Learn from a dataset of the lab, not from the ledger.",
+)
+def retrain(watch: bool, promote: Promote, exam: float | None, dataset: str | None) -> None:
+    """Queue a retraining job, on the ledger by default.
 
     A trainer must be running: `streetlight serve` starts one, or run `streetlight work`. With
     --watch, exit status 1 means that the job failed or was cancelled.
     """
+    data = LEDGER
+    if dataset:
+        try:
+            data = data_of(LAB_DATASETS[dataset], dataset)
+        except FieldError as refused:
+            raise click.BadParameter(refused.problem.message, param_hint="--dataset") from None
     services = build_services(load_settings())
     initialize_ledger(services)
-    job = queue.submit(services.engine, JobSpec(DEFAULT_RECIPE, promote, exam=exam), None)
+    spec = JobSpec(DEFAULT_RECIPE, promote, exam=exam, data=data)
+    job = queue.submit(services.engine, spec, None)
     click.echo(f"job {job.id} is queued")
     if not watch:
         return

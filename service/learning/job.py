@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning.gate import Promote, Verdict
+from streetlight.service.learning.training_data import LEDGER, JobData
 from streetlight.service.store.tables import UNFINISHED
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import MustHold
@@ -43,12 +44,14 @@ class JobSpec:
         must_hold: patterns that the version must decide as given to pass the gate, in addition
             to those of the settings.
         exam: the observations to hold back; `None` for the setting `exam`.
+        data: what to learn from.
     """
 
     recipe: Recipe
     promote: Promote = "not_worse"
     must_hold: tuple[MustHold, ...] = ()
     exam: float | None = None
+    data: JobData = LEDGER
 
     def to_json(self, last_observation: int = 0, live: int | None = None) -> str:
         """Return the specification as JSON that `from_json` reads.
@@ -67,6 +70,8 @@ class JobSpec:
             _promote.validate_python(current_name(fields["promote"])),
             tuple(MustHold(tuple(item["lights"]), item["outcome"]) for item in fields["must_hold"]),
             fields.get("exam"),
+            # Release 0.1 stored no data: all jobs learnt from the ledger.
+            JobData(**fields["data"]) if "data" in fields else LEDGER,
         )
 
 
@@ -114,6 +119,7 @@ class Job:
             than the live version, or always or never.
         must_hold: patterns that the version must decide as given to pass the gate.
         exam: the observations to hold back: below 1 a share, else a number; null for the setting.
+        data: what the job learns from.
     """
 
     id: int
@@ -135,6 +141,7 @@ class Job:
     promote: Promote
     must_hold: tuple[MustHold, ...]
     exam: float | None
+    data: JobData
 
     @property
     def finished(self) -> bool:

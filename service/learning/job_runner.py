@@ -1,4 +1,4 @@
-"""Run one retraining job: train on the ledger, publish the version, judge it, promote it.
+"""Run one retraining job: train, publish the version, judge it, promote it.
 
 `lease` acquires and ends jobs; `trainer` is the process that runs one job after another.
 """
@@ -28,6 +28,7 @@ from streetlight.service.learning.lease import (
     Lease,
     LeaseLostError,
 )
+from streetlight.service.learning.training_data import load_rows
 from streetlight.service.ledger.exam import exam_spec
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
@@ -173,7 +174,9 @@ def _version_of_earlier_attempt(
 
 
 def _load(services: Services, job: Job, renew: Callable[[], None]) -> TrainingSet:
-    """Return the ledger's observations, without the exam that the job requires."""
+    """Return what the job learns from: of the ledger's observations, those not in the exam."""
+    if job.data.source != "ledger":
+        return load_rows(services.engine, job.id, job.data, job.recipe.repeats)
     amount = services.settings.exam if job.exam is None else job.exam
     live = live_version_if_any(services.repository)
     return load_training_set(services.engine, renew, exam_spec(amount, live), job.recipe.repeats)
@@ -218,7 +221,7 @@ def _train(
         lease.heartbeat(curve.progress)
         parent = services.repository.live_number()
         provenance = Provenance(
-            "ledger", parent, data.ids, lease.job.id, data.exam, data.why_no_exam
+            data.source, parent, data.ids, lease.job.id, data.exam, data.why_no_exam
         )
         return services.repository.publish(training, data.dataset, provenance)
 

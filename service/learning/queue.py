@@ -6,10 +6,15 @@ it runs the job.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
+from streetlight.model.dataset import Dataset
 from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
+from streetlight.service.learning.training_data import store_rows
+from streetlight.service.ledger import queries
+from streetlight.service.ledger.queries import Filter
 from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
 from streetlight.service.store.idempotency import (
     IdempotentRequest,
@@ -37,18 +42,23 @@ def submit(
     request_id: str | None,
     trigger: Trigger = "request",
     idempotent: IdempotentRequest | None = None,
+    *,
+    rows: Dataset | None = None,
 ) -> Job:
-    """Queue a retraining and return the job.
+    """Queue a retraining and return the job; `rows` are those of the request, if it has any.
 
     If `idempotent` was processed before, return the job that it created then.
 
     Raises:
         KeyReusedError: the key of `idempotent` was used before with another body.
     """
+    spec = _counted(engine, spec)
     with ordered_write_transaction(engine) as connection:
         if idempotent and (stored := stored_response(connection, idempotent)):
             return _get(connection, int(stored))
         number = _insert(connection, engine, spec, request_id, trigger)
+        if rows is not None:
+            store_rows(connection, number, rows)
         if idempotent:
             store_response(connection, engine, idempotent, str(number))
         return _get(connection, number)
@@ -61,6 +71,7 @@ def submit_unless_unfinished(
 
     `live` is the number of the live version.
     """
+    spec = _counted(engine, spec)
     with ordered_write_transaction(engine) as connection:
         query = select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED)).limit(1)
         if connection.execute(query).first():
@@ -160,13 +171,27 @@ def cancel(engine: Engine, number: int) -> Job:
 def last_observation(engine: Engine) -> int:
     """Return the id of the observation that was the newest when the newest job was submitted.
 
-    An id and not a time, because clocks can be set back. 0 if there was no observation, if there is
-    no job, or if a version of Streetlight that stored no id submitted the job.
+    Jobs that don't learn from the ledger aren't considered. An id and not a time, because clocks
+    can be set back. 0 if there was no observation, if there is no job, or if a version of
+    Streetlight that stored no id submitted the job.
     """
-    query = select(jobs.c.order).order_by(jobs.c.id.desc()).limit(1)
     with engine.connect() as connection:
-        order = connection.execute(query).scalar()
+        return _last_observation(connection)
+
+
+def _last_observation(connection: Connection) -> int:
+    order = connection.execute(select(jobs.c.order).order_by(jobs.c.id.desc()).limit(1)).scalar()
     return int(json.loads(order).get("last_observation", 0)) if order else 0
+
+
+def _counted(engine: Engine, spec: JobSpec) -> JobSpec:
+    """Return `spec` with the number of the ledger's observations, if the job learns from them.
+
+    They are counted before the transaction: for a million, the lock would be held too long.
+    """
+    if spec.data.source != "ledger":
+        return spec
+    return replace(spec, data=replace(spec.data, rows=queries.count(engine, Filter())))
 
 
 def unsuccessful(engine: Engine, live: int | None) -> int:
@@ -199,7 +224,11 @@ def _insert(
     live: int | None = None,
 ) -> int:
     # The caller holds the lock of the ledger, so a later observation has a greater id.
-    newest = connection.execute(select(func.max(observations.c.id))).scalar() or 0
+    if spec.data.source == "ledger":
+        newest = connection.execute(select(func.max(observations.c.id))).scalar() or 0
+        spec = replace(spec, data=replace(spec.data, last_id=newest))
+    else:
+        newest = _last_observation(connection)
     values = {"order": spec.to_json(newest, live), "trigger": trigger, "request_id": request_id}
     query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())

@@ -39,20 +39,23 @@ class TrainingSet:
 
     Attributes:
         dataset: a row for each light state, or for each observation.
-        ids: the ids of the observations it is made of, as ranges (first, last).
-        first_ids: for each row, the id of its first observation.
+        ids: the ids of the observations it is made of, as ranges (first, last); `None` if the data
+            isn't from the ledger.
+        first_ids: for each row, the id of its first observation; empty likewise.
         exam: the observations that are held back.
         why_no_exam: why none are; `None` if there is an exam.
+        source: the source of the data, as the manifest has it.
     """
 
     dataset: Dataset
-    ids: IdRanges
+    ids: IdRanges | None
     first_ids: list[int]
     exam: Exam | None
     why_no_exam: str | None
+    source: str = "ledger"
 
     def outlier(self) -> str | None:
-        """Return a sentence that names the observation with by far the largest light, if any.
+        """Return a sentence that names the row with by far the largest light, if any.
 
         Such a light can make every training fail: a network divides all lights by the largest.
         """
@@ -62,12 +65,18 @@ class TrainingSet:
         usual = float(np.median(largest[largest > 0])) if largest.any() else 0.0
         if largest[row] <= OUTLIER_FACTOR * usual:
             return None
-        number, light = self.first_ids[row], int(sizes[row].argmax())
+        light = int(sizes[row].argmax())
+        reason = (
+            f"may be the cause: lights[{light}] is {self.dataset.lights[row, light]:g}, where the "
+            f"largest light of most states is at most {usual:g}, and a network divides all lights "
+            "by the largest"
+        )
+        if not self.first_ids:
+            return f"a row {reason}"
+        number = self.first_ids[row]
         return (
-            f"observation {number} may be the cause: lights[{light}] is "
-            f"{self.dataset.lights[row, light]:g}, where the largest light of most states is at "
-            f"most {usual:g}, and a network divides all lights by the largest; if it is wrong, "
-            f"withdraw it with DELETE /observations/{number}, and retrain"
+            f"observation {number} {reason}; if it is wrong, withdraw it with "
+            f"DELETE /observations/{number}, and retrain"
         )
 
 

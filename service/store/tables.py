@@ -94,6 +94,15 @@ event.listen(
     ),
 )
 
+# The rows that a request gave for its job to learn from. Not a column of `jobs`: megabytes in a row
+# slow down each query that reads a later column.
+job_rows = Table(
+    "job_rows",
+    metadata,
+    Column("job", ROW_ID, primary_key=True, autoincrement=False),
+    Column("data", Text, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

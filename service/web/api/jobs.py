@@ -12,11 +12,13 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote
 from streetlight.service.learning.job import Job, JobSpec, current_name
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
+from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.fields import ExamAmount, MustHolds
-from streetlight.service.validation.problems import Problem, RequestError
+from streetlight.service.validation.fields import MAX_LIGHTS, ExamAmount, MustHolds
+from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 from streetlight.service.validation.request_schema import Schema
+from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import release
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
@@ -30,8 +32,11 @@ MAX_EVENT_STREAMS = 2000
 MAX_MESSAGE = 200
 
 
-class RetrainBody(RecipeFields):
-    """The recipe of the training, and when to promote its version; every field is optional."""
+class RetrainBody(RecipeFields, RowsFields):
+    """The recipe, what to learn from, and when to promote the version; every field is optional.
+
+    Without `rows` and `dataset`, the job learns from the ledger.
+    """
 
     promote: Annotated[Promote, BeforeValidator(current_name)] = "not_worse"
     must_hold: MustHolds = ()
@@ -58,11 +63,21 @@ JOB_LINK = {"number": "$response.body#/id"}
     raises=[KeyReusedError],
 )
 def retrain(body: RetrainBody) -> Response:
-    """Queue a retraining; the job reads the ledger when it starts, not when it is queued."""
-    spec = JobSpec(_recipe(body), body.promote, body.must_hold, body.exam)
+    """Queue a retraining on the ledger, on rows of the request, or on a dataset of the lab.
+
+    The job reads the ledger when it starts, not when it is queued.
+    """
+    rows, data = body.to_dataset(), LEDGER
+    if rows is not None:
+        if rows.light_count > MAX_LIGHTS:
+            message = f"expected at most {MAX_LIGHTS} lights, got {rows.light_count}"
+            raise FieldError(Problem("rows[0].lights", message))
+        data = data_of(rows, body.dataset)
+    spec = JobSpec(_recipe(body), body.promote, body.must_hold, body.exam, data)
     idempotent = idempotent_request("retrain")
     release()
-    job = queue.submit(services().engine, spec, g.request_id, idempotent=idempotent)
+    given = None if body.dataset else rows
+    job = queue.submit(services().engine, spec, g.request_id, idempotent=idempotent, rows=given)
     response = json_response(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
     return response

@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-import numpy as np
 from flask import Blueprint
 from pydantic import FailFast, Field
 from pydantic.fields import FieldInfo
 
-from streetlight.model.dataset import LAB_DATASETS, Dataset, LabDataset, Outcome
+from streetlight.model.dataset import Dataset, Outcome
 from streetlight.model.network import Activation, Network
 from streetlight.model.recipe import BOUNDS, Recipe
 from streetlight.service.inference import scratch_training
@@ -25,6 +24,7 @@ from streetlight.service.inference.scratch_training import FitResult, StepResult
 from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.validation.request_schema import Schema
+from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import admit, check_connected
 from streetlight.service.web.middleware.auth import read_only
@@ -82,37 +82,6 @@ class TrainingFields(StartFields):
     l1_penalty: Annotated[float, _bounded("l1_penalty")] = Recipe.l1_penalty
 
 
-class Row(Schema):
-    """A light state and what people did."""
-
-    lights: Lights
-    outcome: Outcome
-
-
-class RowsFields(Schema):
-    """Rows, or the name of one of the lab's datasets."""
-
-    rows: Annotated[tuple[Row, ...], FailFast()] = ()
-    dataset: Annotated[LabDataset | None, Field(examples=["six"])] = None
-
-    def to_dataset(self) -> Dataset:
-        """Return the rows as they are: a repeated row is one more row."""
-        if not self.rows:
-            if self.dataset is None:
-                raise FieldError(Problem("rows", "expected rows or a dataset, got neither"))
-            return LAB_DATASETS[self.dataset]
-        if self.dataset is not None:
-            message = "expected rows or a dataset, got both"
-            raise FieldError(Problem("dataset", message, self.dataset))
-        count = len(self.rows[0].lights)
-        for i, row in enumerate(self.rows):
-            if (got := len(row.lights)) != count:
-                message = f"expected {count} lights, as in the first row, got {got}"
-                raise FieldError(Problem(f"rows[{i}].lights", message, got))
-        outcomes = [float(row.outcome == "walk") for row in self.rows]
-        return Dataset(np.array([row.lights for row in self.rows]), np.array(outcomes))
-
-
 class FitRecipe(TrainingFields):
     """How to train: the fields of a retraining's recipe that one run has."""
 
@@ -139,13 +108,20 @@ def fit(body: FitBody) -> FitResult:
 
     The server stores nothing. The result has the same bits as that of any training.
     """
-    dataset = body.to_dataset()
+    dataset = _dataset(body)
     network = _start(body.network, body.recipe.random_start("recipe."), dataset)
     recipe = Recipe(
         **body.recipe.model_dump(exclude={"seed", "hidden_sizes", "activation"}), target_error=None
     )
     admit(**scratch_training.training_cost(network, len(dataset), recipe)._asdict())
     return scratch_training.fit(network, dataset, recipe, check_connected)
+
+
+def _dataset(body: RowsFields) -> Dataset:
+    dataset = body.to_dataset()
+    if dataset is None:
+        raise FieldError(Problem("rows", "expected rows or a dataset, got neither"))
+    return dataset
 
 
 def _start(given: NetworkBody | None, start: RandomStart, dataset: Dataset) -> Network:
@@ -175,7 +151,7 @@ class PressureBody(RowsFields, StartFields):
 @operation(raises=BOUNDED)
 def pressure(body: PressureBody) -> Pressure:
     """Return the weight pressure of rows on a network, and the sums over all rows."""
-    dataset, page = body.to_dataset(), (body.offset, body.limit)
+    dataset, page = _dataset(body), (body.offset, body.limit)
     network = _start(body.network, body.random_start(), dataset)
     admit(**pressure_cost(network, len(dataset), *page)._asdict())
     return pressure_table(network, dataset, *page)

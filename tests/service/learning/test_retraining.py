@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.reproduction import reproduce
 from streetlight.service.config import load_settings
+from streetlight.service.store.tables import job_rows
 from tests.client import App, Client, invoke
 from tests.server import DEADLINE, ForkedServer, streetlight
 from tests.service.conftest import Site, Trainer, until
@@ -306,6 +309,127 @@ def test_a_trainer_waits_longer_after_each_automatic_job_that_fails(
             until(lambda n=count: len(site.jobs()) == n)  # type: ignore[misc]
             job = site.wait_until_finished(count)
             assert (job["id"], job["trigger"], job["state"]) == (count, "accuracy", "failed")
+
+
+SIX = [
+    {"lights": lights, "outcome": "walk" if lights[1] else "stop"}
+    for lights in ([1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 0, 1])
+]
+
+
+def test_a_job_says_what_it_learns_from(app: App) -> None:
+    observe(app, [0, 1, 0], "stop")
+    withdrawn = observe(app, [0, 1, 0], "walk")
+    app.expect(200, "DELETE", f"/observations/{withdrawn}")
+
+    jobs = [
+        app.expect(202, "POST", "/retrain", body)
+        for body in ({}, {"dataset": "six"}, {"rows": SIX, "promote": "never"})
+    ]
+
+    queued = "when the job is queued"
+    assert [job["data"] for job in jobs] == [
+        {
+            "source": "ledger",
+            "read": "when the job starts",
+            "dataset": None,
+            "rows": 5,
+            "last_id": 6,
+        },
+        {"source": "dataset", "read": queued, "dataset": "six", "rows": 6, "last_id": None},
+        {"source": "rows", "read": queued, "dataset": None, "rows": 6, "last_id": None},
+    ]
+    assert [job["data"] for job in app.get("/jobs")["jobs"]] == [job["data"] for job in jobs[::-1]]
+    app.work()
+    assert [job["version"] for job in app.get("/jobs")["jobs"]] == [4, 3, 2]
+    manifests = [app.get(f"/versions/{number}")["manifest"] for number in (2, 3, 4)]
+    assert [manifest["dataset"] for manifest in manifests] == ["ledger", "six", "request"]
+    assert [manifest["observations"] is None for manifest in manifests] == [False, True, True]
+    # The same rows and the same recipe.
+    assert manifests[1]["sha256"] == manifests[2]["sha256"]
+    for number in (3, 4):
+        assert reproduce(app.services.repository.load(number)).identical
+
+
+def test_the_rows_of_a_request_are_deleted_after_its_job(app: App) -> None:
+    def stored() -> list[int]:
+        with app.services.engine.connect() as connection:
+            return list(
+                connection.execute(select(job_rows.c.job).order_by(job_rows.c.job)).scalars()
+            )
+
+    for _ in range(2):
+        app.expect(202, "POST", "/retrain", {"rows": SIX, "iterations": 1, "restarts": 0})
+    assert stored() == [1, 2]
+    app.work()
+    app.expect(202, "POST", "/retrain", {"rows": SIX})
+    assert stored() == [3]
+
+
+def test_a_job_on_other_data_learns_no_observation(tmp_path: Path) -> None:
+    """Observations recorded before it stay new: the next automatic job learns them."""
+    with App(tmp_path, retrain_after=3) as app:
+        observe(app, [0, 1, 0], "stop")
+        observe(app, [1, 1, 0], "stop")
+        retrain(app, dataset="six", promote="never")
+        observe(app, [0, 1, 0], "stop")
+        app.work()
+        [job, _] = app.get("/jobs")["jobs"]
+        assert (job["trigger"], job["data"]["last_id"]) == ("observations", 7)
+
+
+def test_data_that_no_job_can_learn_are_refused(app: App) -> None:
+    def refused(body: object) -> str:
+        message: str = app.expect(400, "POST", "/retrain", body)["error"]
+        return message
+
+    assert (
+        refused({"rows": SIX, "dataset": "six"}) == "dataset: expected rows or a dataset, got both"
+    )
+    assert refused({"dataset": "one-light"}) == (
+        "dataset: expected rows of both outcomes, got 1 with stop and none with walk"
+    )
+    assert refused({"rows": SIX[1:2] * 7}) == (
+        "rows: expected rows of both outcomes, got 7 with walk and none with stop"
+    )
+    assert refused({"rows": []}) == "rows: expected at least 1 row, got 0"
+    assert refused({"rows": [*SIX, {"lights": [1, 0], "outcome": "walk"}]}) == (
+        "rows[6].lights: expected 3 lights, as in the first row, got 2"
+    )
+    assert refused({"rows": [{"lights": [1] * 65, "outcome": "walk"}]}).startswith(
+        "rows[0].lights: expected at most 64 lights, got 65"
+    )
+    assert refused({"rows": [{"lights": [True], "outcome": "walk"}]}).startswith(
+        "rows[0].lights[0]"
+    )
+    assert "rows[0].x: unknown field" in refused({"rows": [{**SIX[0], "x": 1}]})
+    assert refused({"rows": SIX * 1667}).startswith("rows: expected at most 10000 items, got ")
+    assert "dataset: expected 'one-light'" in refused({"dataset": "lab"})
+    assert app.get("/jobs")["jobs"] == []
+
+    largest = app.expect(202, "POST", "/retrain", {"rows": (SIX * 1667)[:10_000]})
+    assert largest["data"]["rows"] == 10_000
+
+
+def test_a_row_that_keeps_a_version_from_promotion_is_no_observation(app: App) -> None:
+    far = {"lights": [1e6, 0, 1], "outcome": "stop"}
+    job = retrain(app, rows=[*SIX, far])
+    assert job["promoted"] is False
+    assert "a row may be the cause: lights[0] is 1e+06" in job["verdict"]["reasons"][-1]
+    assert "observation " not in job["verdict"]["reasons"][-1]
+
+
+@pytest.mark.process
+def test_the_retrain_command_learns_a_dataset(trainer: Trainer, tmp_path: Path) -> None:
+    run = streetlight("retrain", "--watch", "--dataset", "six", data_dir=tmp_path)
+    assert "job 1 succeeded" in run.stdout
+    manifest = ModelRepository(tmp_path / "models").load(2).manifest
+    assert (manifest.dataset, manifest.observations, manifest.job) == ("six", None, 1)
+
+    refused = invoke("retrain", "--dataset", "one-light", data_dir=tmp_path)
+    assert refused.returncode == 2
+    assert "--dataset: expected rows of both outcomes" in refused.stderr
+    assert not trainer.has_logged("Traceback")
 
 
 @pytest.fixture

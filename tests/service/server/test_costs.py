@@ -209,6 +209,11 @@ def predictions(path: str, _site: Site) -> Iterator[Call]:
 def retrain(path: str, _site: Site) -> Iterator[Call]:
     must_hold = [{"lights": [i] * MAX_LIGHTS, "outcome": "walk"} for i in range(1024)]
     yield Call(path, json.dumps({"must_hold": must_hold}).encode(), status=202)
+    for count, lights in ((MAX_ROWS, 3), (145_000 // (MAX_LIGHTS + 1), MAX_LIGHTS)):
+        rows = [
+            {"lights": [i] * lights, "outcome": "walk" if i % 2 else "stop"} for i in range(count)
+        ]
+        yield Call(path, json.dumps({"rows": rows}).encode(), status=202)
 
 
 Builder = Callable[[str, Site], Iterator[Call]]
