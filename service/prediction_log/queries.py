@@ -18,6 +18,8 @@ from streetlight.service.store.timestamp import Timestamp
 STREAM_PAGE_SIZE = 1000
 # Bytes of light states, as text, in a page: a version may take many thousand lights.
 MAX_PAGE_BYTES = 1024 * 1024
+# Rows that are read for a page, about a tenth of a second.
+MAX_SCAN = 200_000
 # Seconds after which a prediction that couldn't be written is dropped. A transaction that has begun
 # by then ends before twice this time.
 MAX_DELAY = 60
@@ -64,7 +66,7 @@ class Filter:
 
 
 class Page(NamedTuple):
-    """Some predictions, and after which id the next ones are; `None` if there are no others."""
+    """Some predictions, and after which id others may be; `None` if there are no others."""
 
     predictions: list[LoggedPrediction]
     next: int | None
@@ -73,22 +75,29 @@ class Page(NamedTuple):
 def page(engine: Engine, filters: Filter, after: int, limit: int) -> Page:
     """Return up to `limit` predictions with ids above `after`, in order of id.
 
-    They are fewer if their light states have more than `MAX_PAGE_BYTES`. Ids are in commit order,
-    so a client that continues after the last id of a page gets each prediction once, even if
+    They are fewer if their light states have more than `MAX_PAGE_BYTES`, or if they are rare: the
+    database reads at most `MAX_SCAN` rows for conditions that no index has. Ids are in commit
+    order, so a client that continues after the last id of a page gets each prediction once, even if
     predictions are added between two pages.
     """
     predictions: list[LoggedPrediction] = []
     size = 0
+    next_after = None
     with engine.connect() as connection:
         if filters.since is not None:
             after = max(after, _id_before(connection, filters.since))
         query = _select(filters).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        if filters.request_id is None and (filters.decision or filters.dialect):
+            last = connection.execute(select(func.max(table.c.id))).scalar() or 0
+            if last > after + MAX_SCAN:
+                next_after = after + MAX_SCAN
+                query = query.where(table.c.id <= next_after)
         for row in connection.execute(query):
             predictions.append(_prediction(row))
             size += len(row.lights)
             if size > MAX_PAGE_BYTES or len(predictions) == limit:
                 return Page(predictions, predictions[-1].id)
-    return Page(predictions, None)
+    return Page(predictions, next_after)
 
 
 def stream(engine: Engine, filters: Filter) -> Iterator[list[LoggedPrediction]]:

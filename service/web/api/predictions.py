@@ -46,7 +46,8 @@ class PredictionQuery(Schema):
 class PredictionPage:
     """One page of the log; request the next page with `after` set to `next`, null on the last.
 
-    A page may have fewer predictions than `limit`, if their light states are large.
+    Before the last page, too, a page may have fewer predictions than `limit`, even none: if their
+    light states are large, or if few of the predictions match.
     """
 
     predictions: list[LoggedPrediction]

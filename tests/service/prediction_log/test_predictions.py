@@ -164,6 +164,27 @@ def test_a_page_of_large_light_states_is_shorter(
     assert sum(map(len, queries.stream(log_engine, Filter()))) == 9
 
 
+@pytest.mark.parametrize("filters", [Filter(decision="stop"), Filter(dialect="v1", since=NOW - 60)])
+def test_rare_predictions_are_found_in_bounded_steps(
+    log_engine: Engine, monkeypatch: pytest.MonkeyPatch, filters: Filter
+) -> None:
+    monkeypatch.setattr(queries, "MAX_SCAN", 10)
+    rare = REQUESTS[2]._replace(dialect="v1")
+    record(log_engine, *[REQUESTS[0]] * 34, rare, *[REQUESTS[0]] * 14)
+
+    after, pages = 0, []
+    while True:
+        page = queries.page(log_engine, filters, after, 100)
+        pages.append([row.id for row in page.predictions])
+        if page.next is None:
+            break
+        after = page.next
+
+    assert pages == [[], [], [], [35], []]
+    assert [row.id for rows in queries.stream(log_engine, filters) for row in rows] == [35]
+    assert queries.page(log_engine, Filter(request_id="c"), 0, 100).predictions[0].id == 35
+
+
 def test_a_prediction_that_was_written_late_is_found_by_its_time(log_engine: Engine) -> None:
     """Workers write in turns, so that ids are not in the order of the times."""
     record(log_engine, *[REQUESTS[0]._replace(at=NOW - at) for at in (50, 10, 30, 20, 40)])
