@@ -128,7 +128,7 @@ def test_the_comparison_can_fail() -> None:
 def test_the_map_of_the_readme_shows_every_folder() -> None:
     code_map = README[README.index("## The code") :]
     shown, parent = set(), ""
-    for indent, name in re.findall(r"^( {0,2})([a-z]+)/ ", code_map, re.MULTILINE):
+    for indent, name in re.findall(r"^( {0,2})([a-z_]+)/ ", code_map, re.MULTILINE):
         parent = parent if indent else name
         shown.add(f"{parent}/{name}" if indent else name)
     packages = [*SOURCE.glob("model/*/__init__.py"), *SOURCE.glob("service/*/__init__.py")]
