@@ -58,7 +58,7 @@ def metrics_and_grouping(expression: str) -> tuple[dict[str, set[str]], set[str]
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Return the labels of each metric of a server that has answered requests."""
-    with ForkedServer(tmp_path_factory.mktemp("deploy")) as server:
+    with ForkedServer(tmp_path_factory.mktemp("deploy"), prediction_log=True) as server:
         server.post("/predict", {"lights": [1, 0, 1]})
         server.expect(400, "POST", "/predict", {"lights": [1]})
         server.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})

@@ -148,8 +148,7 @@ def count_failure(version: int, seconds: float) -> None:
 @_log_failure
 def count_logged(result: str, rows: int) -> None:
     """Count predictions that the prediction log got, or didn't get, by the reason."""
-    if rows:
-        _logged.labels(result).inc(rows)
+    _logged.labels(result).inc(rows)
 
 
 def exposition(accept: str, *others: Collector) -> tuple[bytes, str]:

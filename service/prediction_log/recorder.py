@@ -22,6 +22,8 @@ from streetlight.service.prediction_log.queries import MAX_DELAY, Dialect
 from streetlight.service.store.engine import PREDICTION_LOG_LOCK, ordered_write_transaction
 from streetlight.service.store.tables import predictions as table
 
+# The results that are counted.
+RESULTS = ("written", "over_limit", "sampled_out", "buffer_full", "write_failed")
 # Rows that are logged of one request.
 MAX_ROWS = 100
 # Bound of the buffer, and of what is taken from it to be written; each then takes about 15 MiB. A
@@ -110,6 +112,8 @@ class Recorder:
 
     def start(self) -> None:
         """Start the thread that writes the buffer."""
+        for result in RESULTS:
+            metrics.count_logged(result, 0)  # so that the increase to the first row is seen
         self._thread.start()
 
     def stop(self) -> None:
