@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streetlight.model import explanation
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset, outcome_name
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
@@ -370,3 +371,20 @@ def test_a_page_of_the_pressures_has_the_sums_of_all_rows(shared_app: App) -> No
 )
 def test_an_invalid_pressure_is_refused(shared_app: App, body: Any, message: str) -> None:
     assert shared_app.expect(400, "POST", "/pressure", body)["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rows": [EXAMPLE] * 4000}, "the request needs 505920000 multiplications"),
+        ({"rows": [EXAMPLE] * 100}, "the response could have "),
+    ],
+)
+def test_a_pressure_that_costs_too_much_is_refused_before_it_is_computed(
+    shared_app: App, fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(explanation, "weight_pressure")
+
+    error = shared_app.expect(413, "POST", "/pressure", fields | {"hidden_sizes": [250, 60]})
+
+    assert error["error"].startswith(message)
