@@ -153,8 +153,8 @@ class Settings(BaseSettings):
         ge=1_000_000,
         le=10**12,
         description="Largest number of multiplications for one request, which are rows times "
-        "weights; 1,000,000,000 take about a second. A request that needs more is answered with "
-        "413.",
+        "weights; 1,000,000,000 take about a second. A training in a request counts by its time. A "
+        "request that needs more is answered with 413.",
     )
     max_response_bytes: int = Field(
         32 * 1024 * 1024,
