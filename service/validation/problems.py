@@ -78,7 +78,7 @@ class RequestError(ValueError):
 def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
     """Return up to `MAX_PROBLEMS` problems in `error`.
 
-    The problem of an unknown field suggests one of `known_fields`.
+    The problem of an unknown field suggests one of `known_fields`, unless it is within another.
     """
     return [_problem(details, list(known_fields)) for details in error.errors()[:MAX_PROBLEMS]]
 
@@ -106,6 +106,8 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
     is_json = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
     got = json.loads(quoted) if scalar and is_json else quoted
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        if len(details["loc"]) > 1:
+            known_fields = []
         close = difflib.get_close_matches(field, known_fields, 1)
         expected = f"; expected {', '.join(known_fields)}" if known_fields else ""
         hint = f"; did you mean {close[0]}?" if close else expected

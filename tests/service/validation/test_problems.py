@@ -70,6 +70,12 @@ def test_an_unknown_field_gets_a_suggestion() -> None:
     assert messages(Light, {"x": 1}, **known) == ["x: unknown field; expected color, on"]
 
 
+def test_an_unknown_field_within_another_gets_no_suggestion() -> None:
+    found = messages(Street, {"lights": [{"lihgts": 1}]}, known_fields=["lights"])
+
+    assert found == ["lights[0].lihgts: unknown field"]
+
+
 def test_malformed_json_is_reported_with_its_position() -> None:
     with pytest.raises(ValidationError) as failure:
         Light.model_validate_json("{")
