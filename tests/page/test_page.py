@@ -143,6 +143,10 @@ def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_pat
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#verdict")).to_contain_text("Version 2 is live now.")
     expect(page.locator("#verdict")).to_contain_text("0 1 0: was walk, now stop")
+    expect(page.locator("#exam")).to_contain_text(
+        "Judged on the training data: an exam requires 30 "
+    )
+    expect(page.locator("#exam-table tr")).to_have_count(0)
     expect(page.locator("#curve path")).to_have_count(2)
     expect(page.locator("#version-table tr.now")).to_contain_text("★ 2 (live)")
     expect(page.locator("#decision")).to_have_text("■ Stop")
@@ -163,6 +167,35 @@ def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_pat
         page.get_by_role("link", name=".npz").first.click()
     assert download.value.path().read_bytes() == (site.data_dir / "models/2.npz").read_bytes()
     site.post("/versions/1/promote")
+
+
+def test_the_verdict_shows_the_exam(browser: Browser, tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, trainer=True, start_empty=True) as server:
+        # The outcome is that of the last light; version 1 decides half of the patterns otherwise.
+        for row in range(80):
+            lights = [row & 1, row >> 1 & 1, row >> 2 & 1]
+            outcome = "walk" if lights[2] else "stop"
+            server.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
+        with opened(browser, server.url) as page:
+            page.get_by_label("go live").select_option("never")
+            page.locator("#start").click()
+            expect(page.locator("#verdict")).to_contain_text("Version 2 was not promoted.")
+            expect(page.locator("#exam")).to_have_text(
+                "Judged on 30 observations that neither version has learnt from. "
+                "Version 1 has 50 % right (95 % interval: 33.15 % to 66.85 %). "
+                "Version 2 has 100 % right (95 % interval: 88.65 % to 100 %). "
+                "McNemar's test: p = 6.1e-5."
+            )
+            expect(page.locator("#exam-table tr")).to_have_text(
+                ["version2 right2 wrong", "1 right150", "1 wrong150"]
+            )
+            expect(page.locator("#verdict")).to_contain_text("was walk, now stop")
+            page.get_by_label("go live").select_option("better")
+            page.locator("#start").click()
+            expect(page.locator("#verdict")).to_contain_text("Version 3 is live now.")
+            assert server.get("/jobs/2")["promote"] == "better"
+            results = Axe().run(page, context="#retrain")
+            assert results.violations_count == 0, results.generate_report()
 
 
 def test_stepping_through_the_training_of_a_scratch_network(page: Page, site: Server) -> None:

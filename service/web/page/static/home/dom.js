@@ -40,6 +40,8 @@ export function formatNumber(value) {
   return isSmall ? value.toExponential(1) : Number(value.toPrecision(4)).toString();
 }
 
+export const formatPercent = (share) => `${formatNumber(100 * share)} %`;
+
 // Format a change or a pressure: an arrow up or down, and the size.
 export const formatChange = (value) =>
   `${value > 0 ? "↑" : value < 0 ? "↓" : "·"} ${formatNumber(Math.abs(value))}`;

@@ -3,7 +3,7 @@
 import { attempt, callApi } from "./api.js";
 import { bindForm } from "./address.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, formatLights, formatNumber } from "./dom.js";
+import { byId, element, formatLights, formatNumber, formatPercent, table } from "./dom.js";
 
 const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -13,10 +13,11 @@ export function setUpRetraining(onChange) {
     event.preventDefault();
     attempt(async () => {
       const values = Object.fromEntries(new FormData(event.target));
-      const { hidden_size, batch_size, ...rest } = values;
+      const { hidden_size, batch_size, promote, ...rest } = values;
       const body = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, Number(value)]));
       body.hidden_sizes = [Number(hidden_size)];
       body.batch_size = batch_size ? Number(batch_size) : null;
+      body.promote = promote;
       follow(await callApi("POST", "retrain", { body, curl: "retrain" }), onChange);
     });
   });
@@ -24,7 +25,7 @@ export function setUpRetraining(onChange) {
 
 function follow({ id }, onChange) {
   const cancel = byId("cancel");
-  byId("verdict").replaceChildren();
+  showVerdict({});
   cancel.hidden = false;
   cancel.onclick = () => attempt(() => callApi("DELETE", `jobs/${id}`, { curl: "retrain" }));
   const events = new EventSource(`jobs/${id}/events`);
@@ -52,9 +53,34 @@ function showVerdict(job) {
   if (job.version) lines.push(`Version ${job.version} ${job.promoted ? "is live now" : "was not promoted"}.`);
   lines.push(...(job.verdict?.reasons ?? []));
   for (const change of job.verdict?.changes ?? []) {
-    lines.push(`${formatLights(change.lights)}: was ${change.was}, now ${change.now}`);
+    const observed = change.observed == null ? "" : `; observations: ${change.observed}`;
+    lines.push(`${formatLights(change.lights)}: was ${change.was}, now ${change.now}${observed}`);
   }
   const more = job.verdict ? job.verdict.changed - job.verdict.changes.length : 0;
   if (more) lines.push(`and ${more} more light states`);
   byId("verdict").replaceChildren(...lines.map((line) => element("li", {}, line)));
+  showExam(job);
+}
+
+// The result of both versions on the exam, and the table of the observations that each has right.
+function showExam({ version, verdict }) {
+  const exam = verdict?.exam;
+  byId("exam-table").replaceChildren();
+  if (!exam) {
+    byId("exam").textContent = verdict ? `Judged on the training data: ${verdict.why_no_exam}.` : "";
+    return;
+  }
+  const { both_right, only_champion, only_challenger, both_wrong } = exam;
+  const total = both_right + only_champion + only_challenger + both_wrong;
+  const result = (number, { accuracy, interval }) =>
+    `Version ${number} has ${formatPercent(accuracy)} right (95 % interval: ${interval.map(formatPercent).join(" to ")}).`;
+  byId("exam").textContent = [
+    `Judged on ${total} observations that neither version has learnt from.`,
+    result(verdict.against, exam.champion), result(version, exam.challenger),
+    `McNemar's test: p = ${formatNumber(exam.p)}.`,
+  ].join(" ");
+  table(byId("exam-table"), ["version", `${version} right`, `${version} wrong`], [
+    { cells: [`${verdict.against} right`, both_right, only_champion] },
+    { cells: [`${verdict.against} wrong`, only_challenger, both_wrong] },
+  ]);
 }

@@ -3,7 +3,7 @@
 import { attempt, callApi } from "./api.js";
 import { getNumbers, setParameter } from "./address.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, formatNumber, table } from "./dom.js";
+import { byId, element, formatNumber, formatPercent, table } from "./dom.js";
 
 export function showVersions({ live, versions }, onChange) {
   const act = (method, path, describe) => attempt(async () => {
@@ -41,7 +41,7 @@ export function showVersions({ live, versions }, onChange) {
     });
     return {
       kind: n === live ? "now" : null,
-      cells: [name, curve, `${row.rows} rows, ${row.dataset}`, formatNumber(row.error), `${formatNumber(100 * row.accuracy)} %`, buttons],
+      cells: [name, curve, `${row.rows} rows, ${row.dataset}`, formatNumber(row.error), formatPercent(row.accuracy), buttons],
     };
   }));
 }
