@@ -22,18 +22,20 @@ class DatasetError(ValueError):
     """A dataset is invalid; the message names the row, the field and the expected value."""
 
 
-# A score or a mean outcome of at least this value means walk.
-THRESHOLD = 0.5
+# A score or a mean outcome above this value means walk. It is a little above 0.5, the mean outcome
+# of a state observed as often with walk as with stop, so that rounding, or what descent leaves,
+# doesn't decide such a state: docs/decisions/0033.
+THRESHOLD = 0.501
 
 
 def outcome_name(walk_vs_stop: float) -> Outcome:
-    """Return `walk` for a score of at least `THRESHOLD`, else `stop`."""
-    return "walk" if walk_vs_stop >= THRESHOLD else "stop"
+    """Return `walk` for a score above `THRESHOLD`, else `stop`."""
+    return "walk" if walk_vs_stop > THRESHOLD else "stop"
 
 
 def is_walk(scores: FloatArray) -> NDArray[np.bool_]:
     """Return a mask of the shape of `scores`: true for walk, false for stop."""
-    return scores >= THRESHOLD
+    return scores > THRESHOLD
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,8 +108,14 @@ class Dataset:
     @cached_property
     def conflicts(self) -> int:
         """The number of light states that were observed with both outcomes."""
-        mean = self.grouped().walk_vs_stop
+        mean = self._grouped.walk_vs_stop
         return int(np.count_nonzero((mean > 0) & (mean < 1)))
+
+    @cached_property
+    def ties(self) -> FloatArray:
+        """The light states that were observed as often with walk as with stop."""
+        states: FloatArray = self._grouped.lights[self._grouped.walk_vs_stop == 0.5]
+        return states
 
     def grouped(self) -> "Dataset":
         """Return a dataset with a row for each distinct light state, in order of first appearance.
@@ -116,6 +124,10 @@ class Dataset:
         grouping, a state observed with both outcomes moves the weights back and forth in every
         pass.
         """
+        return self._grouped
+
+    @cached_property
+    def _grouped(self) -> "Dataset":
         states, first, group = np.unique(
             self.lights, axis=0, return_index=True, return_inverse=True
         )

@@ -24,6 +24,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "l1_penalty": (0, 1e9),
 }
 
+# Added to the error for a tied light state that is decided walk: see `Recipe.missed_target`.
+TIED_WALK_ERROR = 0.25
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -40,7 +43,8 @@ class Recipe:
             network, bit for bit.
         restarts: number of further seeds (seed + 1, seed + 2 …) to try while the target error is
             missed. On the lab's data 105 of the first 200 seeds miss it.
-        target_error: highest accepted squared error, summed over the rows. `None` accepts any.
+        target_error: highest accepted squared error, summed over the rows; see `missed_target`.
+            `None` accepts any.
         patience: early stopping: end a run when it meets the target error, or after this many
             iterations in a row without a lower error. `None` runs every iteration, as the lab does.
         weight_decay: L2 regularisation: this fraction of each weight is subtracted from its
@@ -90,6 +94,23 @@ class Recipe:
             raise ValueError(f'activation: expected relu or linear, got "{self.activation}"')
         if self.repeats not in get_args(Repeats):
             raise ValueError(f'repeats: expected grouped or kept, got "{self.repeats}"')
+
+    def missed_target(self, error: float, tied_walks: int) -> str | None:
+        """Return why a training misses the target error; `None` if it meets the target.
+
+        Args:
+            error: the squared error, summed over the rows.
+            tied_walks: how many light states that were observed as often with walk as with stop are
+                decided walk. Each counts 0.25, the squared distance of that decision to the mean
+                outcome.
+        """
+        target = self.target_error
+        if target is None or error + TIED_WALK_ERROR * tied_walks <= target:
+            return None
+        if error > target:
+            return f"the error is {error:.3g}, above the target of {target:g}"
+        states = "light state is" if tied_walks == 1 else "light states are"
+        return f"{tied_walks} {states} decided walk, but observed as often with stop"
 
 
 def _check_whole(field: str, value: object, name: str) -> None:

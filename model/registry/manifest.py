@@ -70,6 +70,8 @@ class Manifest:
         exam: the observations that were held back from the training; `None` if there are none.
         why_no_exam: why none were held back; `None` if they were, or if the data isn't from a
             ledger.
+        tied_walks: the number of light states observed as often with walk as with stop that the
+            version decides walk.
         threshold: the score above which the version's release decided walk; `None` before 0.2.
         format: version of the manifest's format.
     """
@@ -94,6 +96,7 @@ class Manifest:
     job: int | None = None
     exam: ExamRecord | None = None
     why_no_exam: str | None = None
+    tied_walks: int = 0
     threshold: float | None = None
     format: int = FORMAT
 
@@ -169,6 +172,7 @@ def describe(training: TrainingResult, dataset: Dataset, provenance: Provenance)
         job=provenance.job,
         exam=examine(training.network, provenance.exam) if provenance.exam else None,
         why_no_exam=provenance.why_no_exam,
+        tied_walks=training.tied_walks,
         threshold=THRESHOLD,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from streetlight.model.dataset import Dataset
+from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import examine
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import TrainingDivergedError, fit
@@ -53,7 +54,7 @@ def reproduce(version: Version) -> Reproduction:
     """
     manifest, exam = version.manifest, version.exam()
     try:
-        training = fit(_training_data(version), manifest.recipe)
+        training = fit(*_training(version))
     except TrainingDivergedError as error:
         raise VersionDamagedError(
             f"{version.path.name}: training version {version.number} again failed: {error}"
@@ -76,12 +77,20 @@ def reproduce(version: Version) -> Reproduction:
     return Reproduction(version.number, not differs, differs, (manifest.numpy, np.__version__))
 
 
-def _training_data(version: Version) -> Dataset:
-    dataset = version.dataset()
-    if version.manifest.threshold is None:
-        # Before 0.2, a row counted once, however many observations it stood for.
-        dataset = replace(dataset, counts=np.ones_like(dataset.counts))
-    return dataset
+def _training(version: Version) -> tuple[Dataset, Recipe]:
+    """Return the data and the recipe of the version's best run, as its release used them."""
+    manifest, dataset = version.manifest, version.dataset()
+    if manifest.threshold is not None:
+        return dataset, manifest.recipe
+    # Before 0.2, a row counted once, however many observations it stood for. Ties didn't matter
+    # for the choice of the run, so this run is repeated alone.
+    return replace(dataset, counts=np.ones_like(dataset.counts)), replace(
+        manifest.recipe,
+        seed=manifest.seed,
+        restarts=0,
+        iterations=len(version.errors),
+        patience=None,
+    )
 
 
 def limit_process(seconds: int) -> None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streetlight.model.dataset import Dataset, FloatArray
+from streetlight.model.dataset import Dataset, FloatArray, is_walk
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.descent import start_descent
@@ -51,6 +51,8 @@ class TrainingResult:
             squared error, taken before that row's batch moved the weights.
         error: the squared errors of `network`, summed over the rows.
         accuracy: the share of the observations that `network` decides correctly.
+        tied_walks: the number of light states observed as often with walk as with stop that
+            `network` decides walk.
     """
 
     network: Network
@@ -60,11 +62,17 @@ class TrainingResult:
     errors: FloatArray
     error: float
     accuracy: float
+    tied_walks: int = 0
 
     @property
     def converged(self) -> bool:
-        """Whether `error` is at most the target error; always true if the recipe has none."""
-        return self.recipe.target_error is None or self.error <= self.recipe.target_error
+        """Whether the run meets its target error; always true if the recipe has none."""
+        return self.missed_target is None
+
+    @property
+    def missed_target(self) -> str | None:
+        """Why the run misses the target error: see `Recipe.missed_target`."""
+        return self.recipe.missed_target(self.error, self.tied_walks)
 
 
 def initial_network(dataset: Dataset, recipe: Recipe, seed: int) -> Network:
@@ -90,6 +98,11 @@ def squared_error(network: Network, dataset: Dataset) -> float:
     delta = dataset.walk_vs_stop - network.scores(dataset.lights)
     with np.errstate(over="ignore"):
         return float((delta * delta).sum())
+
+
+def count_tied_walks(network: Network, dataset: Dataset) -> int:
+    """Return how many light states of `dataset.ties` the network decides walk."""
+    return int(np.count_nonzero(is_walk(network.scores(dataset.ties))))
 
 
 def gradient_descent(
@@ -141,12 +154,17 @@ def gradient_descent(
             if recipe.patience is None:
                 continue
             # The error of a pass is that of weights which it then changed: check the new ones.
-            met = error <= target and squared_error(current(), dataset) <= target
+            met = error <= target and _meets_target(current(), dataset, recipe)
             if met or since_lowest >= recipe.patience:
                 break
         if not all(np.isfinite(matrix).all() for matrix in weights()):
             raise _diverged(recipe, "the weights overflowed")
     return current(), np.array(errors)
+
+
+def _meets_target(network: Network, dataset: Dataset, recipe: Recipe) -> bool:
+    error, tied_walks = squared_error(network, dataset), count_tied_walks(network, dataset)
+    return recipe.missed_target(error, tied_walks) is None
 
 
 def _diverged(recipe: Recipe, reason: str) -> TrainingDivergedError:
@@ -186,11 +204,15 @@ def fit(
             diverged = error_of_run
             continue
         error = squared_error(network, dataset)
+        accuracy = dataset.accuracy(network.scores(dataset.lights))
+        tied_walks = count_tied_walks(network, dataset)
+        result = TrainingResult(
+            network, recipe, seed, restart + 1, errors, error, accuracy, tied_walks
+        )
+        if result.converged:
+            return result
         if best is None or error < best.error:
-            accuracy = dataset.accuracy(network.scores(dataset.lights))
-            best = TrainingResult(network, recipe, seed, restart + 1, errors, error, accuracy)
-        if best.converged:
-            return replace(best, runs=restart + 1)
+            best = result
     if best is None:
         raise diverged or TrainingDivergedError("no run was made")
     return replace(best, runs=recipe.restarts + 1)

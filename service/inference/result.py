@@ -19,7 +19,7 @@ from streetlight.service.inference.prediction import LightStates, Scores
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction of `version` for one light state: `walk` if the score is at least 0.5."""
+    """The prediction of `version` for one light state: `walk` if the score is above 0.501."""
 
     decision: Outcome
     score: float

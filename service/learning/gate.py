@@ -100,9 +100,8 @@ def judge(
     """
     manifest, network = version.manifest, version.network
     reasons = []
-    target = manifest.recipe.target_error
-    if target is not None and manifest.error > target:
-        reasons.append(f"the error is {manifest.error:.3g}, above the target of {target:g}")
+    if missed := manifest.recipe.missed_target(manifest.error, manifest.tied_walks):
+        reasons.append(missed)
     compared = None
     try:
         if live is not None:

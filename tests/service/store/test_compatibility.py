@@ -24,7 +24,17 @@ DATA_DIR = Path(__file__).with_name("version_0_1_0")
 RESPONSES: dict[str, str] = json.loads((DATA_DIR / "answers.json").read_text(encoding="utf-8"))
 
 # The fields that later versions added to these responses.
-ADDED = {"data", "exam", "l1_penalty", "repeats", "signs", "threshold", "unseen", "why_no_exam"}
+ADDED = {
+    "data",
+    "exam",
+    "l1_penalty",
+    "repeats",
+    "signs",
+    "threshold",
+    "tied_walks",
+    "unseen",
+    "why_no_exam",
+}
 
 
 def without_added(response: str) -> object:

@@ -153,8 +153,8 @@ def test_a_comparison_lists_every_changed_pattern(app: App) -> None:
     for change in response["changes"]:
         was, now = one.score(change["lights"]), two.score(change["lights"])
         assert (change["was"], change["now"]) == (
-            "walk" if was >= 0.5 else "stop",
-            "walk" if now >= 0.5 else "stop",
+            "walk" if was > 0.501 else "stop",
+            "walk" if now > 0.501 else "stop",
         )
         assert change["difference"] == now - was
     changed = [change["lights"] for change in response["changes"]]

@@ -20,7 +20,7 @@ export async function showPressure(live) {
   chooser.replaceChildren(
     element("option", { value: "" }, `all ${total} rows`),
     ...rows.map((row, i) => element("option", { value: i, selected: String(i) === chosen },
-      `row ${i}: ${formatLights(row.lights)}, ${row.outcome >= 0.5 ? "walk" : "stop"}`)),
+      `row ${i}: ${formatLights(row.lights)}, ${row.outcome > 0.501 ? "walk" : "stop"}`)),
   );
   chooser.onchange = () => {
     setParameter("row", chooser.value);
