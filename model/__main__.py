@@ -37,9 +37,10 @@ def main(
         models: the default of `--models`.
 
     Returns:
-        0 on success; 1 if training diverged or missed its target error, so no version was
-        published, or if another process held a lock for too long; 2 if an option, the data or the
-        folder is invalid.
+        0 on success; 1 if training diverged, so no version was published, if it missed its target
+        error, so the version was not promoted, if `--if-missing` found versions of which none is
+        live, or if another process held a lock for too long; 2 if an option, the data or the folder
+        is invalid.
     """
     options = _parser(prog, models).parse_args(argv)
     try:
@@ -49,9 +50,8 @@ def main(
             return _train(prog, options, recipe, repository)
         # If several processes start at once, one trains and the others wait for its version.
         with repository.lock("first", FIRST_TRAINING_TIMEOUT):
-            if _is_live(prog, repository):
-                return 0
-            return _train(prog, options, recipe, repository)
+            status = _status_without_training(prog, repository)
+            return _train(prog, options, recipe, repository) if status is None else status
     except (LockedError, TrainingDivergedError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
@@ -63,8 +63,12 @@ def main(
         return 2
 
 
-def _is_live(prog: str, repository: ModelRepository) -> bool:
-    """Print whether a version is live; one that can't be read is not replaced by a first one."""
+def _status_without_training(prog: str, repository: ModelRepository) -> int | None:
+    """Print why nothing is trained, and return the exit status; `None` if there is no version.
+
+    A live version that can't be read is not replaced by a first one. Where versions exist and none
+    is live, none was promoted, or the model was unloaded; another training changes neither.
+    """
     try:
         live = repository.live()
     except (VersionDamagedError, VersionNotFoundError) as error:
@@ -72,10 +76,18 @@ def _is_live(prog: str, repository: ModelRepository) -> bool:
             f"{prog}: the live version can't be read ({error}); promote another one",
             file=sys.stderr,
         )
-        return True
+        return 0
     if live:
         print(f"version {live.number} is live: nothing to train")
-    return live is not None
+        return 0
+    if versions := repository.versions():
+        print(
+            f"{prog}: no version is live: promote one, such as the newest with "
+            f"`streetlight promote {versions[-1]}`",
+            file=sys.stderr,
+        )
+        return 1
+    return None
 
 
 def _train(
@@ -90,14 +102,6 @@ def _train(
     finally:
         report.close()
     print(summary(training, dataset))
-    if not training.converged:
-        print(
-            f"{prog}: no version: the error is {training.error:.3g}, above the target of "
-            f"{recipe.target_error:g}, with all {training.runs} seeds; try more iterations, other "
-            "hidden sizes or another alpha",
-            file=sys.stderr,
-        )
-        return 1
     parent = repository.live_number()
     source = Path(name).name
     if name not in LAB_DATASETS and source in {*LAB_DATASETS, *FORMER_NAMES}:
@@ -105,6 +109,13 @@ def _train(
     provenance = Provenance(source, parent)
     version = repository.publish(training, dataset, provenance)
     print(f"\npublished version {version.number}: {version.path}")
+    if missed := training.missed_target:
+        print(
+            f"{prog}: version {version.number} is not promoted: {missed}, with all {training.runs} "
+            "seeds; try more iterations, other hidden sizes or another alpha",
+            file=sys.stderr,
+        )
+        return 1
     if options.promote:
         repository.promote(version.number, "trained by hand" if parent else "first training")
         print(f"version {version.number} is live")
@@ -116,8 +127,9 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Train a network, publish it as the next version and make that version live.",
-        epilog="Exit status: 0 on success; 1 if training diverged or missed the target error, so "
-        "no version was published; 2 if an option, the data or the folder is invalid.",
+        epilog="Exit status: 0 on success; 1 if training diverged, so no version was published, or "
+        "missed the target error, so the version was not promoted, or if --if-missing found "
+        "versions of which none is live; 2 if an option, the data or the folder is invalid.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
@@ -142,7 +154,9 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         default=True,
         help="make the new version live",
     )
-    parser.add_argument("--if-missing", action="store_true", help="do nothing if a version is live")
+    parser.add_argument(
+        "--if-missing", action="store_true", help="train only if there is no version"
+    )
     option(
         "--hidden-sizes",
         metavar="N,N",
@@ -173,7 +187,7 @@ def _parser(prog: str, models: Path) -> argparse.ArgumentParser:
         "--target-error",
         metavar="X",
         type=_parse_target,
-        help="highest squared error, summed over the rows, for which a version is published; "
+        help="highest squared error, summed over the rows, for which a version is promoted; "
         "none for any",
     )
     option(

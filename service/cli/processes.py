@@ -32,7 +32,7 @@ from streetlight.service.wiring import Services, build_services, initialize_ledg
 def serve(**options: str | None) -> None:
     """Run the server, with a trainer beside it.
 
-    If no version is live, `serve` trains one first. The options override STREETLIGHT_HOST,
+    If there is no version, `serve` trains one first. The options override STREETLIGHT_HOST,
     STREETLIGHT_PORT and STREETLIGHT_WORKERS. STREETLIGHT_TRAINER=false starts no trainer.
     """
     for name, value in options.items():
@@ -56,15 +56,16 @@ def _run_trainer(parent: int, *options: str) -> None:
 
 
 def _prepare(services: Services) -> None:
-    """Train the first version if none is live, but only if the database can be used.
+    """Train the first version if there is none, but only if the database can be used.
 
-    A service that has a version starts without the database: its processes wait for it.
+    A service that has versions starts without the database: its processes wait for it. If none of
+    them is live, it isn't ready until one is promoted.
     """
-    if services.repository.live_number() is None:
+    if not services.repository.versions():
         initialize_ledger(services)
         services.engine.dispose()
     status = training_job(["--if-missing"], "streetlight", services.settings.models_dir)
-    if status:
+    if status == 2 or (status and not services.repository.versions()):
         sys.exit(status)
 
 
@@ -79,8 +80,8 @@ def _prepare(services: Services) -> None:
 def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     """Run a trainer: one retraining job after another.
 
-    SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If no
-    version is live, `work` trains one first.
+    SIGTERM or SIGINT stops the trainer; a job that is running then returns to the queue. If
+    there is no version, `work` trains one first.
     """
     settings = load_settings()
     logs.configure()

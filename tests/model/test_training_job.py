@@ -92,15 +92,37 @@ def test_the_former_name_of_a_dataset_is_replaced(tmp_path: Path, former: str, n
     assert ModelRepository(tmp_path).load(1).manifest.dataset == name
 
 
-def test_a_training_that_misses_its_target_error_publishes_no_version(
+def test_a_version_that_misses_its_target_error_is_published_and_not_promoted(
     job: Callable[..., Run], tmp_path: Path
 ) -> None:
     run = job("--activation", "linear", "--restarts", "2")
 
     assert run.returncode == 1
-    assert "no version: the error is 1" in run.stderr
-    assert "above the target of 0.01, with all 3 seeds" in run.stderr
-    assert ModelRepository(tmp_path / "models").versions() == []
+    repository = ModelRepository(tmp_path / "models")
+    assert (repository.versions(), repository.live_number()) == ([1], None)
+    assert "published version 1" in run.stdout
+    error = repository.load(1).manifest.error
+    assert run.stderr.splitlines()[-1] == (
+        "python -m streetlight.model: version 1 is not promoted: "
+        f"the error is {error:.3g}, above the target of 0.01, with all 3 seeds; "
+        "try more iterations, other hidden sizes or another alpha"
+    )
+
+
+def test_if_missing_trains_nothing_where_no_version_is_live(
+    job: Callable[..., Run], tmp_path: Path
+) -> None:
+    job("--activation", "linear", "--restarts", "0")
+    job("--no-promote")
+
+    run = job("--if-missing")
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (
+        "python -m streetlight.model: no version is live: promote one, such as the newest with "
+        "`streetlight promote 2`\n"
+    )
+    assert ModelRepository(tmp_path / "models").versions() == [1, 2]
 
 
 def test_a_training_that_diverges_publishes_no_version(

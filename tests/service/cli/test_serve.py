@@ -52,6 +52,22 @@ def test_serve_keeps_an_existing_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("trainer", [False, True])
+def test_serve_isn_t_ready_while_no_version_is_live(tmp_path: Path, trainer: bool) -> None:
+    assert invoke("train", "--no-promote", data_dir=tmp_path).returncode == 0
+    server = ForkedServer(tmp_path, trainer=trainer)
+    server.health = "/livez"
+    with server:
+        server.wait_for_log("promote one, such as the newest with `streetlight promote 1`")
+        server.expect(503, "GET", "/readyz")
+        server.expect(503, "GET", "/predict?lights=1,0,1")
+        assert [row["version"] for row in server.get("/versions")["versions"]] == [1]
+
+        assert server.post("/versions/1/promote")["live"] == 1
+        server.get("/readyz")
+
+
+@pytest.mark.process
 def test_serve_listens_on_ipv6(tmp_path: Path) -> None:
     try:
         with socket.socket(socket.AF_INET6) as probe:
