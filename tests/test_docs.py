@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from streetlight.model.dataset import THRESHOLD
 from tests import architecture, reference, tables
 from tests.server import DEADLINE, ForkedServer, Server, environment
 from tests.service.conftest import until
@@ -252,6 +253,19 @@ def test_anchors_are_those_of_github(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert anchors(page) == {"a-layer_0-here-2", "old-text", "old-text-1"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "docs/glossary.md",
+        "docs/reference.md",
+        "service/inference/result.py",
+        "service/web/page/static/home/pressure.js",
+    ],
+)
+def test_the_threshold_in_a_text_is_that_of_the_code(path: str) -> None:
+    assert f" {THRESHOLD}" in (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_the_glossary_defines_each_term_once_in_one_sentence() -> None:
