@@ -1,7 +1,8 @@
 """The promotion gate: decide whether a new version may replace the live one.
 
 Both are judged on the exam, observations that neither has learnt from; where there are too few, on
-the training data. This module only compares. `job_runner` calls it and promotes.
+the training data. This module only compares: `exam` has what the exam needs, and `job_runner` calls
+`judge` and promotes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,35 +11,22 @@ from typing import Literal
 
 import numpy as np
 
-from streetlight.model.dataset import Dataset, FloatArray, outcome_name
-from streetlight.model.evaluation import PairedResult, evaluate_pair
-from streetlight.model.exam import MIN_EXAM, Exam
-from streetlight.model.id_ranges import IdRanges
+from streetlight.model.dataset import Dataset, outcome_name
+from streetlight.model.evaluation import PairedResult
+from streetlight.model.exam import Exam
 from streetlight.model.registry.version import Version
-from streetlight.service.ledger.exam import learnt_is_unknown
+from streetlight.service.learning.exam import ExamVerdict, exam_verdict, unseen_exam
 from streetlight.service.validation.fields import MustHold
 from streetlight.service.versions.comparison import Change, IncomparableError, difference
 
 # The patterns of must_hold that a verdict names as not kept.
 MAX_VIOLATIONS = 100
 
-
-# The p-value of McNemar's test below which `better` regards a difference as shown: if the versions
-# were equally good, one exam in twenty would show such a difference by chance.
+# The p-value of McNemar's test below which `better` regards a difference as shown. If the versions
+# are equally good, at most one exam in twenty has a lower one, for the better or the worse.
 SIGNIFICANCE = 0.05
 
 Promote = Literal["not_worse", "better", "always", "never"]
-
-
-@dataclass(frozen=True)
-class ExamVerdict(PairedResult):
-    """How the two versions decide observations that neither has learnt from.
-
-    The champion is the live version, the challenger the new one. `observations` has ranges of ids,
-    both ends included.
-    """
-
-    observations: IdRanges
 
 
 @dataclass(frozen=True)
@@ -149,38 +137,6 @@ def judge(
         why_no_exam=why_no_exam,
         exam=result,
     )
-
-
-def exam_verdict(champion: FloatArray, challenger: FloatArray, exam: Exam) -> ExamVerdict:
-    """Return the result of the scores of the two versions in `exam`."""
-    paired = evaluate_pair(champion, challenger, exam.dataset)
-    return ExamVerdict(**vars(paired), observations=exam.ids)
-
-
-def unseen_exam(
-    version: Version, live: Version | None, exam: Exam | None
-) -> tuple[Exam | None, str | None]:
-    """Return the part of `exam` from which neither version has learnt; without one, `None` and why.
-
-    The live version may be another one than when the exam was held back.
-    """
-    if exam is None:
-        return None, version.manifest.why_no_exam or "the version was trained without one"
-    if live is None:
-        return None, "no version is live"
-    unseen: Exam | None = exam
-    for judged in (version, live):
-        learnt = judged.manifest.learnt
-        if learnt is None:
-            return None, learnt_is_unknown(judged)
-        unseen = unseen and unseen.without(learnt)
-    required, found = min(MIN_EXAM, len(exam.dataset)), len(unseen.dataset) if unseen else 0
-    if found < required:
-        return None, (
-            f"version {live.number} has learnt from all but {found} of the {len(exam.dataset)} "
-            f"observations of the exam, which requires {required}"
-        )
-    return unseen, None
 
 
 def _not_shown(result: PairedResult | None, why_no_exam: str | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from streetlight.model.dataset import outcome_name
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
-from streetlight.service.learning.gate import exam_verdict, unseen_exam
+from streetlight.service.learning.exam import exam_verdict, unseen_exam
 from streetlight.service.learning.job import Job, job_from_row
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import UNFINISHED, jobs, observations
