@@ -1,5 +1,6 @@
 """Tests of the exam: versions judged on observations that neither has learnt from."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from streetlight.model.dataset import LAB, Dataset
 from streetlight.model.exam import Exam
+from streetlight.model.id_ranges import subtract
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
@@ -257,3 +259,43 @@ def test_the_command_line_refuses_an_invalid_exam(tmp_path: Path) -> None:
         "expected a share from 0 to below 1, or a whole number from 1 to 10000, got 1.5"
         in run.stderr
     )
+
+
+def test_no_version_has_learnt_from_its_exam_whatever_happened_before(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    """Random observations, withdrawals, promotions and jobs; `check` repeats each exam."""
+    generator = random.Random(0)  # noqa: S311 - not for secrets
+    with App(tmp_path, database_url=database_url) as app:
+        for _ in range(12):
+            observe(app, generator.randint(1, 80))
+            total = app.get("/observations?limit=1")["total"]
+            for number in generator.sample(range(1, total), min(3, total - 1)):
+                app.expect(200, "DELETE", f"/observations/{number}")
+            if generator.random() < 0.3:
+                app.services.repository.promote(
+                    generator.choice(app.services.repository.versions())
+                )
+            retrain(
+                app,
+                iterations=1,
+                restarts=0,
+                target_error=None,
+                promote=generator.choice(["not_worse", "better", "always", "never"]),
+                exam=generator.choice([0, 0.2, 0.5, 10, 50]),
+            )
+        verdicts = [
+            job["verdict"] | {"version": job["version"]} for job in app.get("/jobs")["jobs"]
+        ]
+        for verdict in verdicts:
+            if verdict["unseen"]:
+                ids = verdict["exam"]["observations"]
+                for number in (verdict["version"], verdict["against"]):
+                    learnt = app.get(f"/versions/{number}")["manifest"]["observations"] or []
+                    assert subtract(ids, learnt) == [tuple(pair) for pair in ids]
+        settings = {"database_url": database_url} if database_url else {}
+        run = invoke("check", data_dir=tmp_path, **settings)
+
+    assert run.stdout.endswith("violations: 0\n")
+    assert len(verdicts) == 12
+    assert 4 < sum(verdict["unseen"] for verdict in verdicts) < 12
