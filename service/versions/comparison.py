@@ -86,9 +86,8 @@ def difference(
 ) -> Difference:
     """Return the light states that two versions decide differently.
 
-    If there are datasets in `observed`, their observations of each state are counted, and the
-    states with the most are listed first. Where not all patterns are compared, their states are.
-    `report` is called after each of them.
+    The states of the datasets in `observed` are compared, too: their observations of each state are
+    counted, and the states with the most are listed first. `report` is called after each of them.
 
     Raises:
         IncomparableError: the versions take different numbers of lights.
@@ -145,12 +144,12 @@ def _states(a: Version, b: Version, observed: Sequence[Dataset]) -> Iterator[Flo
     if _has_all_patterns(a):
         levels = [(version.manifest.off, version.manifest.on) for version in (a, b)]
         lights = np.concatenate([explanation.patterns(a.manifest.lights, pair) for pair in levels])
-        yield np.unique(lights, axis=0)
-        return
+        sources = iter([np.unique(lights, axis=0)])
+    else:
+        sources = (version.dataset().lights for version in (a, b))
     # `np.unique` takes ten times as long for rows of many lights.
     seen: set[bytes] = set()
-    for dataset in chain((version.dataset() for version in (a, b)), observed):
-        lights = dataset.lights
+    for lights in chain(sources, (dataset.lights for dataset in observed)):
         for block in blocks(len(lights)):
             digests = [blake2b(row, digest_size=16).digest() for row in lights[block]]
             new = {digest: i for i, digest in enumerate(digests) if digest not in seen}
