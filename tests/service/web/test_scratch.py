@@ -281,6 +281,14 @@ def test_each_repeat_of_a_row_is_a_row(shared_app: App) -> None:
             },
             "recipe.alpha: training diverged",
         ),
+        (
+            {
+                "rows": [{"lights": [1e155], "outcome": "walk"}],
+                "recipe": {"alpha": 1, "iterations": 1},
+                "network": {"weights": {"weights_0_1": [[0]]}},
+            },
+            "rows: expected lights for which no score overflows; use smaller lights",
+        ),
     ],
 )
 def test_an_invalid_fit_is_refused(shared_app: App, body: Any, message: str) -> None:
