@@ -109,12 +109,12 @@ def fit(path: str, _site: Site) -> Iterator[Call]:
         ((64, 30), 1000, 1),
         ((1,), 1, 1),
         ((1000, 1), 1, 1),
-        ((3, 4), 4_900, None),
+        ((3, 4), 10_000, None),
         ((3, 4), 100, 2),
         ((2,) * 9, 2, 2),
         ((16, 16, 16), 1000, 8),
-        ((16, 16), 4_900, None),
-        ((17,), 4_900, 2),
+        ((16, 16), 8_000, None),
+        ((17,), 8_000, 2),
         ((64, 100), 100, 1),
         ((64, 1000, 30), 1, 1),
         ((64, 250, 320), 1000, None),
@@ -135,7 +135,7 @@ def fit(path: str, _site: Site) -> Iterator[Call]:
 
 def pressure(path: str, _site: Site) -> Iterator[Call]:
     """Yield tables with the most numbers, and with the most rows."""
-    for lights, hidden, rows in ((3, [4], 4_900), (65, [256], 2048), (64, [1024, 30], 1)):
+    for lights, hidden, rows in ((3, [4], 10_000), (65, [256], 2048), (64, [1024, 30], 1)):
         sizes = [lights, *hidden, 1]
         weights = sum(a * b for a, b in pairwise(sizes))
         limit = min(1000, (RESPONSE // weights - 3 * NUMBER_BYTES) // (NUMBER_BYTES + SIGN_BYTES))
