@@ -23,7 +23,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 def run_schemathesis(folder: Path, examples: int, seed: int) -> None:
     """Run schemathesis on a server with two versions, so that a rollback succeeds."""
     report, key = folder / "report.json", "key"
-    with Server(folder / "data", api_key=key) as server:
+    with Server(folder / "data", api_key=key, prediction_log=True) as server:
         streetlight("train", "--seed", "5", data_dir=server.data_dir)
         run = subprocess.run(
             [
