@@ -5,7 +5,10 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-ALL = "serving one_request bulk retraining training growth ledger overload arithmetic exam grouping"
+ALL = (
+    "serving one_request bulk retraining training growth ledger prediction_log overload arithmetic "
+    "exam grouping"
+)
 
 
 def main(names: list[str]) -> None:
