@@ -22,6 +22,7 @@ from streetlight.service.learning.gate import Promote, Verdict
 from streetlight.service.learning.job import JobSpec, current_name
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.prediction_log.lookup import Lookup
 from streetlight.service.validation.fields import ExamAmount
 from streetlight.service.validation.problems import FieldError, problems
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
@@ -130,6 +131,7 @@ def import_csv(file: Path) -> None:
     """
     services = build_services(load_settings())
     initialize_ledger(services)
+    log = Lookup(services.prediction_log) if services.prediction_log else None
     live = live_version_if_any(services.repository)
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGEST_LENGTH]
@@ -153,7 +155,7 @@ def import_csv(file: Path) -> None:
                 observations,
                 live,
                 file.name[:100],
-                log=services.prediction_log,
+                log=log,
             )
             for result in results:
                 if result.error:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from streetlight.model.dataset import Outcome, is_walk
 from streetlight.model.registry.version import Version
 from streetlight.service.ledger.contradictions import contradicted_ids
-from streetlight.service.prediction_log import lookup
+from streetlight.service.prediction_log.lookup import Key, Lookup
 from streetlight.service.store.engine import clock, ordered_write_transaction
 from streetlight.service.store.idempotency import (
     IdempotentRequest,
@@ -72,8 +72,7 @@ def record(
     source: str,
     idempotent: IdempotentRequest | None = None,
     *,
-    log: Engine | None = None,
-    log_seconds: float = 0.0,
+    log: Lookup | None = None,
     before_lock: Callable[[], None] = lambda: None,
 ) -> list[RowResult]:
     """Add observations to the ledger and return a result for each, after the commit.
@@ -85,8 +84,7 @@ def record(
         source: the origin of the observations, such as `api` or a file name.
         idempotent: the request, if it has an idempotency key. If the request was processed before,
             nothing is added and the results are those of the first time.
-        log: the engine of the prediction log, `None` if there is none.
-        log_seconds: how long to wait until the log has the predictions that the observations name.
+        log: finds the predictions that observations name; `None` if there is no prediction log.
         before_lock: called before this waits for the log and for the lock of the ledger.
 
     Raises:
@@ -94,7 +92,7 @@ def record(
     """
     prepared = prepare(rows, live)
     before_lock()
-    prepared = _with_logged_predictions(prepared, log, log_seconds)
+    prepared = _with_logged_predictions(prepared, log)
     with ordered_write_transaction(engine) as connection:
         if idempotent and (stored := stored_response(connection, idempotent)):
             return [RowResult(**result) for result in json.loads(stored)]
@@ -113,10 +111,10 @@ class PreparedRow:
     columns: dict[str, Any]
 
     @property
-    def prediction(self) -> lookup.Key | None:
+    def prediction(self) -> Key | None:
         """The prediction that it names."""
         name = self.columns["request_id"]
-        return None if name is None else lookup.Key(name, self.columns["lights"])
+        return None if name is None else Key(name, self.columns["lights"])
 
     @property
     def found(self) -> Found | None:
@@ -163,13 +161,13 @@ def prepare(rows: Sequence[NewObservation | str], live: Version | None) -> list[
 
 
 def _with_logged_predictions(
-    rows: list[PreparedRow | str], log: Engine | None, seconds: float
+    rows: list[PreparedRow | str], log: Lookup | None
 ) -> list[PreparedRow | str]:
     """Return the rows with the predictions that they name, as far as the log has them."""
     named = {row.prediction for row in rows if isinstance(row, PreparedRow) and row.prediction}
     if log is None or not named:
         return rows
-    logged = lookup.find(log, named, seconds)
+    logged = log.find(named)
     return [
         replace(row, columns=row.columns | logged[row.prediction]._asdict())
         if isinstance(row, PreparedRow) and row.prediction in logged

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Engine, select
 
+from streetlight.service.prediction_log.recorder import is_sampled
 from streetlight.service.store.tables import predictions as table
 
 # The number of predictions looked up by one query; databases limit the parameters of a statement.
 BATCH_SIZE = 1000
 # Seconds between two tries to find a prediction that isn't written yet.
-INTERVAL = 0.05
+INTERVAL = 0.1
 
 
 class Key(NamedTuple):
@@ -31,17 +33,29 @@ class Decided(NamedTuple):
     said: int
 
 
-def find(engine: Engine, keys: AbstractSet[Key], seconds: float = 0.0) -> dict[Key, Decided]:
-    """Return the predictions that have these keys; of several with one key, the newest.
+@dataclass(frozen=True)
+class Lookup:
+    """Finds predictions in the log.
 
-    If some are missing, try again for `seconds`: workers write the log after their responses.
+    Attributes:
+        engine: the engine of the log's database.
+        sample: the share of the requests that are logged.
+        seconds: how long to wait for a prediction: workers write the log after their responses.
     """
-    deadline = time.monotonic() + seconds
-    found = _find(engine, keys)
-    while (missing := keys - found.keys()) and time.monotonic() < deadline:
-        time.sleep(INTERVAL)
-        found |= _find(engine, missing)
-    return found
+
+    engine: Engine
+    sample: float = 1.0
+    seconds: float = 0.0
+
+    def find(self, keys: AbstractSet[Key]) -> dict[Key, Decided]:
+        """Return the predictions that have these keys; of several with one key, the newest."""
+        deadline = time.monotonic() + self.seconds
+        found = _find(self.engine, keys)
+        late = {key for key in keys if is_sampled(key.request_id, self.sample)}
+        while (missing := late - found.keys()) and time.monotonic() < deadline:
+            time.sleep(INTERVAL)
+            found |= _find(self.engine, missing)
+        return found
 
 
 def _find(engine: Engine, keys: AbstractSet[Key]) -> dict[Key, Decided]:

@@ -131,7 +131,7 @@ class Recorder:
 
         All requests with the same id are logged, or none.
         """
-        if self._sample < 1 and _position(entry.request_id) >= self._sample:
+        if not is_sampled(entry.request_id, self._sample):
             self._leave_out("sampled_out", len(entry.scores))
             return
         if isinstance(entry.lights, list):
@@ -236,7 +236,12 @@ class Recorder:
             metrics.count_logged(reason, count)
 
 
+def is_sampled(request_id: str, sample: float) -> bool:
+    """Return whether a request is part of a sample, which is the same in each process."""
+    return sample >= 1 or _position(request_id) < sample
+
+
 def _position(request_id: str) -> float:
-    """Return a number from 0 to 1 that looks random, and is the same in each process."""
+    """Return a number from 0 to 1 that looks random."""
     digest = hashlib.blake2b(request_id.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") / 2**32

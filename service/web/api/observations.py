@@ -13,6 +13,8 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.ledger import ingest, queries
 from streetlight.service.ledger.ingest import NewObservation, RowResult
 from streetlight.service.ledger.queries import Filter, Observation, ObservationNotFoundError
+from streetlight.service.prediction_log.lookup import Lookup
+from streetlight.service.prediction_log.recorder import WRITE_INTERVAL
 from streetlight.service.store.idempotency import KeyReusedError
 from streetlight.service.validation.fields import Text, Time
 from streetlight.service.validation.problems import Problem, RequestError, problems
@@ -28,8 +30,8 @@ from streetlight.service.web.response import dump_json, json_response
 
 blueprint = Blueprint("observations", __name__)
 
-# Seconds to wait for a prediction. It is in the log a few tenths of a second after its response.
-LOG_SECONDS = 1.0
+# Seconds to wait until a prediction is in the log.
+LOG_TIMEOUT = WRITE_INTERVAL + 1
 # Limits the error message of a row, which names each unknown field.
 MAX_FIELDS = 20
 
@@ -109,8 +111,7 @@ def record() -> Response:
             live,
             "api",
             idempotent,
-            log=services().prediction_log,
-            log_seconds=LOG_SECONDS,
+            log=_lookup(),
             before_lock=release,
         )
     )
@@ -136,6 +137,11 @@ def _parse_row(row: Any) -> NewObservation | str:  # noqa: ANN401 - any JSON val
     except ValidationError as error:
         return "; ".join(map(str, problems(error, ObservationBody.model_fields)))
     return NewObservation(tuple(body.lights), body.outcome, body.id, body.request_id)
+
+
+def _lookup() -> Lookup | None:
+    engine, settings = services().prediction_log, services().settings
+    return Lookup(engine, settings.prediction_log_sample, LOG_TIMEOUT) if engine else None
 
 
 def _record_response(results: list[RowResult]) -> Response:

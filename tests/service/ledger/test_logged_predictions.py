@@ -8,6 +8,8 @@ import pytest
 
 from streetlight.service.web.api import observations
 from tests.client import App, invoke
+from tests.server import streetlight
+from tests.service.conftest import Site
 from tests.service.prediction_log.predictions import log_predictions
 
 WALK, STOP = [1, 0, 1], [0, 0, 1]
@@ -19,7 +21,7 @@ def app(tmp_path: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatc
 
     The request `b` is a batch that version 7 answered, wrongly.
     """
-    monkeypatch.setattr(observations, "LOG_SECONDS", 0)
+    monkeypatch.setattr(observations, "LOG_TIMEOUT", 0)
     with App(tmp_path, database_url=database_url, prediction_log=True, start_empty=True) as app:
         log_predictions(
             app.services.require_prediction_log(),
@@ -137,3 +139,33 @@ def test_without_a_log_the_prediction_is_missing(tmp_path: Path) -> None:
         [result] = app.expect(201, "POST", "/observations", row)["results"]
         assert (result["verdict"], result["prediction"]) == ("accepted", "missing")
         assert said(app)[-1] == ("b", None, None)
+
+
+@pytest.mark.process
+def test_feedback_counts_for_the_version_that_answered(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    with Site(tmp_path, database_url, prediction_log=True, start_empty=True) as site:
+        alone = site.request("POST", "/predict", {"lights": WALK}).headers["X-Request-ID"]
+        row = observation(WALK, "walk", request_id=alone)
+        [at_once] = site.expect(201, "POST", "/observations", row)["results"]
+        assert at_once["prediction"] == "found"
+        mine = {"X-Request-ID": "corner-17"}
+        site.expect(200, "POST", "/predict/batch", {"lights": [WALK, STOP]}, **mine)
+        site.train("--seed", "5")
+        rows = [observation(lights, "stop", request_id="corner-17") for lights in (WALK, STOP)]
+
+        site.expect(201, "POST", "/observations", {"observations": rows})
+        site.expect(201, "POST", "/observations", observation(STOP, "stop"))
+
+        listed = site.get("/observations")["observations"]
+        assert [(row.get("request_id"), row["version"], row["said"]) for row in listed] == [
+            (alone, 1, "walk"),
+            ("corner-17", 1, "walk"),
+            ("corner-17", 1, "stop"),
+            (None, 2, "stop"),
+        ]
+        versions = site.get("/versions")["versions"]
+        assert [(v["version"], v["asked"], v["right"]) for v in versions] == [(2, 1, 1), (1, 3, 2)]
+        settings = {"data_dir": tmp_path, "database_url": site.database}
+        assert "violations: 0" in streetlight("check", **settings).stdout

@@ -2,31 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
 
-from streetlight.service.prediction_log import lookup
-from streetlight.service.prediction_log.lookup import Decided, Key
+from streetlight.service.prediction_log.lookup import Decided, Key, Lookup
 from tests.service.prediction_log.predictions import log_predictions
-from tests.service.services import services_in
-
-
-@pytest.fixture
-def log(tmp_path: Path, database_url: str | None) -> Iterator[Engine]:
-    """An empty prediction log."""
-    with services_in(tmp_path, database_url, prediction_log=True) as services:
-        yield services.require_prediction_log()
-
 
 WALK, STOP = "[1.0, 0.0, 1.0]", "[0.0, 0.0, 1.0]"
 
 
-def test_a_prediction_is_found_by_its_request_and_its_lights(log: Engine) -> None:
+def test_a_prediction_is_found_by_its_request_and_its_lights(log_engine: Engine) -> None:
     log_predictions(
-        log,
+        log_engine,
         {"lights": [1, 0, 1], "request_id": "a", "version": 1, "decision": 1},
         {"lights": [0, 0, 1], "request_id": "a", "version": 1, "decision": 0, "row": 1},
         {"lights": [1, 0, 1], "request_id": "b", "version": 2, "decision": 0},
@@ -35,40 +23,48 @@ def test_a_prediction_is_found_by_its_request_and_its_lights(log: Engine) -> Non
     )
     keys = {Key("a", WALK), Key("b", STOP), Key("a", "[1.0]"), Key("c", WALK)}
 
-    found = lookup.find(log, keys)
+    found = Lookup(log_engine).find(keys)
 
     assert {key: found[key] for key in keys & found.keys()} == {
         Key("a", WALK): Decided(1, 1),
         Key("b", STOP): Decided(3, 1),  # the newest
     }
-    assert lookup.find(log, set()) == {}
+    assert Lookup(log_engine).find(set()) == {}
 
 
-def test_a_prediction_that_is_written_late_is_waited_for(log: Engine) -> None:
+def test_a_prediction_that_is_written_late_is_waited_for(log_engine: Engine) -> None:
     row = {"lights": [1, 0, 1], "request_id": "late"}
-    writer = threading.Timer(0.2, log_predictions, (log, row))
+    writer = threading.Timer(0.2, log_predictions, (log_engine, row))
     writer.start()
 
-    assert lookup.find(log, {Key("late", WALK)}, seconds=30) == {Key("late", WALK): Decided(1, 1)}
+    late = Key("late", WALK)
+    assert Lookup(log_engine, seconds=30).find({late}) == {late: Decided(1, 1)}
     writer.join()
+
+
+@pytest.mark.parametrize(("sample", "seconds"), [(1.0, 0.3), (0.0, 0.0)])
+def test_the_wait_ends(log_engine: Engine, sample: float, seconds: float) -> None:
+    """A request that isn't in the sample isn't waited for."""
     began = time.monotonic()
-    assert lookup.find(log, {Key("late", STOP)}, seconds=0.3) == {}
-    assert 0.3 <= time.monotonic() - began < 5
+
+    assert Lookup(log_engine, sample, seconds or 30).find({Key("never", WALK)}) == {}
+
+    assert seconds <= time.monotonic() - began < seconds + 5
 
 
-def test_a_thousand_predictions_are_found_by_one_query_of_the_index(log: Engine) -> None:
-    log_predictions(log, *({"lights": [i], "request_id": f"{i}"} for i in range(2000)))
+def test_a_thousand_predictions_are_found_by_one_query_of_the_index(log_engine: Engine) -> None:
+    log_predictions(log_engine, *({"lights": [i], "request_id": f"{i}"} for i in range(2000)))
     statements = []
-    event.listen(log, "before_cursor_execute", lambda *call: statements.append(call[2:4]))
+    event.listen(log_engine, "before_cursor_execute", lambda *call: statements.append(call[2:4]))
 
-    found = lookup.find(log, {Key(f"{i}", f"[{i}.0]") for i in range(1000)})
+    found = Lookup(log_engine).find({Key(f"{i}", f"[{i}.0]") for i in range(1000)})
 
     assert len(found) == 1000
     queries = [query for query in statements if query[0].startswith("SELECT")]
     assert len(queries) == 1
     [(statement, parameters)] = queries
-    postgresql = log.dialect.name == "postgresql"
-    with log.connect() as connection:
+    postgresql = log_engine.dialect.name == "postgresql"
+    with log_engine.connect() as connection:
         if postgresql:
             connection.exec_driver_sql("SET enable_seqscan = off")  # the table is small
         explain = "EXPLAIN" if postgresql else "EXPLAIN QUERY PLAN"
