@@ -20,7 +20,7 @@ from streetlight.service.inference.messages import (
 )
 from streetlight.service.inference.prediction import check_counts, row_count
 from streetlight.service.inference.result import Result
-from streetlight.service.validation.fields import Whole
+from streetlight.service.validation.fields import WHOLE
 from streetlight.service.validation.json_bounds import check_bounds
 from streetlight.service.validation.problems import FieldError, RequestError
 from streetlight.service.validation.request_schema import Schema, validate_body, validate_query
@@ -46,7 +46,7 @@ class PredictQuery(Schema):
 class ExplainBody(PredictBody):
     """One light state, and the number of the version to explain; the live one without a number."""
 
-    version: Annotated[Whole, Field(ge=1, lt=10**9)] | None = None
+    version: Annotated[int, Field(ge=1, lt=10**9), WHOLE] | None = None
 
 
 class BatchBody(Schema):

@@ -23,6 +23,7 @@ def before_load_schema(_context: Any, schema: dict[str, Any]) -> None:
     schemas, paths = schema["components"]["schemas"], schema["paths"]
     for lights in (
         schemas["PredictBody"]["properties"]["lights"],
+        schemas["ExplainBody"]["properties"]["lights"],
         schemas["BatchBody"]["properties"]["lights"]["items"],
         schemas["ObservationBody"]["properties"]["lights"],
         schemas["StepBody"]["properties"]["lights"],
