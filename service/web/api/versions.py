@@ -50,7 +50,11 @@ def list_versions() -> VersionList:
 
 @blueprint.get("/versions/<int:number>")
 @operation(
-    raises=[*UNUSABLE, *BOUNDED], links={"versions_verify": {"number": "$response.body#/version"}}
+    raises=[*UNUSABLE, *BOUNDED],
+    links={
+        "versions_shadow": {"number": "$response.body#/version"},
+        "versions_verify": {"number": "$response.body#/version"},
+    },
 )
 def show(number: int) -> VersionDetails:
     """Return one version: its manifest, weights, error curve and promotions."""
