@@ -5,8 +5,8 @@ rule. The champion has learnt from the first observations, the challenger also f
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Challenger:
 
 
 def draw_rule(random: np.random.Generator, light_count: int) -> Rule:
-    """Return a true rule: one light, two lights of which one is on, or a network with relu."""
+    """Return a true rule: one light, one of two lights but not both, or a network with relu."""
     kind, level = random.integers(3), random.uniform(0.3, 0.7)
     if kind == 0:
         return lambda lights: lights[:, 1] > level
@@ -82,7 +82,7 @@ def draw_recipe(random: np.random.Generator) -> Recipe:
     sizes: Sequence[tuple[int, ...]] = ((), (4,), (8,), (16,), (8, 8))
     return Recipe(
         hidden_sizes=sizes[int(random.integers(len(sizes)))],
-        iterations=int(random.choice((30, 100, 300))),
+        iterations=int(random.choice((30, 100, 200))),
         alpha=float(random.choice((0.01, 0.05, 0.2))),
         restarts=0,
         target_error=None,  # outcomes that contradict the rule keep the error above any target
@@ -92,7 +92,7 @@ def draw_recipe(random: np.random.Generator) -> Recipe:
 def draw_recipes(random: np.random.Generator) -> tuple[str, Recipe, Recipe]:
     """Return how the challenger's recipe is chosen, the champion's recipe and the challenger's."""
     champion, other = draw_recipe(random), draw_recipe(random)
-    large = replace(champion, hidden_sizes=(24,), iterations=300, alpha=0.2)
+    large = replace(champion, hidden_sizes=(24,), iterations=200, alpha=0.2)
     kind = str(random.choice((SAME, SAME, OTHER, LARGE)))
     challenger = {SAME: champion, OTHER: other, LARGE: large}[kind]
     first, second = (int(seed) for seed in random.integers(2**31, size=2))
@@ -223,17 +223,19 @@ def tables(light_count: int, pairs: Sequence[tuple[Challenger, Challenger]]) -> 
 
 def main(_folder: Path) -> None:
     """Run the simulation and write `results/exam.md`."""
-    start = time.process_time()
-    simulated = {lights: [simulate(lights, seed) for seed in range(LEDGERS)] for lights in LIGHTS}
-    seconds = time.process_time() - start
+    with ProcessPoolExecutor() as pool:
+        simulated = {
+            lights: list(pool.map(simulate, [lights] * LEDGERS, range(LEDGERS)))
+            for lights in LIGHTS
+        }
     summary = (
         f"{LEDGERS} simulated ledgers with 3 lights and {LEDGERS} with 10, each light a uniform "
-        "number from 0 to 1. The true rule is one light above a level, two lights of which one is "
-        f"above it, or a random 4-node network with relu. {NOISE[0]:.0%} to {NOISE[1]:.0%} of the "
-        f"outcomes contradict the rule. The champion has learnt from the first {FIRST[0]} to "
-        f"{FIRST[1]} observations; {LATER[0]} to {LATER[1]} came later. The challenger has the "
-        "champion's recipe (half of the ledgers), another one (a quarter), or 24 hidden nodes, 300 "
-        "passes and alpha 0.2 (a quarter), no target error and one run.\n\n"
+        "number from 0 to 1. The true rule is one light above a level, one of two lights but not "
+        f"both above it, or a random 4-node network with relu. {NOISE[0]:.0%} to {NOISE[1]:.0%} of "
+        "the outcomes contradict the rule. The champion has learnt from the first "
+        f"{FIRST[0]} to {FIRST[1]} observations; {LATER[0]} to {LATER[1]} came later. The "
+        "challenger has the champion's recipe (half of the ledgers), another one (a quarter), or "
+        "24 hidden nodes, 200 passes and alpha 0.2 (a quarter); no target error, one run.\n\n"
         "The former gate trained the challenger on all observations, and promoted it if its "
         "accuracy on them was at least the champion's. The exam holds back a fifth of the later "
         f"ones, at least {MIN_EXAM}; the challenger learns from the others. `better` also requires "
@@ -241,7 +243,7 @@ def main(_folder: Path) -> None:
         f"{FRESH:,} fresh states as the rule does; outcomes that contradict the rule would leave "
         "the order of the two as it is. Intervals are Wilson's, for 95 %. The last column is the "
         "mean difference to the champion's accuracy on fresh states, 0 where it stays live. "
-        f"The seeds are fixed; the simulation took {seconds:.0f} s of processor time."
+        "The seeds are fixed: each run gives the same figures."
     )
     results.write(
         "exam",
