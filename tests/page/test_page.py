@@ -189,7 +189,9 @@ def test_the_verdict_shows_the_exam(browser: Browser, tmp_path: Path) -> None:
             expect(page.locator("#exam-table tr")).to_have_text(
                 ["version2 right2 wrong", "1 right150", "1 wrong150"]
             )
-            expect(page.locator("#verdict")).to_contain_text("was walk, now stop")
+            expect(page.locator("#verdict")).to_contain_text(
+                "0 1 0: was walk, now stop; observations: 10"
+            )
             page.get_by_label("go live").select_option("better")
             page.locator("#start").click()
             expect(page.locator("#verdict")).to_contain_text("Version 3 is live now.")
