@@ -200,8 +200,8 @@ class ObservationPage:
 def list_observations(query: ObservationQuery) -> Response:
     """List observations by page, or stream all of them with `format=jsonl` or `format=csv`.
 
-    A stream ignores `after` and `limit`. CSV has the lights and the outcome of each observation that
-    isn't withdrawn.
+    A stream ignores `after` and `limit`. CSV has the lights and the outcome of each observation
+    that isn't withdrawn.
     """
     since = query.since.timestamp() if query.since else None
     filters = Filter(query.outcome, since, query.version, query.source)
