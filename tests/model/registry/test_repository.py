@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streetlight.model.dataset import LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
+from streetlight.model.registry import manifest as manifest_module
 from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.promotion_log import PromotionLog
 from streetlight.model.registry.repository import (
@@ -873,3 +874,23 @@ def test_a_reproduction_names_the_version_and_both_versions_of_numpy(
     result = reproduce(older)
 
     assert (result.version, result.numpy) == (2, ("1.0", np.__version__))
+
+
+def test_a_version_of_release_0_1_is_reproduced_as_that_release_trained(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row counted once, and a run could be the best although it decided a tie walk."""
+    once = Dataset(np.vstack([LAB.lights, [0, 1, 0]]), np.append(LAB.walk_vs_stop, 0.5))
+    recipe = Recipe(hidden_sizes=(8,), restarts=0)
+    training = next(
+        run
+        for seed in range(100)
+        if (run := fit(once, replace(recipe, seed=seed))).error <= 0.01 and run.tied_walks
+    )
+    training = replace(training, recipe=replace(training.recipe, restarts=20, patience=60))
+    counted = replace(once, counts=np.array([1, 1, 1, 1, 2]))
+    assert not reproduce(repository.publish(training, counted, Provenance("ledger"))).identical
+
+    monkeypatch.setattr(manifest_module, "THRESHOLD", None)
+
+    assert reproduce(repository.publish(training, counted, Provenance("ledger"))).identical
