@@ -72,6 +72,9 @@ def retrain(body: RetrainBody) -> Response:
         if rows.light_count > MAX_LIGHTS:
             message = f"expected at most {MAX_LIGHTS} lights, got {rows.light_count}"
             raise FieldError(Problem("rows[0].lights", message))
+        if body.exam:
+            message = f"expected none with rows or a dataset, got {body.exam:g}: only a training "
+            raise FieldError(Problem("exam", f"{message}on the ledger holds observations back"))
         data = data_of(rows, body.dataset)
     spec = JobSpec(_recipe(body), body.promote, body.must_hold, body.exam, data)
     idempotent = idempotent_request("retrain")

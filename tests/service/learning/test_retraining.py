@@ -386,6 +386,10 @@ def test_data_that_no_job_can_learn_are_refused(app: App) -> None:
     assert (
         refused({"rows": SIX, "dataset": "six"}) == "dataset: expected rows or a dataset, got both"
     )
+    assert refused({"dataset": "six", "exam": 0.2}) == (
+        "exam: expected none with rows or a dataset, got 0.2: only a training on the ledger holds "
+        "observations back"
+    )
     assert refused({"dataset": "one-light"}) == (
         "dataset: expected rows of both outcomes, got 1 with stop and none with walk"
     )
