@@ -1,5 +1,6 @@
 """Automatic retrainings, submitted by the trainer as the settings `retrain_…` require."""
 
+from streetlight.model.registry.version import Version
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec, Trigger
@@ -33,23 +34,30 @@ def submit_if_due(services: Services) -> None:
         return
     last = queue.last_observation(engine)
     live = live_version_if_any(services.repository)
+    trigger = _trigger(services, live, last)
+    if trigger is None:
+        return
     number = live.number if live else None
     wait = wait_after(queue.unsuccessful(engine, number), settings.retrain_window)
-    new = queries.count_after(engine, last, max(settings.retrain_after or 1, wait))
-    if new < wait:
+    if queries.count_after(engine, last, wait) < wait:
         return
-    trigger: Trigger | None = None
+    given = settings.retrain_recipe or RecipeFields()
+    recipe = given.recipe(live.manifest.recipe if live else DEFAULT_RECIPE)
+    queue.submit_unless_unfinished(engine, JobSpec(recipe), trigger, number)
+
+
+def _trigger(services: Services, live: Version | None, last: int) -> Trigger | None:
+    """Return which setting requires a retraining; observations with ids above `last` are new."""
+    settings, engine = services.settings, services.engine
+    new = queries.count_after(engine, last, settings.retrain_after or 1)
     if settings.retrain_after is not None and new >= settings.retrain_after:
-        trigger = "observations"
-    elif settings.retrain_below is not None and new and live:
+        return "observations"
+    if settings.retrain_below is not None and new and live:
         recent = recent_accuracy(engine, live.number, settings.retrain_window)
         window_full = recent.observations == settings.retrain_window
         if window_full and recent.interval.high < settings.retrain_below:
-            trigger = "accuracy"
-    if trigger:
-        given = settings.retrain_recipe or RecipeFields()
-        recipe = given.recipe(live.manifest.recipe if live else DEFAULT_RECIPE)
-        queue.submit_unless_unfinished(engine, JobSpec(recipe), trigger, number)
+            return "accuracy"
+    return None
 
 
 def wait_after(unsuccessful: int, window: int) -> int:
