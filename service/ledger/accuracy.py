@@ -1,6 +1,6 @@
-"""The accuracy of a version on the observations that were recorded while it was live.
+"""The accuracy of a version on the observations that it decided.
 
-The version decided each of them when `ingest` added it, so no version had learnt from it.
+It decided each of them before any version could learn from it: see `ingest`.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ CORRECT = 1 - func.abs(table.c.said - table.c.outcome)
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The accuracy of a version on observations that were recorded after its training.
+    """The accuracy of a version.
 
     Attributes:
-        observations: the number of observations recorded while the version was live.
+        observations: the number of observations that the version decided.
         correct: for how many of them its decision was the outcome.
     """
 
