@@ -52,6 +52,7 @@ def test_a_second_verification_is_refused(slow: Version) -> None:
 
 
 def test_a_verification_takes_idle_processor_time_until_its_client_leaves(slow: Version) -> None:
+    ModelRepository(slow.path.parent).promote(slow.number)
     with ForkedServer(slow.path.parents[1]) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
         client.sendall(b"POST /versions/1/verify HTTP/1.1\r\nHost: localhost\r\n\r\n")
