@@ -1,7 +1,8 @@
 """`Recorder`: log predictions without delaying their responses.
 
 A worker adds predictions to a bounded buffer; a thread writes them to the database, and deletes
-those that are too old or too many. What the log doesn't get is counted. `queries` reads the log.
+those that are too old or too many. What the log doesn't get is counted. `storage` has the
+statements, `queries` reads the log.
 """
 
 import hashlib
@@ -9,19 +10,17 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic_core import to_json
-from sqlalchemy import Connection, Engine, delete, func, or_, select
+from sqlalchemy import Engine
 
 from streetlight.model.dataset import outcome_name
 from streetlight.service.observability import metrics
+from streetlight.service.prediction_log import storage
 from streetlight.service.prediction_log.queries import MAX_DELAY, Dialect
 from streetlight.service.store.engine import PREDICTION_LOG_LOCK, ordered_write_transaction
-from streetlight.service.store.tables import predictions as table
 
 # The results that are counted.
 RESULTS = ("written", "over_limit", "sampled_out", "buffer_full", "write_failed")
@@ -41,8 +40,6 @@ DELETE_INTERVAL = 10
 DELETE_SIZE = 1000
 # Seconds in which a worker that stops writes the rest of its buffer.
 STOP_TIMEOUT = 5
-
-COLUMNS = [column.name for column in table.columns if column.name != "id"]
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +63,8 @@ class PredictedRows(NamedTuple):
     lights: list[float] | npt.NDArray[Any]
     scores: list[float] | npt.NDArray[np.float64]
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Return the values of `COLUMNS` for each row."""
+    def rows(self) -> list[storage.Row]:
+        """Return the values of `storage.COLUMNS` for each row."""
         at, request_id, dialect, version, lights, scores = self
         states = [lights] if isinstance(lights, list) else lights.tolist()
         return [
@@ -106,7 +103,7 @@ class Recorder:
         self._numbers = 0
         self._left_out: Counter[str] = Counter()
         self._taken: deque[PredictedRows] = deque()
-        self._batch: list[tuple[Any, ...]] = []
+        self._batch: list[storage.Row] = []
         self._delete_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -176,9 +173,9 @@ class Recorder:
             return False
         with ordered_write_transaction(self._engine, PREDICTION_LOG_LOCK) as connection:
             if count:
-                self._insert(connection)
+                storage.insert(connection, self._batch)
             limit = 2 * count + DELETE_SIZE
-            deleted = self._delete(connection, limit)
+            deleted = storage.delete_oldest(connection, limit, self._max_rows, self._max_age)
         self._batch = []
         metrics.count_logged("written", count)
         self._delete_at = now if deleted == limit else now + DELETE_INTERVAL
@@ -202,35 +199,6 @@ class Recorder:
                 rows += entry.rows()
         self._batch = rows
         self._leave_out("write_failed", expired)
-
-    def _insert(self, connection: Connection) -> None:
-        # One statement, for which the driver releases the interpreter's lock once: `executemany`
-        # does so for each row, and competes for it with the event loop.
-        names = ", ".join(f'"{name}"' for name in COLUMNS)
-        parameters: tuple[Any, ...]
-        if self._engine.dialect.name == "postgresql":
-            # One parameter: psycopg takes 28 us for the placeholders of a row.
-            types = [table.c[name].type.compile(self._engine.dialect) for name in COLUMNS]
-            values = ", ".join(f"(item ->> {i})::{kind}" for i, kind in enumerate(types))
-            rows = f"SELECT {values} FROM json_array_elements(%s::json) AS item"  # noqa: S608 - no values
-            parameters = (to_json(self._batch).decode(),)
-        else:
-            values = f"({', '.join('?' * len(COLUMNS))})"
-            rows = f"VALUES {', '.join([values] * len(self._batch))}"
-            parameters = tuple(chain.from_iterable(self._batch))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {rows}", parameters)
-
-    def _delete(self, connection: Connection, limit: int) -> int:
-        """Delete up to `limit` rows, the oldest, that are too old or too many."""
-        last, old = select(func.max(table.c.id)).scalar_subquery(), time.time() - self._max_age
-        query = select(table.c.id, table.c.at, last.label("last")).order_by(table.c.id).limit(1)
-        first = connection.execute(query).first()
-        if first is None or (first.id > first.last - self._max_rows and first.at >= old):
-            return 0
-        is_due = or_(table.c.id <= first.last - self._max_rows, table.c.at < old)
-        return connection.execute(
-            delete(table).where(table.c.id < first.id + limit, is_due)
-        ).rowcount
 
     def _leave_out(self, reason: str, count: int) -> None:
         with self._lock:
