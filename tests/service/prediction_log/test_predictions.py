@@ -22,7 +22,7 @@ from tests.service.conftest import until
 
 KEY = "secret"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-NOW = time.time()
+NOW = float(int(time.time()))
 REQUESTS = [
     PredictedRows(NOW - 40, "a", "native", 1, [1.0, 0.0, 1.0], [0.75]),
     PredictedRows(NOW - 30, "b", "v1", 1, np.array([[0, 0, 1], [1, 0, 1]]), np.array([0.25, 1.5])),

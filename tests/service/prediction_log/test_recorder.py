@@ -30,7 +30,7 @@ def one_row(request_id: str = "one", at: float | None = None) -> PredictedRows:
 
 def many_rows(count: int, request_id: str = "many", dtype: Any = float) -> PredictedRows:
     lights = np.arange(2 * count).reshape(count, 2).astype(dtype)
-    return PredictedRows(time.time(), request_id, "v2", 2, lights, np.arange(count) / count)
+    return PredictedRows(time.time(), request_id, "v2", 2, lights, np.linspace(0.25, 0.75, count))
 
 
 def logged(engine: Engine) -> list[queries.LoggedPrediction]:
@@ -53,8 +53,8 @@ def test_rows_are_written_in_the_order_of_the_predictions(log_engine: Engine) ->
     assert [row.lights for row in rows] == [[1.0, 0.0], [0.0, 1.0], [2.0, 3.0]]
     assert [(row.score, row.decision) for row in rows] == [
         (0.75, "walk"),
-        (0.0, "stop"),
-        (0.5, "walk"),
+        (0.25, "stop"),
+        (0.75, "walk"),
     ]
     assert [type(light) for row in rows for light in row.lights] == [float] * 6
 
