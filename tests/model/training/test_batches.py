@@ -123,12 +123,12 @@ def test_a_state_observed_a_million_times_diverges_only_where_single_ones_do(
         random = np.random.default_rng(seed)
         states, outcomes = random.uniform(0, 1, (6, 3)), random.integers(0, 2, 6).astype(float)
         frequent = random.integers(6)
-        for count in diverged:
+        for count, seeds in diverged.items():
             counts = np.where(np.arange(6) == frequent, count, 1)
             dataset = Dataset(states, outcomes, counts)
             try:
                 gradient_descent(initial_network(dataset, recipe, seed), dataset, recipe)
             except TrainingDivergedError:
-                diverged[count].add(seed)
+                seeds.add(seed)
 
     assert diverged[1_000_000] <= diverged[1]
