@@ -1,8 +1,8 @@
 """The promotion gate: decide whether a new version may replace the live one.
 
-Both are judged on the exam, observations that neither has learnt from; where there are too few, on
-the training data. This module only compares: `exam` has what the exam needs, and `job_runner` calls
-`judge` and promotes.
+Both are judged on the exam, observations that neither has learnt from, and on the training data;
+where there is no exam, on the latter alone. This module only compares: `exam` has what the exam
+needs, and `job_runner` calls `judge` and promotes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,13 +73,14 @@ def judge(
     """Return whether `version` may replace `live`, and why not.
 
     A version passes if it meets its recipe's target error, takes as many lights as `live`, decides
-    at least as many observations correctly as `live`, and keeps every pattern of `must_hold`. If
-    `promote` is `better`, it must decide more of the exam correctly, and so many more that the
-    p-value is below `SIGNIFICANCE`. Without a live version, nothing is compared.
+    at least as many observations correctly as `live`, of the exam and of the training data, and
+    keeps every pattern of `must_hold`. If `promote` is `better`, it must decide more of the exam
+    correctly, and so many more that the p-value is below `SIGNIFICANCE`. Without a live version,
+    nothing is compared.
 
     Args:
         version: the new version.
-        dataset: its training data, on which the versions are judged without an exam.
+        dataset: its training data.
         live: the live version.
         must_hold: the patterns to keep.
         report: called after each step that takes long for a large dataset.
@@ -110,14 +111,16 @@ def judge(
         live_accuracy = data.accuracy(live_scores)
         if unseen:
             result = exam_verdict(live_scores, scores, unseen)
+            # The training data favour the challenger. One that is worse even there is worse.
+            learnt = [dataset.accuracy(it.network.scores(dataset.lights)) for it in (version, live)]
+            report()
+            if learnt[0] < learnt[1]:
+                reasons.append(_less_accurate(learnt[0], live, learnt[1], "its training data"))
         if accuracy < live_accuracy:
             observations = (
                 "observations that neither has learnt from" if unseen else "the same observations"
             )
-            reasons.append(
-                f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version "
-                f"{live.number} on {observations}"
-            )
+            reasons.append(_less_accurate(accuracy, live, live_accuracy, observations))
         elif promote == "better":
             reasons += _not_shown(result, why_no_exam)
     violations = list(_violations(version, must_hold))
@@ -136,6 +139,13 @@ def judge(
         unseen=result is not None,
         why_no_exam=why_no_exam,
         exam=result,
+    )
+
+
+def _less_accurate(accuracy: float, live: Version, live_accuracy: float, where: str) -> str:
+    return (
+        f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version {live.number} "
+        f"on {where}"
     )
 
 

@@ -213,6 +213,7 @@ def test_better_requires_a_significant_difference(
     lights[:only_challenger, 0] = lights[only_challenger : only_challenger + only_champion, 0] = 1
     lights[only_challenger + only_champion :] = 1
     exam = Exam([(101, 100 + len(outcomes))], Dataset(lights, outcomes))
+    learnt = Dataset(np.ones((1, 2)), np.ones(1))
     # Both decide walk for (1, 1); only the new version does for (1, 0).
     new, live = (
         replace(found, manifest=replace(found.manifest, observations=[(1, 100)]))
@@ -223,7 +224,7 @@ def test_better_requires_a_significant_difference(
         ("not_worse", only_challenger >= only_champion),
     ]
     for promote, expected in cases:
-        verdict = judge(new, exam.dataset, live, (), exam=exam, promote=promote)
+        verdict = judge(new, learnt, live, (), exam=exam, promote=promote)
         assert verdict.exam is not None
         found = (verdict.exam.only_challenger, verdict.exam.only_champion)
         assert (*found, verdict.passed) == (only_challenger, only_champion, expected)

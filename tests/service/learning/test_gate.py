@@ -65,6 +65,25 @@ def test_an_accuracy_below_the_live_version_s_does_not_pass(
     assert verdict.against == 3
 
 
+def test_a_version_that_is_worse_on_its_training_data_does_not_pass(tmp_path: Path) -> None:
+    """Also if it is not worse on the exam, which has few observations."""
+    repository = ModelRepository(tmp_path)
+    always_walk, right = (
+        repository.publish(training(*weights, dataset=DATA), DATA, Provenance("ledger", None, []))
+        for weights in (ALWAYS_WALK, RIGHT)
+    )
+    exam = Exam([(5, 34)], Dataset(np.array([[1.0, 0.0]] * 30), np.ones(30)))
+
+    verdict = judge(always_walk, DATA, right, (), exam=exam)
+    assert verdict.exam is not None
+    assert (verdict.accuracy, verdict.live_accuracy, verdict.exam.p) == (1, 1, 1)
+    assert verdict.reasons == [
+        "the accuracy is 75.0%, below the 100.0% of version 2 on its training data"
+    ]
+
+    assert judge(right, DATA, always_walk, (), exam=exam).passed
+
+
 def test_the_verdict_lists_the_changed_decisions() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
 
