@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, inspect, select
 
-from streetlight.model.dataset import outcome_name
+from streetlight.model.dataset import THRESHOLD, outcome_name
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
@@ -18,6 +18,9 @@ from streetlight.service.learning.exam import exam_verdict, unseen_exam
 from streetlight.service.learning.job import Job, job_from_row
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import UNFINISHED, jobs, observations
+
+# The score from which on release 0.1 decided walk.
+FORMER_THRESHOLD = 0.5
 
 Report = Callable[[str], None]
 
@@ -59,24 +62,31 @@ def _check_observations(
         if number and number > newest:
             report(f"observations: {rows} were predicted by version {number}, which never existed")
         elif number and (version := _load(versions, number)):
-            decision = _decision(version, lights)
-            if said != decision:
+            decisions = _decisions(version, lights)
+            if said not in decisions:
                 report(
                     f"observations: {rows} of {lights[:80]} have the prediction {said} of version "
-                    f"{number}, expected {decision}"
+                    f"{number}, expected {decisions[0]}"
                 )
     return int(count)
 
 
-def _decision(version: Version, text: str) -> int | None:
-    """Return 1 for walk and 0 for stop; `None` if the version can't predict these lights."""
+def _decisions(version: Version, text: str) -> list[int | None]:
+    """Return 1 for walk or 0 for stop; `None` if the version can't predict these lights.
+
+    A version of release 0.1 has both if the two releases decide its score differently: an
+    observation doesn't tell which of them recorded it.
+    """
     try:
         lights = [float(light) for light in json.loads(text)]
     except (ValueError, TypeError):
-        return None
+        return [None]
     if len(lights) != version.network.light_count:
-        return None
-    return int(outcome_name(version.network.score(lights)) == "walk")
+        return [None]
+    score = version.network.score(lights)
+    if version.manifest.threshold is None and FORMER_THRESHOLD <= score <= THRESHOLD:
+        return [0, 1]
+    return [int(outcome_name(score) == "walk")]
 
 
 def _check_jobs(

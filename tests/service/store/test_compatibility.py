@@ -10,13 +10,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from streetlight.model.dataset import THRESHOLD
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
 from streetlight.service.config import Settings
+from streetlight.service.learning.integrity import check
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.queue import get
+from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.store.tables import observations
 from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import Services, build_services, initialize_ledger
 
@@ -70,6 +75,21 @@ def test_each_response_is_unchanged(services: Services, path: str) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_each_version_is_reproduced(number: int) -> None:
     assert reproduce(ModelRepository(DATA_DIR / "models").load(number)).identical
+
+
+def test_a_decision_between_the_thresholds_of_the_releases_is_valid(services: Services) -> None:
+    """Release 0.1 decided walk from a score of 0.5 on."""
+    between = [0.5006015260821399, 0.0, 0.49939847391786013]
+    live = services.repository.load(2)
+    assert 0.5 < live.network.score(between) < THRESHOLD
+    record(services.engine, [NewObservation(tuple(between), "walk")], live, "api")
+    found: list[str] = []
+    check(services.engine, services.repository, found.append)
+    assert found == []
+    with services.engine.begin() as connection:
+        connection.execute(update(observations).where(observations.c.id == 8).values(said=1))
+    check(services.engine, services.repository, found.append)
+    assert found == []
 
 
 def test_a_queued_job_succeeds(services: Services) -> None:
