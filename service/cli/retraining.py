@@ -88,6 +88,9 @@ def retrain(watch: bool, promote: Promote, exam: float | None, dataset: str | No
     """
     data = LEDGER
     if dataset:
+        if exam:
+            message = f"expected none with a dataset, got {exam:g}: only a training on the ledger "
+            raise click.BadParameter(f"{message}holds observations back", param_hint="--exam")
         try:
             data = data_of(LAB_DATASETS[dataset], dataset)
         except FieldError as refused:

@@ -253,6 +253,12 @@ def test_the_former_name_of_not_worse_is_accepted(app: App) -> None:
     ]
 
 
+def test_the_command_line_refuses_an_exam_with_a_dataset(tmp_path: Path) -> None:
+    run = invoke("retrain", "--exam", "0.5", "--dataset", "six", data_dir=tmp_path)
+    assert run.returncode == 2
+    assert "--exam: expected none with a dataset, got 0.5" in run.stderr
+
+
 def test_the_command_line_refuses_an_invalid_exam(tmp_path: Path) -> None:
     run = invoke("retrain", "--exam", "1.5", data_dir=tmp_path)
     assert run.returncode == 2
