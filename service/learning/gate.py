@@ -74,9 +74,9 @@ def judge(
 
     A version passes if it meets its recipe's target error, takes as many lights as `live`, decides
     at least as many observations correctly as `live`, of the exam and of the training data, and
-    keeps every pattern of `must_hold`. If `promote` is `better`, it must decide more of the exam
-    correctly, and so many more that the p-value is below `SIGNIFICANCE`. Without a live version,
-    nothing is compared.
+    keeps every pattern of `must_hold`. If it decides more of the exam correctly, and so many more
+    that the p-value is below `SIGNIFICANCE`, the training data aren't compared; `promote` of
+    `better` requires that. Without a live version, nothing is compared.
 
     Args:
         version: the new version.
@@ -111,10 +111,12 @@ def judge(
         live_accuracy = data.accuracy(live_scores)
         if unseen:
             result = exam_verdict(live_scores, scores, unseen)
-            # The training data favour the challenger. One that is worse even there is worse.
+            # A small exam lets many worse challengers pass; the training data find most of them.
+            # But a champion that knows its own rows by heart is better there than anywhere else, so
+            # an exam that shows the contrary decides alone.
             learnt = [dataset.accuracy(it.network.scores(dataset.lights)) for it in (version, live)]
             report()
-            if learnt[0] < learnt[1]:
+            if learnt[0] < learnt[1] and not _is_better(result):
                 reasons.append(_less_accurate(learnt[0], live, learnt[1], "its training data"))
         if accuracy < live_accuracy:
             observations = (
@@ -142,6 +144,11 @@ def judge(
     )
 
 
+def _is_better(result: PairedResult) -> bool:
+    """Return whether the exam shows that the challenger is better."""
+    return result.only_challenger > result.only_champion and result.p < SIGNIFICANCE
+
+
 def _less_accurate(accuracy: float, live: Version, live_accuracy: float, where: str) -> str:
     return (
         f"the accuracy is {accuracy:.1%}, below the {live_accuracy:.1%} of version {live.number} "
@@ -153,7 +160,7 @@ def _not_shown(result: PairedResult | None, why_no_exam: str | None) -> Iterator
     """Yield why it isn't shown that the challenger is better."""
     if result is None:
         yield f"promote: better requires an exam, and there is none: {why_no_exam}"
-    elif result.p >= SIGNIFICANCE:
+    elif not _is_better(result):
         yield (
             f"promote: better requires a p-value below {SIGNIFICANCE:g}, got {result.p:.3g}: only "
             f"the new version is right on {result.only_challenger} observations of the exam, only "

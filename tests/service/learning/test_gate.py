@@ -83,6 +83,11 @@ def test_a_version_that_is_worse_on_its_training_data_does_not_pass(tmp_path: Pa
 
     assert judge(right, DATA, always_walk, (), exam=exam).passed
 
+    # A champion that knows its training data by heart doesn't stay live for that.
+    exam = Exam([(5, 34)], Dataset(np.array([[0.0, 1.0]] * 30), np.ones(30)))
+    for promote in ("not_worse", "better"):
+        assert judge(always_walk, DATA, right, (), exam=exam, promote=promote).passed
+
 
 def test_the_verdict_lists_the_changed_decisions() -> None:
     verdict = judge(version(7, *RIGHT), DATA, version(3, *ALWAYS_WALK), ())
