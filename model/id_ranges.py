@@ -3,12 +3,29 @@
 A million consecutive ids are one range, so manifests and verdicts stay short.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 IdRanges = list[tuple[int, int]]
+
+
+def checked(ranges: Iterable[Sequence[int]]) -> IdRanges:
+    """Return `ranges`, such as those in JSON, as tuples.
+
+    Raises:
+        ValueError: they aren't sorted ranges of ids.
+    """
+    found: IdRanges = []
+    previous = 0
+    for ids in ranges:
+        first, last = ids
+        if not (type(first) is type(last) is int and previous < first <= last):
+            raise ValueError(f"observations: expected sorted ranges of ids, got {ids}")
+        found.append((first, last))
+        previous = last
+    return found
 
 
 def size(ranges: Sequence[tuple[int, int]]) -> int:

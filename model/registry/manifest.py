@@ -13,7 +13,7 @@ import numpy as np
 from streetlight.model.dataset import FORMER_NAMES, LAB_DATASETS, THRESHOLD, Dataset
 from streetlight.model.evaluation import evaluate
 from streetlight.model.exam import Exam
-from streetlight.model.id_ranges import IdRanges
+from streetlight.model.id_ranges import IdRanges, checked
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import TrainingResult
@@ -38,9 +38,7 @@ class ExamRecord:
     sha256: str
 
     def __post_init__(self) -> None:
-        # JSON has lists in place of tuples.
-        ids = [(first, last) for first, last in self.observations]
-        object.__setattr__(self, "observations", ids)
+        object.__setattr__(self, "observations", checked(self.observations))
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,10 @@ class Manifest:
     threshold: float | None = None
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        if self.observations is not None:
+            object.__setattr__(self, "observations", checked(self.observations))
+
     @property
     def learnt(self) -> IdRanges | None:
         """The ids of the ledger's observations in the training data; `None` if they aren't known.
@@ -108,7 +110,7 @@ class Manifest:
         """
         if self.observations is None:
             return [] if self.dataset in {*LAB_DATASETS, *FORMER_NAMES} else None
-        return [(first, last) for first, last in self.observations]
+        return self.observations
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":

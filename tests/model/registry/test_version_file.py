@@ -177,6 +177,19 @@ def test_an_invalid_exam_is_damage(path: Path, exam: object) -> None:
         Version.load(path)
 
 
+@pytest.mark.parametrize(
+    "ids", ["ab", [None], [["1", "2"]], [[1.0, 2.0]], [[2, 1]], [[3, 4], [1, 2]], [[0, 1]], 7]
+)
+@pytest.mark.parametrize("of_exam", [False, True])
+def test_invalid_ids_are_damage(path: Path, ids: object, of_exam: bool) -> None:
+    """They aren't found only when a job, or a check, uses them."""
+    manifest = json.loads(str(arrays_of(path)["manifest"]))
+    (manifest["exam"] if of_exam else manifest)["observations"] = ids
+    replace(path, manifest=json.dumps(manifest))
+    with pytest.raises(VersionDamagedError):
+        Version.load(path)
+
+
 def test_what_a_version_has_learnt_is_known_for_the_ledger_and_the_lab() -> None:
     def learnt(dataset: str, observations: IdRanges | None = None) -> IdRanges | None:
         return describe(TRAINING, LAB, Provenance(dataset, observations=observations)).learnt
