@@ -21,7 +21,7 @@ from streetlight.model.exam import MIN_EXAM
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import fit, initial_network
 
-LEDGERS = 200
+LEDGERS = 500
 LIGHTS = (3, 10)
 FRESH = 20_000
 # The number of observations that the champion has learnt from, and of those that came later.
