@@ -30,7 +30,7 @@ $(DEVELOPED): requirements-dev.lock $(INSTALLED)
 	@$(PIP) --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
-serve: $(INSTALLED) ## Train a version if none is live, and serve on http://127.0.0.1:8000
+serve: $(INSTALLED) ## Train a version if there is none, and serve on http://127.0.0.1:8000
 	@exec $(BIN)/streetlight serve
 
 test: $(DEVELOPED) ## Run the tests except the storms; ARGS are passed to pytest
