@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, literal, select
 
 from streetlight.service.store.tables import predictions as table
 
@@ -39,12 +39,14 @@ def insert(connection: Connection, batch: Sequence[Row]) -> None:
 def delete_oldest(connection: Connection, limit: int, max_rows: int, max_age: float) -> int:
     """Delete rows beyond `max_rows` or older than `max_age` seconds, and return how many.
 
-    They are the oldest, and at most `limit`.
+    They are at most `limit`, from the smallest id on, and from the earliest time on: both, because
+    ids don't follow the times after a clock was set back.
     """
-    last, old = select(func.max(table.c.id)).scalar_subquery(), time.time() - max_age
-    query = select(table.c.id, table.c.at, last.label("last")).order_by(table.c.id).limit(1)
-    first = connection.execute(query).first()
-    if first is None or (first.id > first.last - max_rows and first.at >= old):
-        return 0
-    is_due = or_(table.c.id <= first.last - max_rows, table.c.at < old)
-    return connection.execute(delete(table).where(table.c.id < first.id + limit, is_due)).rowcount
+    deleted, id_, at = 0, table.c.id, table.c.at
+    for column, end in (
+        (id_, select(func.max(id_) + 1 - max_rows).scalar_subquery()),
+        (at, literal(time.time() - max_age)),
+    ):
+        due = select(id_).where(column < end).order_by(column).limit(limit - deleted)
+        deleted += connection.execute(delete(table).where(id_.in_(due))).rowcount
+    return deleted

@@ -238,6 +238,19 @@ def test_old_rows_are_deleted_and_ids_are_not_used_again(log_engine: Engine) -> 
     assert [row.id for row in logged(log_engine)] == [3]
 
 
+def test_old_rows_are_deleted_behind_a_row_of_a_clock_that_was_ahead(log_engine: Engine) -> None:
+    written = new_recorder(log_engine, max_age=1000)
+    written.record(one_row("ahead", time.time() + 5000))
+    written.write()
+    written.record(one_row("old", time.time() - 50))
+    written.record(one_row("new"))
+    written.write()
+
+    new_recorder(log_engine, max_age=30).write()
+
+    assert [row.request_id for row in logged(log_engine)] == ["ahead", "new"]
+
+
 def test_the_log_waits_for_no_writer_of_the_ledger(log_engine: Engine, engine: Engine) -> None:
     with write_transaction(engine) as connection:
         connection.exec_driver_sql("DELETE FROM observations")
