@@ -115,14 +115,16 @@ class Recorder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write the rest of the buffer; after `STOP_TIMEOUT` seconds, count it as failed."""
+        """Write the rest of the buffer; after `STOP_TIMEOUT` seconds, count what is lost."""
         self._stopping.set()
         self._thread.join(STOP_TIMEOUT)
         with self._lock:
-            lost = [*self._taken, *self._buffer]
-            self._left_out["write_failed"] += sum(len(entry.scores) for entry in lost)
-            self._left_out["write_failed"] += len(self._batch)
+            waiting = [*self._taken, *self._buffer]
+            lost = len(self._batch) + sum(len(entry.scores) for entry in waiting)
+            self._left_out["write_failed"] += lost
         self._count_left_out()
+        if lost:  # the counters end with the server
+            log.error("%d predictions are not in the prediction log: the worker stopped", lost)
 
     def record(self, entry: PredictedRows) -> None:
         """Add predictions to the buffer, or count why they are left out.

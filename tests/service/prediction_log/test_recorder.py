@@ -182,7 +182,10 @@ def test_a_recorder_that_stops_writes_the_rest(log_engine: Engine, counted: Coun
 
 
 def test_a_recorder_that_stops_does_not_wait_for_a_database_for_long(
-    log_engine: Engine, counted: Counts, monkeypatch: pytest.MonkeyPatch
+    log_engine: Engine,
+    counted: Counts,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(recorder, "STOP_TIMEOUT", 0.2)
     written = new_recorder(log_engine)
@@ -194,6 +197,7 @@ def test_a_recorder_that_stops_does_not_wait_for_a_database_for_long(
         written.stop()
         assert time.monotonic() - began < 2
         assert counted() == {"write_failed": 3 * recorder.BATCH_SIZE}
+        assert f"{3 * recorder.BATCH_SIZE} predictions are not in the" in caplog.text
 
 
 def test_the_oldest_rows_are_deleted(log_engine: Engine) -> None:
