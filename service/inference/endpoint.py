@@ -89,7 +89,8 @@ class InferenceEndpoint(Generic[DecodedT]):
 
     def _respond(self, request: InferenceRequest, model: ServedModel) -> Response:
         began = perf_counter()
-        version = model.resolve(request.model, self.requested_version(request), request.label)
+        number = self.requested_version(request)
+        version = model.resolve(request.model, number, request.label)
         decoded = self.decode(request, version)
         request.admit(
             row_count(decoded.lights) * self.multiplications(version),
@@ -107,7 +108,8 @@ class InferenceEndpoint(Generic[DecodedT]):
         )
         walk_count, at = result.walk_count, time.time()
         metrics.count_inference(version.number, walk_count, len(scores) - walk_count, phases, at)
-        if model.recorder is not None:
+        # A number that isn't in the path is that of an earlier prediction, which is logged already.
+        if model.recorder is not None and number == request.version:
             model.recorder.record(
                 PredictedRows(
                     at, request.request_id, self.dialect, version.number, decoded.lights, scores

@@ -53,3 +53,7 @@ def test_a_logged_prediction_is_explained_with_the_same_bits(tmp_path: Path) -> 
             explained = server.post("/explain", asked)
             for field in ("score", "decision", "version"):
                 assert explained[field] == row[field], row
+        server.post("/explain", {"lights": ROWS[0]})  # the live version answers: logged, and last
+        until(lambda: len(server.get("/predictions?limit=1000")["predictions"]) > len(rows))
+        logged_later = server.get(f"/predictions?after={rows[-1]['id']}")["predictions"]
+        assert [row["version"] for row in logged_later] == [2]
