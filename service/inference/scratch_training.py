@@ -12,7 +12,11 @@ import numpy as np
 from streetlight.model.dataset import Dataset, Outcome, outcome_name
 from streetlight.model.network import Network, WeightLists, is_wide, weight_names
 from streetlight.model.recipe import Recipe
-from streetlight.model.training.fit import TrainingDivergedError, gradient_descent
+from streetlight.model.training.fit import (
+    TrainingDivergedError,
+    gradient_descent,
+    squared_error,
+)
 from streetlight.model.training.row_pass import MAX_GENERATED_WEIGHTS
 from streetlight.model.training.step import step
 from streetlight.service.inference.codecs.batch_json import DECISION_BYTES, NUMBER_BYTES
@@ -89,8 +93,11 @@ def fit(network: Network, dataset: Dataset, recipe: Recipe, check: Callable[[], 
     `check` is called after each pass, and may raise an error to end the training.
 
     Raises:
-        FieldError: the training diverged.
+        FieldError: a score overflows, or the training diverged.
     """
+    if not math.isfinite(squared_error(network, dataset)):
+        message = "expected weights and a scale with which no error overflows before the training"
+        raise FieldError(Problem("network", message))
     try:
         trained, errors = gradient_descent(network, dataset, recipe, lambda _i, _error: check())
     except TrainingDivergedError as error:

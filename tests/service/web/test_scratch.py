@@ -274,12 +274,16 @@ def test_each_repeat_of_a_row_is_a_row(shared_app: App) -> None:
             "recipe.alpha: training diverged: the error became inf in iteration ",
         ),
         (
+            {"dataset": "six", "network": {**TWO_LAYERS, "scale": 1e-320}},
+            "network: expected weights and a scale with which no error overflows",
+        ),
+        (
             {
                 "rows": [{"lights": [1e300], "outcome": "stop"}],
                 "recipe": {"alpha": 1e-9, "iterations": 1},
                 "network": {"weights": {"weights_0_1": [[1e10]]}},
             },
-            "recipe.alpha: training diverged",
+            "network: expected weights and a scale with which no error overflows",
         ),
         (
             {
