@@ -100,9 +100,19 @@ def initialize_ledger(services: Services) -> None:
             record_in_transaction(connection, engine, rows, "lab")
 
     create_schema(engine, settings.data_dir, add_lab_observations)
-    if services.prediction_log is not None:
-        create_prediction_log(services.prediction_log, settings.data_dir)
     services.ledger_ready.set()
+    _initialize_prediction_log(services)
+
+
+def _initialize_prediction_log(services: Services) -> None:
+    """Create the table of the prediction log, or log why that is impossible: no job needs it."""
+    if services.prediction_log is None:
+        return
+    try:
+        create_prediction_log(services.prediction_log, services.settings.data_dir)
+    except (OSError, DBAPIError, LockedError) as error:
+        message = "the prediction log can't be created, restart when it can: %s"
+        log.warning(message, describe(error))
 
 
 def initialize_ledger_if_possible(services: Services) -> None:

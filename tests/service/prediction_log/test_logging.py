@@ -167,6 +167,17 @@ def test_a_database_that_is_away_delays_no_prediction(
     assert len(rows(stored)) == 51
 
 
+def test_jobs_run_and_observations_are_added_without_a_usable_log(tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, prediction_log=True) as server:
+        server.stop()
+        (server.data_dir / "predictions.db").write_bytes(b"damaged" * 1000)
+    with ForkedServer(tmp_path, prediction_log=True, trainer=True) as server:
+        observation = {"lights": [0, 1, 0], "outcome": "stop"}
+        server.expect(201, "POST", "/observations", observation)
+        job = server.expect(202, "POST", "/retrain")["id"]
+        until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
+
+
 def test_what_the_log_does_not_get_is_in_the_metrics(tmp_path: Path) -> None:
     with ForkedServer(tmp_path, prediction_log=True, prediction_log_sample=0.5) as server:
         for _ in range(20):
