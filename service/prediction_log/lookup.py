@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from streetlight.service.prediction_log.recorder import is_sampled
 from streetlight.service.store.tables import predictions as table
@@ -72,16 +72,21 @@ class Lookup:
 
 
 def _find(engine: Engine, keys: AbstractSet[Key]) -> dict[Key, Decided]:
-    columns = [table.c[name] for name in ("id", *Key._fields, "version", "decision")]
+    columns = [table.c[name] for name in (*Key._fields, "version", "decision")]
     found, wanted = {}, sorted(keys)
     with engine.connect() as connection:
         for start in range(0, len(wanted), BATCH_SIZE):
             batch = wanted[start : start + BATCH_SIZE]
-            query = select(*columns).where(
-                table.c.request_id.in_({key.request_id for key in batch}),
-                table.c.lights.in_({key.lights for key in batch}),
+            # In the database, since a client may have sent an id with any number of requests.
+            newest = (
+                select(func.max(table.c.id))
+                .where(
+                    table.c.request_id.in_({key.request_id for key in batch}),
+                    table.c.lights.in_({key.lights for key in batch}),
+                )
+                .group_by(table.c.request_id, table.c.lights)
             )
-            # Sorted here: PostgreSQL might read the table in this order, and not the index.
-            for _, *key, version, decision in sorted(map(tuple, connection.execute(query))):
-                found[Key(*key)] = Decided(version, decision)
+            query = select(*columns).where(table.c.id.in_(newest))
+            for request_id, lights, version, decision in connection.execute(query):
+                found[Key(request_id, lights)] = Decided(version, decision)
     return found
