@@ -4,18 +4,20 @@
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.dataset import Outcome, is_walk
 from streetlight.model.registry.version import Version
 from streetlight.service.ledger.contradictions import contradicted_ids
 from streetlight.service.prediction_log.lookup import Key, Lookup
-from streetlight.service.store.engine import clock, ordered_write_transaction
+from streetlight.service.store.engine import clock, describe, ordered_write_transaction
 from streetlight.service.store.idempotency import (
     IdempotentRequest,
     store_response,
@@ -30,6 +32,7 @@ LOOKUP_BATCH_SIZE = 1000
 # The columns in which a repeated row equals the first one.
 CONTENT = ("lights", "outcome", "request_id")
 Content = tuple[object, ...]
+logger = logging.getLogger(__name__)
 Found = Literal["found", "missing"]
 
 
@@ -167,7 +170,11 @@ def _with_logged_predictions(
     named = {row.prediction for row in rows if isinstance(row, PreparedRow) and row.prediction}
     if log is None or not named:
         return rows
-    logged = log.find(named)
+    try:
+        logged = log.find(named)
+    except DBAPIError as error:  # an observation is worth more than its link to a prediction
+        logger.warning("%s; observations are recorded without their predictions", describe(error))
+        return rows
     return [
         replace(row, columns=row.columns | logged[row.prediction]._asdict())
         if isinstance(row, PreparedRow) and row.prediction in logged

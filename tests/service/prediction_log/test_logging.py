@@ -174,6 +174,8 @@ def test_jobs_run_and_observations_are_added_without_a_usable_log(tmp_path: Path
     with ForkedServer(tmp_path, prediction_log=True, trainer=True) as server:
         observation = {"lights": [0, 1, 0], "outcome": "stop"}
         server.expect(201, "POST", "/observations", observation)
+        named = server.expect(201, "POST", "/observations", observation | {"request_id": "any"})
+        assert named["results"][0]["prediction"] == "missing"
         job = server.expect(202, "POST", "/retrain")["id"]
         until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
 
