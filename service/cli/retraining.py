@@ -19,7 +19,7 @@ from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote, Verdict
-from streetlight.service.learning.job import JobSpec, current_name
+from streetlight.service.learning.job import JobSpec, current_name, default_promote
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.prediction_log.lookup import Lookup
@@ -62,10 +62,10 @@ def _print_result(verdict: Verdict) -> None:
 @click.option(
     "--promote",
     type=click.Choice(get_args(Promote)),
-    default="not_worse",
-    help="When the new version goes live. not_worse, the default: if it meets its target error, is "
-    "at least as accurate as the live version, and decides the patterns of STREETLIGHT_MUST_HOLD "
-    "as given. better: if McNemar's test on the exam also shows that it is more accurate.",
+    help="When the new version goes live. not_worse, the default on the ledger: if it meets its "
+    "target error, is at least as accurate as the live version, and decides the patterns of "
+    "STREETLIGHT_MUST_HOLD as given. better: if McNemar's test on the exam also shows that it is "
+    "more accurate. never, the default with --dataset: not by this job.",
 )
 @click.option(
     "--exam",
@@ -80,7 +80,7 @@ def _print_result(verdict: Verdict) -> None:
     type=click.Choice(list(LAB_DATASETS)),
     help="Learn from a dataset of the lab, not from the ledger.",
 )
-def retrain(watch: bool, promote: Promote, exam: float | None, dataset: str | None) -> None:
+def retrain(watch: bool, promote: Promote | None, exam: float | None, dataset: str | None) -> None:
     """Queue a retraining job, on the ledger by default.
 
     A trainer must be running: `streetlight serve` starts one, or run `streetlight work`. With
@@ -97,7 +97,7 @@ def retrain(watch: bool, promote: Promote, exam: float | None, dataset: str | No
             raise click.BadParameter(refused.problem.message, param_hint="--dataset") from None
     services = build_services(load_settings())
     initialize_ledger(services)
-    spec = JobSpec(DEFAULT_RECIPE, promote, exam=exam, data=data)
+    spec = JobSpec(DEFAULT_RECIPE, promote or default_promote(data), exam=exam, data=data)
     job = queue.submit(services.engine, spec, None)
     click.echo(f"job {job.id} is queued")
     if not watch:

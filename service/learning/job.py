@@ -33,6 +33,15 @@ def current_name(promote: object) -> object:
     return "not_worse" if promote == "if_better" else promote
 
 
+def default_promote(data: JobData) -> Promote:
+    """Return when to promote the version of a job whose request doesn't say so.
+
+    There is no exam if the job doesn't learn from the ledger. A version that has learnt two rows
+    could replace one that has learnt from many observations.
+    """
+    return "not_worse" if data.source == "ledger" else "never"
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """The specification of a job, stored as JSON in the column `order`.

@@ -81,5 +81,5 @@ def load_rows(engine: Engine, job: int, data: JobData, repeats: Repeats) -> Trai
         if text is None:
             raise LedgerError(f"job {job} has ended, and its rows are deleted")
         rows, name = Dataset(*map(np.array, json.loads(text))), "request"
-    why_no_exam = f"the training data is {name}, not the ledger"
+    why_no_exam = "only a training on the ledger holds observations back"
     return TrainingSet(rows.with_repeats(repeats), None, [], None, why_no_exam, name)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote
-from streetlight.service.learning.job import Job, JobSpec, current_name
+from streetlight.service.learning.job import Job, JobSpec, current_name, default_promote
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.store.idempotency import KeyReusedError
@@ -35,10 +35,11 @@ MAX_MESSAGE = 200
 class RetrainBody(RecipeFields, RowsFields):
     """The recipe, what to learn from, and when to promote the version; every field is optional.
 
-    Without `rows` and `dataset`, the job learns from the ledger.
+    Without `rows` and `dataset`, the job learns from the ledger. The default of `promote` is then
+    `not_worse`, with rows or a dataset it is `never`.
     """
 
-    promote: Annotated[Promote, BeforeValidator(current_name)] = "not_worse"
+    promote: Annotated[Promote | None, BeforeValidator(current_name)] = None
     must_hold: MustHolds = ()
     exam: ExamAmount | None = None
 
@@ -74,9 +75,11 @@ def retrain(body: RetrainBody) -> Response:
             raise FieldError(Problem("rows[0].lights", message))
         if body.exam:
             message = f"expected none with rows or a dataset, got {body.exam:g}: only a training "
-            raise FieldError(Problem("exam", f"{message}on the ledger holds observations back"))
+            message += "on the ledger holds observations back"
+            raise FieldError(Problem("exam", message, body.exam))
         data = data_of(rows, body.dataset)
-    spec = JobSpec(_recipe(body), body.promote, body.must_hold, body.exam, data)
+    promote = body.promote or default_promote(data)
+    spec = JobSpec(_recipe(body), promote, body.must_hold, body.exam, data)
     idempotent = idempotent_request("retrain")
     release()
     given = None if body.dataset else rows

@@ -317,6 +317,17 @@ SIX = [
 ]
 
 
+def test_rows_and_datasets_go_live_only_if_the_request_says_so(app: App) -> None:
+    """Such a version is judged on the rows that it has learnt, and on no others."""
+    for body, promoted in (
+        ({"dataset": "four"}, False),
+        ({"rows": SIX}, False),
+        ({"dataset": "four", "promote": "not_worse"}, True),
+        ({}, True),
+    ):
+        assert retrain(app, **body)["promoted"] is promoted, body
+
+
 def test_a_job_says_what_it_learns_from(app: App) -> None:
     observe(app, [0, 1, 0], "stop")
     withdrawn = observe(app, [0, 1, 0], "walk")
