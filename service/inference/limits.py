@@ -78,7 +78,7 @@ class Budget:
         """
         if cost.multiplications > self._max_multiplications:
             raise TooExpensiveError(
-                f"the request needs {cost.multiplications} multiplications (rows times weights), "
+                f"the request needs {cost.multiplications} multiplications, "
                 f"expected at most {self._max_multiplications}; use fewer rows or iterations, or "
                 "raise the setting STREETLIGHT_MAX_MULTIPLICATIONS"
             )
