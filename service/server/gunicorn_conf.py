@@ -96,9 +96,13 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
     scheme = "https" if worker.cfg.is_ssl else "http"
     url = f"{scheme}://{loopback.get(_settings.host, _host)}:{_settings.port}"
+    example = (
+        f"Try:\n\n  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n"
+        if lights
+        else "No version is live: promote one.\n"
+    )
     print(
-        f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. Try:\n\n"
-        f"  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n",
+        f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. {example}",
         flush=True,
     )
 
