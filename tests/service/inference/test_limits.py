@@ -37,7 +37,7 @@ def full(budget: Budget) -> Iterator[None]:
     [
         (
             Cost(multiplications=1001),
-            r"needs 1001 multiplications .* at most 1000; .* STREETLIGHT_MAX_MULTIPLICATIONS",
+            r"needs 1001 multiplications, .* at most 1000; .* STREETLIGHT_MAX_MULTIPLICATIONS",
         ),
         (
             Cost(response_bytes=2001),
