@@ -51,11 +51,11 @@ def settings() -> str:
         value = schema.get("default")
         text = value if isinstance(value, str) else json.dumps(value)
         default = computed.rstrip(".") or (f"`{text}`" if value not in (None, []) else "none")
-        # The first option of a setting that may be null is the type of its other values.
-        option = schema.get("anyOf", [schema])[0]
-        allowed = with_bounds(option).replace("](#", "](reference.md#")
-        if "pattern" in option:
-            allowed += f", matching `{option['pattern']}`"
+        options = [it for it in schema.get("anyOf", [schema]) if it.get("type") != "null"]
+        allowed = " or ".join(map(with_bounds, options)).replace("](#", "](reference.md#")
+        for option in options:
+            if "pattern" in option:
+                allowed += f", matching `{option['pattern']}`"
         description += platforms.get(name, "")
         if name in SECRETS:
             description += f" `{PREFIX}{name.upper()}_FILE` names a file with the value instead."
