@@ -50,6 +50,7 @@ class VersionList:
 class VersionDetails:
     """The details of a version.
 
+    `weights` and `scale`, by which the network divides the lights, make a network for `POST /fit`.
     `errors` is the thinned error curve of its training, as pairs of iteration and error.
     """
 
@@ -57,6 +58,7 @@ class VersionDetails:
     live: bool
     manifest: Manifest
     weights: WeightLists
+    scale: float
     errors: list[tuple[int, float]]
     promotions: list[Promotion]
 
@@ -104,6 +106,7 @@ def describe_version(repository: ModelRepository, version: Version) -> VersionDe
         live=repository.live_number() == number,
         manifest=version.manifest,
         weights={name: m.tolist() for name, m in version.network.named_weights.items()},
+        scale=version.network.scale,
         errors=error_curve(version.errors, CURVE_POINTS),
         promotions=[entry for entry in repository.promotions() if entry.version == number],
     )

@@ -34,6 +34,7 @@ ADDED = {
     "exam",
     "l1_penalty",
     "repeats",
+    "scale",
     "signs",
     "threshold",
     "tied_walks",

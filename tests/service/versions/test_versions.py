@@ -48,6 +48,7 @@ def test_a_version_has_all_details(shared_app: App) -> None:
     assert (response["version"], response["live"]) == (1, True)
     assert response["manifest"]["dataset"] == "four"
     assert np.array(response["weights"]["weights_1_2"]).shape == (4, 1)
+    assert response["scale"] == 1
     assert [f"{error:.12g}" for iteration, error in response["errors"] if iteration % 10 == 0] == [
         "0.634231159844",
         "0.358384076763",
