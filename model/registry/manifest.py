@@ -49,7 +49,8 @@ class Manifest:
         version: number of the version; 0 before it is published.
         parent: number of the version that was live before the training, or `None`.
         created_at: time of publication, UTC, ISO 8601.
-        dataset: source of the training data: a name in `LAB_DATASETS`, `ledger` or a file's name.
+        dataset: source of the training data: a name in `LAB_DATASETS`, `ledger`, `request` or a
+            file's name.
         rows: number of rows of the training data.
         conflicts: number of light states that were observed with both outcomes.
         lights: number of lights in a state.

@@ -76,7 +76,7 @@ def check_start(network: Network, start: RandomStart) -> None:
     ):
         if (got := getattr(start, name)) not in (None, expected):
             message = f"expected that of the network, {preview(expected)}, got {preview(got)}"
-            raise FieldError(Problem(start.path + name, message))
+            raise FieldError(Problem(start.path + name, message, got))
 
 
 def random_network(start: RandomStart, light_count: int, scale: float) -> Network:

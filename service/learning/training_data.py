@@ -24,7 +24,8 @@ class JobData:
         source: the ledger, a dataset of the lab, or the rows of the request.
         read: when the data are read; observations that are added until then are learnt, too.
         dataset: the name of the dataset.
-        rows: the number of rows; of the ledger, that of the observations when the job was queued.
+        rows: the number of rows; of the ledger, that of the observations shortly before the job was
+            queued.
         last_id: the id of the newest observation when the job was queued, if it reads the ledger.
     """
 
