@@ -1,5 +1,6 @@
 """JSON responses, and the keys by which a view and the server agree on others."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,12 @@ FOLLOWED_JOB = "streetlight.followed_job"
 def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - any type that Pydantic serialises
     """Return a JSON response with `payload`, a dataclass or plain data, and a line feed."""
     return Response(dump_json(payload) + b"\n", status, mimetype="application/json")
+
+
+def json_lines_response(pages: Iterable[Iterable[Any]]) -> Response:
+    """Return a streamed response with each object of `pages` as a line of JSON."""
+    parts = (b"".join(dump_json(row) + b"\n" for row in rows) for rows in pages)
+    return Response(parts, mimetype="application/x-ndjson")
 
 
 def dump_json(payload: Any) -> bytes:  # noqa: ANN401 - any type that Pydantic serialises

@@ -26,7 +26,7 @@ from streetlight.service.web.middleware.admission import admit, release
 from streetlight.service.web.middleware.errors import ErrorResponse
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request, parse_json
-from streetlight.service.web.response import dump_json, json_response
+from streetlight.service.web.response import json_lines_response, json_response
 
 blueprint = Blueprint("observations", __name__)
 
@@ -211,11 +211,7 @@ def list_observations(query: ObservationQuery) -> Response:
             observations_csv.write(queries.stream(engine, filters)), mimetype="text/csv"
         )
     if query.format == "jsonl":
-        lines = (
-            b"".join(dump_json(row) + b"\n" for row in rows)
-            for rows in queries.stream(engine, filters)
-        )
-        return Response(lines, mimetype="application/x-ndjson")
+        return json_lines_response(queries.stream(engine, filters))
     page = queries.page(engine, filters, query.after, query.limit)
     return json_response(
         ObservationPage(

@@ -22,7 +22,7 @@ from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import private
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
-from streetlight.service.web.response import dump_json, json_response
+from streetlight.service.web.response import json_lines_response, json_response
 
 blueprint = Blueprint("predictions", __name__)
 
@@ -72,11 +72,7 @@ def list_predictions(query: PredictionQuery) -> Response:
     if query.format == "csv":
         return Response(_csv(queries.stream(engine, filters)), mimetype="text/csv")
     if query.format == "jsonl":
-        lines = (
-            b"".join(dump_json(row) + b"\n" for row in rows)
-            for rows in queries.stream(engine, filters)
-        )
-        return Response(lines, mimetype="application/x-ndjson")
+        return json_lines_response(queries.stream(engine, filters))
     page = queries.page(engine, filters, query.after, query.limit)
     return json_response(PredictionPage(page.predictions, page.next))
 
