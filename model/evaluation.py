@@ -48,19 +48,19 @@ def wilson_interval(correct: int, total: int) -> Interval:
 def mcnemar_p(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p-value of McNemar's test.
 
-    It is the probability that fair coin flips, one for each observation that just one of the two
-    decides correctly, fall at least as unevenly as `only_first` and `only_second`.
+    It is the probability that two equally good versions divide the observations that just one of
+    them decides correctly at least as unevenly as into `only_first` and `only_second`.
 
     Source: Q. McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions
     or Percentages, Psychometrika 12, 1947, with the binomial distribution in place of chi-squared.
     """
-    flips = only_first + only_second
+    pairs = only_first + only_second
     coefficient = total = 1
     for k in range(1, min(only_first, only_second) + 1):
-        coefficient = coefficient * (flips - k + 1) // k
+        coefficient = coefficient * (pairs - k + 1) // k
         total += coefficient
     # Integers: no rounding until the division, which Python rounds correctly.
-    return min(1.0, 2 * total / (1 << flips))
+    return min(1.0, 2 * total / (1 << pairs))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def exam_spec(amount: float, live: Version | None) -> ExamSpec:
     """Return what to hold back from a training that is to replace `live`."""
     if live is None:
         return ExamSpec(amount, None, "no version is live")
-    return ExamSpec(amount, live.manifest.learnt, learnt_is_unknown(live))
+    learnt = live.manifest.learnt
+    return ExamSpec(amount, learnt, learnt_is_unknown(live) if learnt is None else None)
 
 
 def learnt_is_unknown(version: Version) -> str:

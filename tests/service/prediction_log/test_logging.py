@@ -121,7 +121,7 @@ def test_every_protocol_leaves_its_rows(logging_server: Server, stored: Engine) 
         headers = {"Content-Type": "application/json", **call.headers, "X-Request-ID": name}
         response = logging_server.request(method, call.path, call.body, **headers)
         assert response.status == 200, (name, response.data)
-        # What is invalid is not predicted.
+        # An invalid request leaves no row.
         invalid = {**headers, "X-Request-ID": f"invalid {name}"}
         logging_server.request(method, call.path.replace("0,0,1", "x"), "x", **invalid)
     logging_server.stop()
