@@ -92,15 +92,13 @@ def overload(folder: Path) -> Table:
         with ExitStack() as stack:
             server = start(stack, data, log=True)
             answered = measure(server, Load(path, body, 32), OVERLOAD_SECONDS)
-            sent, deadline, before = -1, time.monotonic() + 60, 0
-            while sent != before and time.monotonic() < deadline:  # until the buffer is written
-                before = sent
-                time.sleep(1)
-                sent = sum(counts(server).values())
-            found = counts(server)
-            predicted = _predicted(server)
-        if sent != predicted:
-            raise RuntimeError(f"expected {predicted} rows to be counted, got {sent}")
+            deadline = time.monotonic() + 60
+            while (sent := sum((found := counts(server)).values())) != (
+                predicted := _predicted(server)
+            ):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"expected {predicted} rows to be counted, got {sent}")
+                time.sleep(0.1)
         written, dropped = found["written"], sent - found["written"]
         table_rows.append(
             [
