@@ -99,7 +99,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
     example = (
         f"Try:\n\n  curl {url}/predict -d '{{\"lights\": [{', '.join(lights)}]}}'\n"
         if lights
-        else "No version is live: promote one.\n"
+        else "No version can be served: promote one.\n"
     )
     print(
         f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. {example}",

@@ -59,7 +59,7 @@ def test_serve_isn_t_ready_while_no_version_is_live(tmp_path: Path, trainer: boo
     server.health = "/livez"
     with server:
         server.wait_for_log("promote one, such as the newest with `streetlight promote 1`")
-        server.wait_for_log("No version is live: promote one.")
+        server.wait_for_log("No version can be served: promote one.")
         server.expect(503, "GET", "/readyz")
         server.expect(503, "GET", "/predict?lights=1,0,1")
         assert [row["version"] for row in server.get("/versions")["versions"]] == [1]
