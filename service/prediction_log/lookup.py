@@ -1,6 +1,5 @@
 """Find the logged predictions that observations name. `queries` reads the log by page."""
 
-import threading
 import time
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -15,10 +14,6 @@ from streetlight.service.store.tables import predictions as table
 BATCH_SIZE = 1000
 # Seconds between two tries to find a prediction that isn't written yet.
 INTERVAL = 0.1
-# Requests of a process that wait at the same time: each holds a thread, and half of the threads for
-# the database stay free for others.
-MAX_WAITING = 4
-_waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class Key(NamedTuple):
@@ -53,21 +48,13 @@ class Lookup:
     seconds: float = 0.0
 
     def find(self, keys: AbstractSet[Key]) -> dict[Key, Decided]:
-        """Return the predictions that have these keys; of several with one key, the newest.
-
-        If `MAX_WAITING` requests wait already, return what the log has.
-        """
+        """Return the predictions that have these keys; of several with one key, the newest."""
+        deadline = time.monotonic() + self.seconds
         found = _find(self.engine, keys)
         late = {key for key in keys if is_sampled(key.request_id, self.sample)}
-        if late <= found.keys() or not _waiting.acquire(blocking=False):
-            return found
-        try:
-            deadline = time.monotonic() + self.seconds
-            while (missing := late - found.keys()) and time.monotonic() < deadline:
-                time.sleep(INTERVAL)
-                found |= _find(self.engine, missing)
-        finally:
-            _waiting.release()
+        while (missing := late - found.keys()) and time.monotonic() < deadline:
+            time.sleep(INTERVAL)
+            found |= _find(self.engine, missing)
         return found
 
 

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, event
 
-from streetlight.service.prediction_log import lookup
-from streetlight.service.prediction_log.lookup import MAX_WAITING, Decided, Key, Lookup
+from streetlight.service.prediction_log.lookup import Decided, Key, Lookup
 from tests.service.conftest import until
 from tests.service.prediction_log.predictions import log_predictions
 
@@ -55,16 +54,16 @@ def test_the_wait_ends(log_engine: Engine, sample: float, seconds: float) -> Non
     assert seconds <= time.monotonic() - began < seconds + 5
 
 
-def test_only_some_requests_wait(log_engine: Engine) -> None:
-    """The others leave the threads to requests that don't name a prediction."""
-    with ThreadPoolExecutor(MAX_WAITING) as threads:
-        slow = Lookup(log_engine, seconds=5)
-        waiting = [threads.submit(slow.find, {Key("never", WALK)}) for _ in range(MAX_WAITING)]
-        until(lambda: not lookup._waiting._value)
-        began = time.monotonic()
-        assert Lookup(log_engine, seconds=30).find({Key("never", WALK)}) == {}
-        assert time.monotonic() - began < 2
-        assert not any(future.done() for future in waiting)
+def test_every_request_waits_for_its_prediction(log_engine: Engine) -> None:
+    """Also many at once: one that didn't wait would lose its prediction for good."""
+    looks: list[object] = []
+    event.listen(log_engine, "before_cursor_execute", lambda *look: looks.append(look))
+    with ThreadPoolExecutor(16) as threads:
+        keys = [Key(str(i), WALK) for i in range(16)]
+        found = [threads.submit(Lookup(log_engine, seconds=30).find, {key}) for key in keys]
+        until(lambda: len(looks) >= 16)
+        log_predictions(log_engine, *({"lights": [1, 0, 1], "request_id": key[0]} for key in keys))
+        assert [list(future.result()) for future in found] == [[key] for key in keys]
 
 
 def test_a_thousand_predictions_are_found_by_one_query_of_the_index(log_engine: Engine) -> None:
