@@ -10,7 +10,7 @@ blueprint = Blueprint("home", __name__)
 
 _page = Path(__file__).with_name("static") / "home"
 
-FILES = {file.name for file in _page.iterdir()} - {"index.html"}
+FILES = {str(file.relative_to(_page)) for file in _page.rglob("*.*")} - {"index.html"}
 
 
 @blueprint.get("/")
@@ -21,7 +21,7 @@ def home() -> Response:
     return response
 
 
-@blueprint.get("/page/<name>")
+@blueprint.get("/page/<path:name>")
 def static_file(name: str) -> Response:
     """Return a static file of the demonstration page."""
     if name not in FILES:

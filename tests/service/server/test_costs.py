@@ -292,7 +292,7 @@ EXEMPT = {
     "POST /versions/<int:number>/shadow",
     "POST /versions/<int:number>/verify",
     "GET /docs/<name>",
-    "GET /page/<name>",
+    "GET /page/<path:name>",
     "GET /jobs/<int:number>",
     "GET /jobs/<int:number>/events",
     "DELETE /jobs/<int:number>",

@@ -8,7 +8,7 @@ import urllib3
 from tests.client import App
 from tests.server import DEADLINE, Server
 
-FILES = {"/", "/page/<name>", "/docs", "/docs/<name>", "/versions/<int:number>/weights"}
+FILES = {"/", "/page/<path:name>", "/docs", "/docs/<name>", "/versions/<int:number>/weights"}
 
 
 def assert_headers(response: urllib3.BaseHTTPResponse, cache: str, about: object) -> None:
@@ -17,7 +17,7 @@ def assert_headers(response: urllib3.BaseHTTPResponse, cache: str, about: object
 
 
 def test_every_route_has_the_headers(shared_app: App) -> None:
-    names = {"name": "page.css", "label": "live", "version": "1", "model": "streetlight"}
+    names = {"path:name": "main.js", "label": "live", "version": "1", "model": "streetlight"}
     for rule in shared_app.application.url_map.iter_rules():
         path = rule.rule.replace("/docs/<name>", "/docs/start.js")
         for name, value in {"int:number": "1", "int:a": "1", "int:b": "1", **names}.items():

@@ -1,16 +1,16 @@
 // The entry point: load the data, show all parts of the page, and refresh them after changes.
 
-import { attempt, callApi } from "./api.js";
-import { getNumbers, getParameter, setParameter } from "./address.js";
-import { showDecision, showLights } from "./corner.js";
-import { showCurl } from "./dom.js";
-import { setUpObservationForm, showLedger } from "./ledger.js";
-import { drawNetwork } from "./network.js";
-import { showPatterns } from "./patterns.js";
-import { showPressure } from "./pressure.js";
-import { setUpRetraining } from "./retraining.js";
-import { setExamples, setUpStepForm } from "./step.js";
-import { showVersions } from "./versions.js";
+import { attempt, callApi } from "./shared/api.js";
+import { getNumbers, getParameter, setParameter } from "./shared/address.js";
+import { showDecision, showLights } from "./service/corner.js";
+import { showCurl } from "./shared/dom.js";
+import { setUpObservationForm, showLedger } from "./service/ledger.js";
+import { drawNetwork } from "./service/network.js";
+import { showPatterns } from "./service/patterns.js";
+import { showPressure } from "./service/pressure.js";
+import { setUpRetraining } from "./service/retraining.js";
+import { setExamples, setUpStepForm } from "./service/step.js";
+import { showVersions } from "./service/versions.js";
 
 let lights = [];
 let state = { live: null, versions: [], levels: [0, 1] };

@@ -1,9 +1,9 @@
 // Retraining: the recipe form, the progress of the job, and the verdict on the new version.
 
-import { attempt, callApi } from "./api.js";
-import { bindForm } from "./address.js";
+import { attempt, callApi } from "../shared/api.js";
+import { bindForm } from "../shared/address.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, formatLights, formatNumber, formatPercent, table } from "./dom.js";
+import { byId, element, formatLights, formatNumber, formatPercent, table } from "../shared/dom.js";
 
 const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
 

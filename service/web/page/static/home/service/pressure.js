@@ -1,8 +1,8 @@
 // The lab's weight-pressure table: how the training rows of the live version push its weights.
 
-import { attempt, callApi } from "./api.js";
-import { getParameter, setParameter } from "./address.js";
-import { byId, element, formatChange, formatLights, namedWeights, table } from "./dom.js";
+import { attempt, callApi } from "../shared/api.js";
+import { getParameter, setParameter } from "../shared/address.js";
+import { byId, element, formatChange, formatLights, namedWeights, table } from "../shared/dom.js";
 
 const MAX_ROWS = 200;
 // Numbers in the response, of which the server returns a bounded size: one per row and weight.

@@ -1,6 +1,6 @@
 // Error curves: the error after each iteration, one curve or several for comparison.
 
-import { formatNumber, svgElement } from "./dom.js";
+import { formatNumber, svgElement } from "../shared/dom.js";
 
 const LINE_STYLES = [
   { stroke: "var(--walk)" },

@@ -1,9 +1,9 @@
 // The versions: the table with its actions, and the error curves of the selected versions.
 
-import { attempt, callApi } from "./api.js";
-import { getNumbers, setParameter } from "./address.js";
+import { attempt, callApi } from "../shared/api.js";
+import { getNumbers, setParameter } from "../shared/address.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, formatNumber, formatPercent, table } from "./dom.js";
+import { byId, element, formatNumber, formatPercent, table } from "../shared/dom.js";
 
 export function showVersions({ live, versions }, onChange) {
   const act = (method, path, describe) => attempt(async () => {

@@ -1,7 +1,7 @@
 // All on/off patterns, with the decisions of the live version and of the newest other version.
 
-import { callApi } from "./api.js";
-import { byId, decisionLabel, element, formatLights, formatNumber, table } from "./dom.js";
+import { callApi } from "../shared/api.js";
+import { byId, decisionLabel, element, formatLights, formatNumber, table } from "../shared/dom.js";
 
 const MAX_LIGHTS = 6;
 

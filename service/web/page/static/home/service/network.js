@@ -1,6 +1,6 @@
 // The drawing of a network, as in the lab: a column for each layer, a line for each weight.
 
-import { byId, formatNumber, svgElement } from "./dom.js";
+import { byId, formatNumber, svgElement } from "../shared/dom.js";
 
 const WIDTH = 640;
 const HEIGHT = 360;

@@ -1,10 +1,10 @@
 // Step by step: train a scratch network on one observation at a time. The server computes each step
 // and stores nothing; this module holds the network.
 
-import { attempt, callApi } from "./api.js";
-import { bindForm } from "./address.js";
+import { attempt, callApi } from "../shared/api.js";
+import { bindForm } from "../shared/address.js";
 import { drawCurves } from "./curves.js";
-import { byId, formatChange, formatLights, formatNumber, namedWeights, table } from "./dom.js";
+import { byId, formatChange, formatLights, formatNumber, namedWeights, table } from "../shared/dom.js";
 import { drawNetwork } from "./network.js";
 
 let examples = [];

@@ -1,7 +1,7 @@
 // The ledger: the list of observations, and the controls to add and withdraw them.
 
-import { attempt, callApi } from "./api.js";
-import { byId, decisionLabel, element, formatLights, table } from "./dom.js";
+import { attempt, callApi } from "../shared/api.js";
+import { byId, decisionLabel, element, formatLights, table } from "../shared/dom.js";
 
 const MAX_ROWS = 200;
 

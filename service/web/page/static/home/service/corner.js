@@ -1,6 +1,6 @@
 // The street corner: the lights, which can be set, and a figure that shows the decision.
 
-import { byId, element, formatNumber, svgElement } from "./dom.js";
+import { byId, element, formatNumber, svgElement } from "../shared/dom.js";
 
 export function showLights(lights, [off, on], onChange) {
   const controls = lights.map((light, i) => {
