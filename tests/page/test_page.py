@@ -103,12 +103,12 @@ def test_pointing_at_a_node_shows_its_calculation(page: Page, site: Server) -> N
     explanation = site.post("/explain", {"lights": [1, 0, 1]})
     off_count = explanation["relu"]["layer_1"].count(False)
 
-    expect(page.locator("#drawing g[role=button]")).to_have_count(3 + 4 + 1)
-    expect(page.locator("#drawing").get_by_text("off")).to_have_count(off_count)
-    page.locator("#drawing g").last.hover()
-    expect(page.locator("#arithmetic")).to_contain_text("layer_2[0] = ")
-    page.locator("#drawing g").nth(3).focus()
-    expect(page.locator("#arithmetic")).to_contain_text("layer_1[0] = relu(1 ")
+    expect(page.locator("#live-drawing g[role=button]")).to_have_count(3 + 4 + 1)
+    expect(page.locator("#live-drawing").get_by_text("off")).to_have_count(off_count)
+    page.locator("#live-drawing g").last.hover()
+    expect(page.locator("#live-arithmetic")).to_contain_text("layer_2[0] = ")
+    page.locator("#live-drawing g").nth(3).focus()
+    expect(page.locator("#live-arithmetic")).to_contain_text("layer_1[0] = relu(1 ")
 
 
 def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_observing_retraining_and_rolling_back(page: Page, site: Server, tmp_pat
         "Judged on the training data: an exam requires 30 "
     )
     expect(page.locator("#exam-table tr")).to_have_count(0)
-    expect(page.locator("#curve path")).to_have_count(2)
+    expect(page.locator("#job-curve path")).to_have_count(2)
     expect(page.locator("#version-table tr.now")).to_contain_text("★ 2 (live)")
     expect(page.locator("#decision")).to_have_text("■ Stop")
     expect(page.locator("#pattern-table tr.now")).to_contain_text("≠")

@@ -6,7 +6,7 @@ const WIDTH = 640;
 const HEIGHT = 360;
 
 // `result` is the response of /explain, or of /step: then the weights that didn't change are faint.
-export function drawNetwork(result, drawing = "drawing", arithmetic = "arithmetic") {
+export function drawNetwork(result, drawing = "live-drawing", arithmetic = "live-arithmetic") {
   const showText = (text) => { byId(arithmetic).textContent = text; };
   const layers = Object.values(result.layers);
   const weights = Object.values(result.weights);

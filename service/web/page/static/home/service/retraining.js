@@ -44,7 +44,7 @@ function showJob(job) {
   const { progress } = job;
   const details = progress ? `: seed ${progress.seed}, iteration ${progress.iteration}, error ${formatNumber(progress.error)}` : "";
   byId("job").textContent = `Job ${job.id} ${job.state}${details}`;
-  if (progress) drawCurves(byId("curve"), [{ points: progress.curve }]);
+  if (progress) drawCurves(byId("job-curve"), [{ points: progress.curve }]);
 }
 
 function showVerdict(job) {

@@ -1,0 +1,240 @@
+// `Stage`: one experiment, its player, and which part of it is shown.
+//
+// Views subscribe and draw; this module draws nothing. The arithmetic is in ../learning, the
+// stations in stations.js.
+
+import { Experiment } from "../learning/experiment.js";
+import { backpropagate, forward } from "../learning/network.js";
+
+// The speeds of the player. Up to ANIMATED steps a second, each step is shown in phases.
+export const SPEEDS = [
+  { steps: 0.5 }, { steps: 1 }, { steps: 2 }, { steps: 4 },
+  { passes: 4 }, { passes: 20 }, { passes: 100 }, { passes: 400 }, { passes: 1000 },
+];
+// The phases of a step that is shown, and the part of its time that each takes.
+const PHASES = [["forward", 0.45], ["backward", 0.25], ["update", 0.2], ["rest", 0.1]];
+const REST = { name: "rest", progress: 0 };
+// The time of a single step, in milliseconds.
+const SINGLE_STEP = 1000;
+// The training of a frame ends after this many milliseconds, so that 60 frames a second are drawn.
+const FRAME_BUDGET = 8;
+
+const stillPictures = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Stage {
+  #views = new Set();
+  #drawing = false;
+  #running = false;
+  #last = 0; // the time of the last frame
+  #due = 0; // steps or passes that the player still has to make
+  #until = 0; // the pass after which the player pauses
+  #pinned = null; // the row that the user chose
+
+  constructor(setup) {
+    this.speed = 2;
+    this.playing = false;
+    this.focus = null;
+    this.change(setup);
+  }
+
+  // Start again with other fields of the setup; throw a SetupError and change nothing if one is invalid.
+  change(overrides) {
+    const setup = { ...this.setup, ...overrides };
+    const { compare = [], ...own } = setup;
+    const experiment = new Experiment(own);
+    this.others = compare.map(({ label, ...changed }) => ({ label, experiment: new Experiment({ ...own, ...changed }) }));
+    this.setup = setup;
+    this.experiment = experiment;
+    this.#pinned = null;
+    this.#rewind();
+  }
+
+  reset() {
+    for (const { experiment } of [this, ...this.others]) experiment.reset();
+    this.#rewind();
+  }
+
+  #rewind() {
+    this.pause();
+    this.update = null;
+    this.phase = REST;
+    this.changed();
+  }
+
+  // The row that is shown: that of the step, the one that the user chose, or the next one to learn.
+  get row() {
+    const { batches, batch, inputs } = this.experiment;
+    if (this.phase.name !== "rest") return this.#shownRow(this.update.start, this.update.end);
+    if (this.#pinned !== null && this.#pinned < inputs.length) return this.#pinned;
+    return this.playing && !this.isSlow ? 0 : batches[batch][0];
+  }
+
+  #shownRow(start, end) {
+    return this.#pinned >= start && this.#pinned < end ? this.#pinned : start;
+  }
+
+  setRow(row) {
+    this.#pinned = row;
+    this.changed();
+  }
+
+  setFocus(focus) {
+    this.focus = focus;
+    this.changed();
+  }
+
+  setSpeed(speed) {
+    this.speed = speed;
+    this.#due = 0;
+    this.changed();
+  }
+
+  get isSlow() {
+    return SPEEDS[this.speed].steps !== undefined;
+  }
+
+  // The weights that are shown. In the phase `update` they move from the old to the new ones.
+  get weights() {
+    const { name, progress } = this.phase;
+    if (name === "rest") return this.experiment.weights;
+    const { before, after } = this.update;
+    if (name !== "update") return before;
+    return before.map((matrix, d) => matrix.map((row, i) => row.map((weight, j) => weight + progress * (after[d][i][j] - weight))));
+  }
+
+  // The layers and deltas of the row that is shown.
+  get layers() {
+    const { inputs, setup } = this.experiment;
+    if (this.phase.name !== "rest") return this.update.layers[this.row - this.update.start];
+    return forward(this.experiment.weights, inputs[this.row], setup.activation);
+  }
+
+  get deltas() {
+    const { outcomes, setup } = this.experiment;
+    if (this.phase.name !== "rest") return this.update.deltas[this.row - this.update.start];
+    return backpropagate(this.experiment.weights, this.layers, outcomes[this.row], setup.activation);
+  }
+
+  #takeStep() {
+    const { experiment } = this;
+    if (experiment.diverged) return this.pause();
+    const passes = experiment.errors.length;
+    this.update = experiment.takeStep();
+    if (experiment.errors.length > passes) {
+      for (const other of this.others) if (!other.experiment.diverged) other.experiment.takePass();
+      if (this.playing && experiment.errors.length >= this.#until) this.pause();
+    }
+    if (experiment.diverged) this.pause();
+  }
+
+  // Make one step and show its phases. If one is being shown, end it first.
+  step() {
+    this.pause();
+    this.phase = REST;
+    this.#startStep(SINGLE_STEP);
+    this.#run();
+  }
+
+  #startStep(milliseconds) {
+    this.#takeStep();
+    if (this.update && !stillPictures.matches && !this.experiment.diverged) {
+      this.phase = { name: PHASES[0][0], progress: 0, elapsed: 0, milliseconds };
+    }
+    this.changed();
+  }
+
+  // Make the steps to the end of the pass.
+  pass() {
+    this.pause();
+    this.phase = REST;
+    const passes = this.experiment.errors.length;
+    while (this.experiment.errors.length === passes && !this.experiment.diverged) this.#takeStep();
+    this.changed();
+  }
+
+  // Make `count` steps at once.
+  skip(count) {
+    for (let i = 0; i < count && !this.experiment.diverged; i += 1) this.#takeStep();
+    this.changed();
+  }
+
+  // Play up to the number of passes of the station, or as many again.
+  play() {
+    const { experiment, setup } = this;
+    this.playing = !experiment.diverged;
+    this.#until = setup.iterations * (1 + Math.floor(experiment.errors.length / setup.iterations));
+    this.#due = 1; // the first step at once
+    this.#run();
+    this.changed();
+  }
+
+  pause() {
+    this.playing = false;
+    if (this.#views.size) this.changed();
+  }
+
+  #run() {
+    if (this.#running) return;
+    this.#running = true;
+    this.#last = performance.now();
+    const frame = (now) => {
+      const elapsed = Math.min(now - this.#last, 250);
+      this.#last = now;
+      this.#advance(Math.max(elapsed, 0));
+      this.#running = this.playing || this.phase.name !== "rest";
+      if (this.#running) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  #advance(elapsed) {
+    if (this.phase.milliseconds) this.#movePhase(elapsed);
+    if (!this.playing) return;
+    const { steps, passes } = SPEEDS[this.speed];
+    this.#due += (elapsed / 1000) * (steps ?? passes);
+    if (steps) {
+      if (this.phase.name !== "rest" || this.#due < 1) return;
+      this.#due = 0;
+      this.#startStep(1000 / steps);
+      return;
+    }
+    this.phase = REST;
+    const end = performance.now() + FRAME_BUDGET;
+    for (; this.#due >= 1 && this.playing; this.#due -= 1) {
+      const count = this.experiment.errors.length;
+      while (this.playing && this.experiment.errors.length === count) this.#takeStep();
+      if (performance.now() > end) this.#due = 0;
+    }
+    this.changed();
+  }
+
+  #movePhase(elapsed) {
+    const { milliseconds } = this.phase;
+    const total = this.phase.elapsed + elapsed;
+    let part = total / milliseconds;
+    this.phase = REST;
+    for (const [name, share] of PHASES) {
+      if (part < share) {
+        if (name !== "rest") this.phase = { name, progress: part / share, elapsed: total, milliseconds };
+        break;
+      }
+      part -= share;
+    }
+    this.changed();
+  }
+
+  // Call `draw(stage)` at most once a frame after a change, and once now.
+  subscribe(draw) {
+    this.#views.add(draw);
+    draw(this);
+  }
+
+  changed() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      for (const draw of this.#views) draw(this);
+    });
+  }
+}
