@@ -21,7 +21,7 @@ from streetlight.service.server.request_parser import (
     RequestRejected,
 )
 from streetlight.service.server.worker_state import WorkerState
-from streetlight.service.web.response import FOLLOWER_COUNT
+from streetlight.service.web.event_stream import STREAM_COUNT
 
 # The deadline of a request is RECEIVE_TIMEOUT seconds after its start, and is extended by 1 s for
 # each MIN_BYTES_PER_SECOND received, to at most RECEIVE_TIMEOUT seconds after the last bytes.
@@ -306,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
             request.scheme = worker.proxy_headers.scheme(request, self.client)
             response = worker.fast_path(request)
             if response is None:
-                variables = {FOLLOWER_COUNT: len(worker.event_streams)}
+                variables = {STREAM_COUNT: len(worker.event_streams)}
                 environ = build_environ(request, self._environ | variables)
                 self.exchange = Exchange(worker, self, request, environ, started)
                 return

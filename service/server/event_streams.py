@@ -15,7 +15,7 @@ from streetlight.service.inference.tensors import Buffer
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job
 from streetlight.service.server.threads import Threads
-from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
+from streetlight.service.web.event_stream import MAX_EVENT_STREAMS
 from streetlight.service.web.response import dump_json
 
 POLL_SECONDS = 0.2

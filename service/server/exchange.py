@@ -16,8 +16,8 @@ from streetlight.service.server.error_responses import INTERNAL_ERROR
 from streetlight.service.server.limits import LimitedConnection
 from streetlight.service.server.request_parser import ReceivedRequest, RequestRejected
 from streetlight.service.server.worker_state import WorkerState
+from streetlight.service.web.event_stream import FOLLOWED
 from streetlight.service.web.middleware.admission import IS_DISCONNECTED
-from streetlight.service.web.response import FOLLOWED_JOB
 
 # Seconds that a request may wait for one of the threads that may use the database.
 DATABASE_TIMEOUT = 10.0
@@ -72,7 +72,7 @@ class Exchange:
 
     def resume(self) -> None:
         """Compute the next part, since the client has read the previous one."""
-        if not self._computing and not self.follows_job:
+        if not self._computing and not self.is_event_stream:
             self._compute()
 
     def abandon(self) -> None:
@@ -93,7 +93,7 @@ class Exchange:
             self._fail(RequestRejected(503, DATABASE_BUSY))
 
     @property
-    def follows_job(self) -> bool:
+    def is_event_stream(self) -> bool:
         """Whether the response is a stream of events."""
         return self in self._worker.event_streams
 
@@ -132,7 +132,7 @@ class Exchange:
             return
         try:
             part, last = self._call.compute()
-            followed = self._call.environ.get(FOLLOWED_JOB)
+            followed = self._call.environ.get(FOLLOWED)
             self._log_fields = self._call.environ.get(LOG_FIELDS, {})
             if last:
                 self._close()

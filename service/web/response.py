@@ -1,4 +1,4 @@
-"""JSON responses, and the keys by which a view and the server agree on others."""
+"""JSON responses."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -6,12 +6,6 @@ from typing import Any
 
 from flask import Response
 from pydantic import TypeAdapter
-
-# Keys in the WSGI environment. The server sets the number of clients that follow jobs. If a view
-# sets the number of a job and its last known revision, the server sends the events of the job
-# behind the response.
-FOLLOWER_COUNT = "streetlight.follower_count"
-FOLLOWED_JOB = "streetlight.followed_job"
 
 
 def json_response(payload: Any, status: int = 200) -> Response:  # noqa: ANN401 - any type that Pydantic serialises

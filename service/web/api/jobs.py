@@ -20,15 +20,14 @@ from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeF
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
+from streetlight.service.web.event_stream import event_stream
 from streetlight.service.web.middleware.admission import release
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request
-from streetlight.service.web.response import FOLLOWED_JOB, FOLLOWER_COUNT, json_response
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("jobs", __name__)
 
-# Event streams of a worker. Each is a connection, of which some are left for other requests.
-MAX_EVENT_STREAMS = 2000
 MAX_MESSAGE = 200
 
 
@@ -153,18 +152,5 @@ def follow(number: int) -> Response:
     """
     queue.get(services().engine, number)
     last_id = request.headers.get("Last-Event-ID", "")
-    if request.environ.get(FOLLOWER_COUNT, 0) >= MAX_EVENT_STREAMS:
-        message = (
-            f"this worker has reached its limit of {MAX_EVENT_STREAMS} event streams; "
-            f"poll GET /jobs/{number} instead"
-        )
-        response = json_response({"error": message}, 503)
-        response.headers["Retry-After"] = "5"
-        return response
     revision = int(last_id) if re.fullmatch("[0-9]{1,18}", last_id) else -1
-    if request.method == "GET":
-        request.environ[FOLLOWED_JOB] = (number, revision)
-    response = Response(iter([b": following\n\n"]), mimetype="text/event-stream")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return event_stream((number, revision), instead=f"poll GET /jobs/{number}")

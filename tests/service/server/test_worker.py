@@ -24,7 +24,7 @@ from streetlight.service.store.engine import (
     write_transaction,
 )
 from streetlight.service.store.tables import jobs
-from streetlight.service.web.api.jobs import MAX_EVENT_STREAMS
+from streetlight.service.web.event_stream import MAX_EVENT_STREAMS
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import Site, until
 from tests.service.server.processes import threads_of

@@ -1,0 +1,35 @@
+"""The response that starts a stream of server-sent events (WHATWG HTML, 9.2).
+
+`server.event_streams` sends the events behind it.
+"""
+
+from flask import Response, request
+
+from streetlight.service.web.response import json_response
+
+# Event streams of a worker. Each is a connection, of which some are left for other requests.
+MAX_EVENT_STREAMS = 2000
+
+# Keys in the WSGI environment. The server sets the number of its event streams. If a view sets the
+# number of a job and its last known revision, the server sends the events of the job behind the
+# response.
+STREAM_COUNT = "streetlight.stream_count"
+FOLLOWED = "streetlight.followed"
+
+
+def event_stream(followed: tuple[int, int], *, instead: str) -> Response:
+    """Return the response after which the server sends the events of `followed`.
+
+    A worker with its maximum number of streams returns 503, and says what to do `instead`.
+    """
+    if request.environ.get(STREAM_COUNT, 0) >= MAX_EVENT_STREAMS:
+        message = f"this worker has reached its limit of {MAX_EVENT_STREAMS} event streams; "
+        response = json_response({"error": f"{message}{instead} instead"}, 503)
+        response.headers["Retry-After"] = "5"
+        return response
+    if request.method == "GET":
+        request.environ[FOLLOWED] = followed
+    response = Response(iter([b": following\n\n"]), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
