@@ -24,11 +24,11 @@ export function fitBody(experiment) {
   };
 }
 
-// Return the body of POST /step for the next row of an experiment with batches of one row.
+// Return the body of POST /step for the next row; an update of the experiment is equal to the step if its
+// batches have one row.
 export function stepBody(experiment) {
   const { setup, batch } = experiment;
-  const [row] = rowsOf({ lights: [setup.lights[batch]], outcomes: [setup.outcomes[batch]] }, 1).rows;
-  return { ...row, network: networkOf(experiment, experiment.weights), ...penaltiesOf(setup) };
+  return { ...rowOf(setup, batch), network: networkOf(experiment, experiment.weights), ...penaltiesOf(setup) };
 }
 
 // Return the body of POST /pressure for the current weights.
@@ -37,12 +37,12 @@ export function pressureBody(experiment) {
   return { ...rowsOf(setup, setup.lights.length), network: networkOf(experiment, experiment.weights) };
 }
 
-function rowsOf({ lights, outcomes }, end) {
-  const dataset = end === lights.length && datasetName({ lights, outcomes });
-  return dataset ? { dataset } : {
-    rows: lights.slice(0, end).map((row, i) => ({ lights: row, outcome: outcomes[i] ? "walk" : "stop" })),
-  };
+function rowsOf(setup, end) {
+  const dataset = end === setup.lights.length && datasetName(setup);
+  return dataset ? { dataset } : { rows: Array.from({ length: end }, (_, row) => rowOf(setup, row)) };
 }
+
+const rowOf = ({ lights, outcomes }, row) => ({ lights: lights[row], outcome: outcomes[row] ? "walk" : "stop" });
 
 function networkOf({ setup, scale }, weights) {
   const named = weights.map((matrix, d) => [`weights_${d}_${d + 1}`, matrix]);
