@@ -1,8 +1,10 @@
 """The documentation is true: every shell block runs, and generated pages match the code.
 
-A block is ```console: lines after `$ ` are commands, what follows is their output, `…` stands for
-any text, so a block that ends with `…` may have more output. `make serve`, with settings before it,
-starts the server that the commands after it send requests to.
+In a block ```console, lines after `$ ` are commands, and what follows is their output. A block
+```sh is one script that can be pasted as it stands, and the block ```text right after it is its
+output; without one, it has no output. `…` stands for any text, so an output that ends with `…` may
+be longer. `make serve`, with settings before it, starts the server that the commands after it send
+requests to; a page without it sends them to a server whose state it must not change.
 """
 
 import re
@@ -23,7 +25,7 @@ from tests.service.conftest import until
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "streetlight"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -36,8 +38,10 @@ class Command:
 def commands(page: Path) -> list[Command]:
     """Return every command of a page, in order."""
     found = []
-    for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language == "console":
+    for language, block, output in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "sh":
+            found.append(Command(block, output))
+        elif language == "console":
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 line, _, expected = part.partition("\n")
                 found.append(Command(line, expected))
@@ -45,6 +49,11 @@ def commands(page: Path) -> list[Command]:
 
 
 WITH_COMMANDS = [page for page in PAGES if commands(page)]
+
+
+def is_serve(command: Command) -> bool:
+    """Return whether a command starts the server."""
+    return command.line.rstrip().endswith("make serve")
 
 
 def matches(expected: str, output: str) -> bool:
@@ -65,22 +74,19 @@ class Shell:
     page by a fork, which takes less time.
     """
 
-    def __init__(self, folder: Path, page: Path) -> None:
+    def __init__(self, folder: Path, server: Server) -> None:
         scripts = Path(sys.executable).parent
         (folder / ".venv").mkdir()
         (folder / ".venv" / "bin").symlink_to(scripts)
-        # Without a retraining, a page needs no trainer, which takes as long to start as the server.
-        trainer = any("retrain" in command.line for command in commands(page))
-        kind = MakeServe if page.name == "README.md" else ForkedServer
-        self.server = kind(folder / "data", workers=2, trainer=trainer)
+        self.server = server
         self.folder = folder
-        self.environment = environment(data_dir="data", port=self.server.port)
+        self.environment = environment(data_dir="data", port=server.port)
 
     def run(self, command: Command, stack: ExitStack) -> None:
         """Run a command, and compare its output; the server stops when `stack` is closed."""
-        line = command.line.replace("8000", str(self.server.port))
-        expected = command.expected.replace("8000", str(self.server.port))
-        if line.endswith("make serve"):
+        line = command.line.replace(":8000", f":{self.server.port}")
+        expected = command.expected.replace(":8000", f":{self.server.port}")
+        if is_serve(command):
             settings = re.findall(r"STREETLIGHT_(\w+)=(\S+)", line)
             self.server.settings |= {name.lower(): value for name, value in settings}
             log = stack.enter_context(self.server).log
@@ -103,21 +109,33 @@ class Shell:
 @pytest.mark.process
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_answers_as_the_page_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     # `make serve` installs the environment on the reader's machine; here, it is installed already.
     monkeypatch.setenv("VENV", str(Path(sys.executable).parents[1]))
     monkeypatch.delenv("MAKEFLAGS", raising=False)
-    shell = Shell(tmp_path, page)
+    lines = commands(page)
+    if any(map(is_serve, lines)):
+        # Without a retraining, a page needs no trainer, which takes as long to start as the server.
+        trainer = any("retrain" in command.line for command in lines)
+        kind = MakeServe if page.name == "README.md" else ForkedServer
+        server: Server = kind(tmp_path / "data", workers=2, trainer=trainer)
+    else:
+        server = request.getfixturevalue("shared_server")
+    shell = Shell(tmp_path, server)
     with ExitStack() as stack:
-        for command in commands(page):
+        for command in lines:
             shell.run(command, stack)
+            # The answers of the tutorial don't depend on how often a reader repeats a step.
+            if page.parent.name == "tutorial" and not is_serve(command):
+                shell.run(command, stack)
 
 
 def test_every_block_of_commands_is_tested() -> None:
     for page in PAGES:
-        for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
-            assert language == "console" or (language == "" and "$ " not in block), page
+        for language, block, output in BLOCK.findall(page.read_text(encoding="utf-8")):
+            assert language == "sh" or not output, page
+            assert language in ("console", "sh") or (language == "" and "$ " not in block), page
 
 
 def test_the_comparison_can_fail() -> None:
