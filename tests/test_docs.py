@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from streetlight.model.dataset import THRESHOLD
-from tests import architecture, reference, tables
+from tests import architecture, reference, tables, tutorial_pictures
 from tests.server import DEADLINE, ForkedServer, Server, environment
 from tests.service.conftest import until
 
@@ -185,6 +185,12 @@ def test_generated_pages_match_the_code() -> None:
         (tables.SETTINGS, tables.settings()),
     ):
         assert file.read_text(encoding="utf-8") == generated, "run make docs"
+
+
+def test_the_pictures_of_the_tutorial_are_those_of_the_service() -> None:
+    for name, picture in tutorial_pictures.pictures().items():
+        file = tutorial_pictures.IMAGES / f"{name}.svg"
+        assert file.read_text(encoding="utf-8") == picture, "run make docs"
 
 
 def test_the_picture_has_an_arrow_for_every_import_and_no_other() -> None:
