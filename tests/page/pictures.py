@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from tests.page.browser import chromium, opened
-from tests.server import Server, streetlight
+from tests.server import Server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 DESKTOP: dict[str, Any] = {"color_scheme": "light", "viewport": {"width": 1280, "height": 1250}}
@@ -19,10 +19,6 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "page-dark": DESKTOP | {"color_scheme": "dark"},
     "page-phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
 }
-CORNER = (
-    "left,middle,right,outcome\n"
-    "1,0,1,stop\n0,1,1,walk\n0,0,1,stop\n1,1,1,walk\n0,1,1,walk\n1,0,1,stop\n"
-)
 TRANSFERRED_BYTES = "performance.getEntries().reduce((sum, e) => sum + (e.transferSize ?? 0), 0)"
 LOAD_MILLISECONDS = "performance.getEntriesByName('interactive')[0].startTime"
 
@@ -30,15 +26,12 @@ LOAD_MILLISECONDS = "performance.getEntriesByName('interactive')[0].startTime"
 def main() -> None:
     """Write all pictures."""
     IMAGES.mkdir(exist_ok=True)
-    with chromium() as browser:
-        with tempfile.TemporaryDirectory() as folder:
-            take_page_pictures(browser, Path(folder))
-        with tempfile.TemporaryDirectory() as folder:
-            take_curve_pictures(browser, Path(folder))
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        take_page_pictures(browser, Path(folder))
 
 
 def take_page_pictures(browser: Browser, folder: Path) -> None:
-    """Take pictures of the page with observations, a retraining and its verdict, and of a step."""
+    """Take pictures of the page with observations, a retraining and its verdict."""
     with Server(folder, trainer=True) as server:
         for lights, outcome in (([0, 1, 0], "stop"), ([1, 1, 0], "stop"), ([1, 1, 1], "walk")):
             server.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
@@ -53,32 +46,6 @@ def take_page_pictures(browser: Browser, folder: Path) -> None:
                 page.locator("#verdict li").first.wait_for()
                 page.evaluate("scrollTo(0, 0)")
                 page.screenshot(path=IMAGES / f"{name}.png")
-        with opened(browser, f"{server.url}/#scratch.start=seed&scratch.seed=4", **DESKTOP) as page:
-            page.locator("#step-one").click()
-            page.locator("#step-table td").first.wait_for()
-            page.locator("#step").screenshot(path=IMAGES / "step.png")
-
-
-def take_curve_pictures(browser: Browser, folder: Path) -> None:
-    """Take the tutorial's error curves: three batch sizes, and three networks on the lab's data."""
-    corner = folder / "corner.csv"
-    corner.write_text(CORNER, encoding="ascii")
-    common = ["--target-error", "none", "--no-promote", "--restarts", "0"]
-    two_layers = ["--hidden-sizes", "none"]
-    descent = ["--dataset", str(corner), *two_layers, "--alpha", "0.1", "--iterations", "40"]
-    with Server(folder) as server:
-        for options in (
-            *([*descent, "--batch-size", size] for size in ("1", "2", "all")),
-            ["--dataset", "four", *two_layers],
-            ["--dataset", "four", "--activation", "linear"],
-        ):
-            run = streetlight("train", *options, *common, data_dir=folder)
-            if run.returncode:
-                raise RuntimeError(run.stderr)
-        for name, versions in (("descents", "2,3,4"), ("networks", "1,5,6")):
-            with opened(browser, f"{server.url}/#curves={versions}", **DESKTOP) as page:
-                page.locator("#version-curves path").nth(3).wait_for()
-                page.locator("#version-curves").screenshot(path=IMAGES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Each system of the lab over HTTP, against a transcription of the lab's loop: docs/lab.md.
+"""Each system of the lab over HTTP, against a transcription of the lab's loop: docs/tutorial.md.
 
 The transcription shares no code with `streetlight.model`: it is the loop of the lab, with numpy's
 `dot` and `RandomState`.
