@@ -1,9 +1,18 @@
 // The entry point: create the stage with its views, and the service's half of the page.
 
 import { startService } from "./service/service.js";
+import { byId } from "./shared/dom.js";
+import { createLesson } from "./stage/lesson.js";
+import { createPlayer } from "./stage/player.js";
+import { createSetupForm } from "./stage/setup_form.js";
 import { Stage } from "./stage/stage.js";
+import { createStationList } from "./stage/station_list.js";
 import { STATIONS } from "./stage/stations.js";
 
 const stage = new Stage(STATIONS[0].setup);
 
+createStationList(stage, byId("stations"));
+createLesson(stage, byId("lesson"));
+createPlayer(stage, byId("player"));
+createSetupForm(stage, byId("setup"));
 startService(stage);

@@ -1,0 +1,67 @@
+// The lesson beside the network: the station's question, what to look for, its variants, what happened.
+//
+// The guided tour in tour.js is shown in the same place.
+
+import { element } from "../shared/dom.js";
+import { button, setText } from "./fields.js";
+import { whatHappened } from "./outcome.js";
+import { STATIONS, stationOf } from "./stations.js";
+
+// Return the lesson's element for the tour, and `notify`, which shows a sentence until the next change of the setup.
+export function createLesson(stage, container) {
+  const number = element("p", { class: "soft small" });
+  const question = element("h2");
+  const look = element("p", { class: "look" });
+  const variants = element("div", { class: "variants", role: "group", "aria-label": "Variants of this station" });
+  const happened = element("p", { id: "happened", role: "status" });
+  const notice = element("p", { id: "notice", class: "said error", role: "alert", hidden: true });
+  const read = element("a", {}, "Read this station");
+  const move = (by) => stage.change(STATIONS[STATIONS.indexOf(stationOf(stage)) + by].setup);
+  const previous = button("‹ Previous", () => move(-1));
+  const next = button("Next ›", () => move(1));
+  const tour = element("div", { class: "tour-start" });
+  container.append(number, question, look, variants, happened, notice,
+    element("p", { class: "small" }, read), element("div", { class: "buttons" }, previous, next), tour);
+
+  let shownStation;
+  let shownSetup;
+  stage.subscribe(() => {
+    const station = stationOf(stage);
+    if (station !== shownStation) showStation(station);
+    if (stage.setup !== shownSetup) {
+      notice.hidden = notice.setup !== stage.setup;
+      shownSetup = stage.setup;
+      for (const [i, button] of [...variants.children].entries()) {
+        button.setAttribute("aria-pressed", isSame(station.variants[i].setup, stage.setup));
+      }
+    }
+    // A screen reader would read each frame's sentence, so it changes only while nothing moves.
+    if (stage.playing || stage.phase.name !== "rest") return;
+    const sentence = whatHappened(stage);
+    setText(happened, sentence);
+  });
+
+  function showStation(station) {
+    shownStation = station;
+    const i = STATIONS.indexOf(station);
+    number.textContent = `Station ${i + 1} of ${STATIONS.length}: ${station.name}`;
+    question.textContent = station.question;
+    look.textContent = station.look;
+    read.href = `tutorial/${station.slug}`;
+    previous.disabled = i === 0;
+    next.disabled = i === STATIONS.length - 1;
+    variants.replaceChildren(...station.variants.map(({ label, setup }) =>
+      button(label, () => stage.change(setup))));
+  }
+
+  function notify(sentence) {
+    notice.textContent = sentence;
+    notice.setup = stage.setup;
+    notice.hidden = false;
+  }
+  return { tour, notify };
+}
+
+export const isSame = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+
+const sorted = (setup) => Object.entries(setup).sort(([a], [b]) => (a < b ? -1 : 1));
