@@ -65,6 +65,7 @@ docs: $(DEVELOPED) ## Generate the reference and the pictures of the documentati
 	$(BIN)/python -m tests.tables
 	$(BIN)/python -m tests.architecture
 	$(BIN)/python -m tests.tutorial_pictures
+	$(BIN)/python -m tests.tutorial
 	$(BIN)/python -m tests.page.pictures
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \

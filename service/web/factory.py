@@ -24,7 +24,7 @@ from streetlight.service.web.middleware import (
     security_headers,
 )
 from streetlight.service.web.openapi import document
-from streetlight.service.web.page import docs, home
+from streetlight.service.web.page import docs, home, tutorial
 from streetlight.service.web.protocols import invocations, v1, v2, v2_repository
 from streetlight.service.web.request import IdConverter
 from streetlight.service.wiring import Services
@@ -57,6 +57,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(document.blueprint)
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
+    app.register_blueprint(tutorial.blueprint)
     # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
     use_database = {module.blueprint.name for module in (observations, predictions, jobs, versions)}
     app.database_segments = frozenset(

@@ -1,1 +1,1 @@
-"""The demonstration page, the API documentation page, and their static files."""
+"""The demonstration page, the tutorial, the API documentation page, and their static files."""

@@ -8,7 +8,8 @@ import urllib3
 from tests.client import App
 from tests.server import DEADLINE, Server
 
-FILES = {"/", "/page/<path:name>", "/docs", "/docs/<name>", "/versions/<int:number>/weights"}
+FILES = {"/", "/page/<path:name>", "/docs", "/docs/<name>", "/tutorial", "/tutorial/<name>"}
+FILES |= {"/versions/<int:number>/weights"}
 
 
 def assert_headers(response: urllib3.BaseHTTPResponse, cache: str, about: object) -> None:
@@ -20,6 +21,7 @@ def test_every_route_has_the_headers(shared_app: App) -> None:
     names = {"path:name": "main.js", "label": "live", "version": "1", "model": "streetlight"}
     for rule in shared_app.application.url_map.iter_rules():
         path = rule.rule.replace("/docs/<name>", "/docs/start.js")
+        path = path.replace("/tutorial/<name>", "/tutorial/relu")
         for name, value in {"int:number": "1", "int:a": "1", "int:b": "1", **names}.items():
             path = path.replace(f"<{name}>", value)
         for method in {*(rule.methods or ()), "PUT"} - {"DELETE", "POST"}:

@@ -1,0 +1,25 @@
+"""The tutorial as HTML pages, which `python -m tests.tutorial` makes from docs/tutorial*.md."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, send_file
+
+from streetlight.service.web.page.docs import POLICY
+
+blueprint = Blueprint("tutorial", __name__)
+
+_folder = Path(__file__).with_name("static") / "tutorial"
+
+# A page has the address of its file, without `.html`.
+FILES = {file.name.removesuffix(".html"): file for file in _folder.iterdir()}
+
+
+@blueprint.get("/tutorial", defaults={"name": "index"})
+@blueprint.get("/tutorial/<name>")
+def tutorial(name: str) -> Response:
+    """Return a page of the tutorial, or one of its files."""
+    if name not in FILES:
+        abort(404)
+    response = send_file(FILES[name])
+    response.headers["Content-Security-Policy"] = POLICY
+    return response

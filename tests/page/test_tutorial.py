@@ -1,0 +1,89 @@
+"""The tutorial that the service serves: its pages are current, and a browser shows them."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from streetlight.service.web.page.tutorial import FILES
+from tests import tutorial
+from tests.client import App
+from tests.page.browser import CHROMIUM, chromium
+from tests.server import Server
+
+HEADING = "main > h1"
+PAGES = [f"tutorial/{path.stem}" for path in sorted((tutorial.DOCS / "tutorial").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def test_the_served_pages_are_those_of_the_documentation() -> None:
+    for name, text in tutorial.files().items():
+        assert (tutorial.SERVED / name).read_text(encoding="utf-8") == text, "run make docs"
+
+
+def test_the_tutorial_takes_less_than_150_kb() -> None:
+    assert sum(file.stat().st_size for file in FILES.values()) < 150_000
+
+
+def test_every_link_is_served(shared_app: App) -> None:
+    for page in ("tutorial", *PAGES):
+        base = "/tutorial/" if "/" in page else "/"
+        text = shared_app.request("GET", f"/{page}").data.decode()
+        for link in re.findall(r'(?:href|src)="([^"#]*)#?[^"]*"', text):
+            path = (base + link).replace("/tutorial/../", "/").replace("/./", "/")
+            response = shared_app.request("GET", path)
+            assert response.status == 200, (page, link)
+
+
+def test_an_unknown_page_is_not_found(shared_app: App) -> None:
+    error = shared_app.expect(404, "GET", "/tutorial/nope")["error"]
+    assert error.startswith("there is no route /tutorial/nope")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, shared_server: Server) -> None:
+    page: Page = browser.new_page(viewport={"width": 390, "height": 844})
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for path in ("tutorial", *PAGES):
+        page.goto(f"{shared_server.url}/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        for image in page.locator("img").all():
+            assert image.evaluate("it => it.naturalWidth") > 0, path
+        assert Axe().run(page).response["violations"] == [], path
+    page.emulate_media(color_scheme="dark")
+    for path in ("tutorial", "tutorial/relu"):
+        page.goto(f"{shared_server.url}/{path}")
+        assert Axe().run(page).response["violations"] == [], path
+    page.close()
+    assert errors == []
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+def test_the_pages_lead_from_station_to_station(browser: Browser, shared_server: Server) -> None:
+    page: Page = browser.new_page()
+    page.goto(f"{shared_server.url}/tutorial")
+    page.get_by_role("link", name="One light").click()
+    for station in range(1, len(PAGES) + 1):
+        expect(page.locator(HEADING)).to_contain_text(f"{station}. ")
+        # The commands have the address of this server.
+        expect(page.locator(".language-sh").last).not_to_contain_text("127.0.0.1:8000")
+        name = page.url.rpartition("/")[2]
+        assert page.get_by_role("link", name="See it learn").last.get_attribute("href") == (
+            f"../#station={name}"
+        )
+        if station < len(PAGES):
+            page.locator("main > p").last.get_by_role("link").nth(2 if station > 1 else 1).click()
+    page.get_by_role("link", name="All stations").click()
+    expect(page.locator(HEADING)).to_contain_text("Tutorial")
+    page.close()
