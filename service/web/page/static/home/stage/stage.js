@@ -33,7 +33,6 @@ export class Stage {
   constructor(setup) {
     this.speed = 2;
     this.playing = false;
-    this.focus = null;
     this.change(setup);
   }
 
@@ -45,6 +44,7 @@ export class Stage {
     this.others = compare.map(({ label, ...changed }) => ({ label, experiment: new Experiment({ ...own, ...changed }) }));
     this.setup = setup;
     this.experiment = experiment;
+    this.focus = null;
     this.#pinned = null;
     this.#rewind();
   }
@@ -70,7 +70,7 @@ export class Stage {
   }
 
   #shownRow(start, end) {
-    return this.#pinned >= start && this.#pinned < end ? this.#pinned : start;
+    return this.#pinned !== null && this.#pinned >= start && this.#pinned < end ? this.#pinned : start;
   }
 
   setRow(row) {
