@@ -3,6 +3,7 @@
 import { startService } from "./service/service.js";
 import { byId } from "./shared/dom.js";
 import { createArithmetic } from "./stage/arithmetic.js";
+import { createComparison } from "./stage/comparison.js";
 import { createCurve } from "./stage/curve.js";
 import { createDrawing } from "./stage/drawing.js";
 import { createLesson } from "./stage/lesson.js";
@@ -19,6 +20,7 @@ createShownRow(stage, byId("shown-row"));
 createDrawing(stage, byId("drawing"));
 createArithmetic(stage, byId("arithmetic"));
 createCurve(stage, byId("curve"));
+createComparison(stage, byId("comparison"));
 
 createStationList(stage, byId("stations"));
 createLesson(stage, byId("lesson"));

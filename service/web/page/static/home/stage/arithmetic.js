@@ -42,7 +42,7 @@ function nodeArithmetic({ layers, deltas, weights, setup, experiment, row }, { l
   const lines = [`${name} = ${isRelu ? `relu(${sum})` : sum} = ${exactNumber(value)}`];
   const delta = exactNumber(deltas[layer - 1][node]);
   if (layer === last) {
-    lines.push(`layer_${layer}_delta = goal ${experiment.outcomes[row]} - ${exactNumber(value)} = ${delta}`);
+    lines.push(`layer_${layer}_delta = goal ${experiment.outcomes[row]} - ${signed(exactNumber(value))} = ${delta}`);
   } else {
     const back = sumOf(deltas[layer], (_, j) => weights[layer][node][j]);
     const product = isRelu ? `(${back}) × relu2deriv ${value > 0 ? 1 : 0}` : back;

@@ -3,6 +3,7 @@
 
 import { element, svgElement } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
+import { mainLabel } from "./names.js";
 
 const MARGIN = { left: 62, right: 14, top: 12, bottom: 36 };
 // The lowest error of the logarithmic scale.
@@ -15,7 +16,7 @@ export function createCurve(stage, container) {
   const buttons = ["linear", "log"].map((name) => element("button", { type: "button", onclick: () => setScale(name) }, name));
   scales.append(...buttons);
   const svg = svgElement("svg", { role: "slider", tabindex: 0, "aria-label": "the error of each pass" });
-  container.replaceChildren(element("div", { class: "bar" }, element("h3", {}, "error"), scales), readout, svg,
+  container.replaceChildren(element("div", { class: "bar" }, element("span", {}, "error"), scales), readout, svg,
     element("figcaption", { class: "small soft" }, "The error of a pass: the squared errors of its rows, each before its update, summed."));
   const axes = svgElement("g", { class: "axes" });
   const lines = svgElement("g", {});
@@ -87,9 +88,9 @@ export function createCurve(stage, container) {
   stage.subscribe(draw);
 }
 
-function seriesOf({ experiment, others, setup }) {
-  return [{ label: setup.label ?? "on the stage", errors: experiment.errors },
-    ...others.map(({ label, experiment: { errors } }) => ({ label, errors }))];
+function seriesOf(stage) {
+  return [{ label: mainLabel(stage), errors: stage.experiment.errors },
+    ...stage.others.map(({ label, experiment: { errors } }) => ({ label, errors }))];
 }
 
 // Return the scales of both axes: functions from passes and errors to positions, and the ticks.

@@ -13,8 +13,11 @@ import { layout } from "./layout.js";
 import { lightName, nodeName, outcomeName, weightName } from "./names.js";
 import { createPulses } from "./pulses.js";
 
-// Nodes smaller than this have no number inside.
-const MIN_NUMBER_RADIUS = 15;
+// Nodes smaller than this have no number inside; with less room than this below them, no delta.
+const MIN_NUMBER_RADIUS = 18;
+const DELTA_ROOM = 20;
+// Between two layers with more lines than this, lines are thin.
+const MAX_THICK_LINES = 40;
 
 export function createDrawing(stage, svg) {
   let picture = null;
@@ -45,9 +48,10 @@ function build(svg, sizes, activation, width, height) {
   const { nodes: places, radii, labels: labelPlaces } = layout(sizes, ...view);
   const last = sizes.length - 1;
   const weights = places.slice(1).map((targets, d) => places[d].map((from, i) => targets.map((to, j) =>
-    weight(d, i, j, from, to, labelPlaces[d]?.[i][j]))));
+    weight(d, i, j, from, to, labelPlaces[d]?.[i][j], sizes[d] * sizes[d + 1] > MAX_THICK_LINES ? 3 : 10))));
+  const hasRoom = (column, radius) => column.length < 2 || column[1].y - column[0].y > 2 * radius + DELTA_ROOM;
   const nodes = places.map((column, d) => column.map((place, i) => (d === last
-    ? output(d, place, radii[d]) : node(d, i, place, radii[d], d === 0 && lightName(i, sizes[0])))));
+    ? output(d, place, radii[d]) : node(d, i, place, radii[d], hasRoom(column, radii[d]), d === 0 && lightName(i, sizes[0])))));
   const pulses = createPulses(places, weights);
   const kind = (d) => (d === 0 ? "lights" : d === last ? "score" : activation);
   svg.replaceChildren(
@@ -64,17 +68,17 @@ function build(svg, sizes, activation, width, height) {
 }
 
 // An item of the drawing has its elements, and from drawNetwork its `number`, and a node its `delta`.
-function weight(d, i, j, from, to, place) {
+function weight(d, i, j, from, to, place, thickness) {
   const ends = { x1: from.x, y1: from.y, x2: to.x, y2: to.y };
   const line = svgElement("line", { ...ends, class: "line" });
   const group = svgElement("g", { class: "weight", role: "button", tabindex: -1 }, svgElement("line", { ...ends, class: "hit" }), line);
   const text = place && svgElement("tspan", { x: place.x });
   const change = place && svgElement("tspan", { x: place.x, dy: 14 });
   const label = place && svgElement("text", { y: place.y + 4, class: "label" }, text, change);
-  return { kind: "weight", layer: d, from: i, to: j, name: weightName(d, i, j), group, line, label, text, change };
+  return { kind: "weight", layer: d, from: i, to: j, name: weightName(d, i, j), thickness, group, line, label, text, change };
 }
 
-function node(d, i, { x, y }, radius, light) {
+function node(d, i, { x, y }, radius, hasRoom, light) {
   const back = svgElement("circle", { cx: x, cy: y, r: radius, class: "back" });
   const circle = svgElement("circle", { cx: x, cy: y, r: radius });
   const hasNumber = light || radius >= MIN_NUMBER_RADIUS;
@@ -82,7 +86,7 @@ function node(d, i, { x, y }, radius, light) {
   const text = hasNumber && svgElement("text", light
     ? { x: beside, y: y + (radius >= 12 ? 16 : 5), class: "beside" } : { x, y: y + 5 });
   const name = light && radius >= 12 && svgElement("text", { x: beside, y: y - 1, class: "soft beside" }, light);
-  const deltaText = !light && hasNumber && svgElement("text", { x, y: y + radius + 15 });
+  const deltaText = !light && hasNumber && hasRoom && svgElement("text", { x, y: y + radius + 15 });
   const group = svgElement("g", { role: "button", tabindex: -1 }, back, circle, ...[name, text, deltaText].filter(Boolean));
   return { kind: "node", layer: d, node: i, name: nodeName(d, i) + (light ? `, ${light}` : ""), group, circle, text, deltaText };
 }
@@ -109,14 +113,13 @@ function drawNetwork(stage, { weights, nodes, pulses }) {
   const firstDelta = { forward: last + 1, backward: last - Math.floor(progress * last) }[name] ?? 0;
   const hasChanges = update && (name === "update" || name === "rest") && (stage.isSlow || !stage.playing);
   const flash = name === "update" ? 1 - progress : 0;
-  const thickness = Math.max(...weights.map((matrix) => matrix.flat().length)) > 40 ? 5 : 10;
 
   for (const item of weights.flat(2)) {
     const { layer, from, to } = item;
     item.number = state.weights[layer][from][to];
     const moved = hasChanges ? update.after[layer][from][to] - update.before[layer][from][to] : 0;
     const size = Math.abs(item.number);
-    put(item.line, "stroke-width", (1 + (thickness * size) / (1 + size) + (moved && 5 * flash)).toFixed(2));
+    put(item.line, "stroke-width", (1 + (item.thickness * size) / (1 + size) + (moved && 5 * flash)).toFixed(2));
     const isIdle = layer <= reached && state.layers[layer][from] === 0;
     put(item.group, "class", `weight ${sign(item.number)}${isIdle ? " idle" : ""}${moved && flash ? " moved" : ""}`);
     if (!item.label) continue;

@@ -63,8 +63,8 @@ export function handleFocus(stage, svg) {
     focused = item;
     // Names that nobody reads aren't written in each frame.
     for (const each of stage.playing ? [current] : items()) {
-      const label = describe(each);
-      if (each.label !== label) each.group.setAttribute("aria-label", each.label = label);
+      const sentence = describe(each);
+      if (each.sentence !== sentence) each.group.setAttribute("aria-label", each.sentence = sentence);
     }
   }
 

@@ -1,6 +1,17 @@
-// The lab's names of lights, nodes, weights and outcomes.
+// The lab's names of lights, nodes, weights and outcomes, and the name of the stage's own network where several are compared.
 
 export const lightName = (light, count) => (count === 3 ? ["left", "middle", "right"][light] : `light ${light}`);
 export const nodeName = (layer, node) => `layer_${layer}[${node}]`;
 export const weightName = (layer, from, to) => `weights_${layer}_${layer + 1}[${from}][${to}]`;
 export const outcomeName = (isWalk) => (isWalk ? "walk" : "stop");
+
+// Return the label of the stage's own network among those that are compared: what differs in their setups.
+export function mainLabel({ setup }) {
+  const { batchSize, weightDecay, l1Penalty, compare } = setup;
+  if (compare.some((other) => "batchSize" in other)) {
+    return batchSize === 1 ? "stochastic" : batchSize === null ? "full" : `batches of ${batchSize}`;
+  }
+  const penalties = [weightDecay && `L2 ${weightDecay}`, l1Penalty && `L1 ${l1Penalty}`].filter(Boolean);
+  if (compare.some((other) => "weightDecay" in other || "l1Penalty" in other)) return penalties.join(", ") || "no penalty";
+  return "on the stage";
+}
