@@ -6,13 +6,18 @@ import { createArithmetic } from "./stage/arithmetic.js";
 import { createComparison } from "./stage/comparison.js";
 import { createCurve } from "./stage/curve.js";
 import { createDrawing } from "./stage/drawing.js";
+import { createAddress, keepFragment } from "./stage/address.js";
+import { createDataEditor } from "./stage/data_editor.js";
+import { createKeys } from "./stage/keys.js";
 import { createLesson } from "./stage/lesson.js";
 import { createPlayer } from "./stage/player.js";
+import { createProof } from "./stage/proof.js";
 import { createSetupForm } from "./stage/setup_form.js";
 import { createShownRow } from "./stage/shown_row.js";
 import { Stage } from "./stage/stage.js";
 import { createStationList } from "./stage/station_list.js";
 import { STATIONS } from "./stage/stations.js";
+import { createTour } from "./stage/tour.js";
 
 export const stage = new Stage(STATIONS[0].setup);
 
@@ -23,7 +28,13 @@ createCurve(stage, byId("curve"));
 createComparison(stage, byId("comparison"));
 
 createStationList(stage, byId("stations"));
-createLesson(stage, byId("lesson"));
-createPlayer(stage, byId("player"));
+const { notify, tour } = createLesson(stage, byId("lesson"));
+const remember = createAddress(stage, notify);
+createPlayer(stage, byId("player"), remember);
+createKeys(stage, byId("player"));
 createSetupForm(stage, byId("setup"));
+createDataEditor(stage, byId("data"));
+createProof(stage, byId("proof"));
+createTour(stage, tour);
+keepFragment();
 startService(stage);

@@ -15,13 +15,13 @@ export function createLesson(stage, container) {
   const variants = element("div", { class: "variants", role: "group", "aria-label": "Variants of this station" });
   const happened = element("p", { id: "happened", role: "status" });
   const notice = element("p", { id: "notice", class: "said error", role: "alert", hidden: true });
-  const read = element("a", {}, "Read this station");
+  const read = element("a", { class: "small" }, "Read this station");
   const move = (by) => stage.change(STATIONS[STATIONS.indexOf(stationOf(stage)) + by].setup);
   const previous = button("‹ Previous", () => move(-1));
   const next = button("Next ›", () => move(1));
-  const tour = element("div", { class: "tour-start" });
+  const tour = element("div");
   container.append(number, question, look, variants, happened, notice,
-    element("p", { class: "small" }, read), element("div", { class: "buttons" }, previous, next), tour);
+    element("div", { class: "buttons links-of-station" }, previous, next, read), tour);
 
   let shownStation;
   let shownSetup;

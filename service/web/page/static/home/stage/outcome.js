@@ -22,7 +22,7 @@ function progress(experiment) {
   const { errors, steps, outcomes } = experiment;
   const right = outcomes.filter((_, row) => isRight(experiment, row)).length;
   const decided = outcomes.length === 1 ? `the row is decided ${right ? "right" : "wrong"}`
-    : right === outcomes.length ? `all ${right} rows are decided right` : `${right} of ${outcomes.length} rows are decided right`;
+    : `${right === outcomes.length ? `all ${right}` : `${right} of ${outcomes.length}`} rows are decided right`;
   return errors.length ? `Pass ${errors.length}, error ${formatNumber(errors.at(-1))}: ${decided}.`
     : `${steps} ${steps === 1 ? "update" : "updates"} of the first pass: ${decided}.`;
 }
@@ -35,11 +35,6 @@ const listed = (numbers) => `${numbers.slice(0, -1).map(formatNumber).join(", ")
 const weightsSentence = (experiment) => `The weights are ${listed(lightWeights(experiment))}.`;
 const isLearnt = (experiment) => experiment.errors.at(-1) < 0.01 && experiment.outcomes.every((_, row) => isRight(experiment, row));
 
-function weightsOfAll(stage) {
-  const all = [["this network", stage.experiment], ...stage.others.map(({ label, experiment }) => [label, experiment])];
-  return all.map(([label, experiment]) => `${label}: ${lightWeights(experiment).map(formatNumber).join(", ")}`).join("; ");
-}
-
 function notLearnt(experiment) {
   const all = scores(experiment);
   const isSame = all.every((score) => Math.abs(score - all[0]) < 0.001);
@@ -48,6 +43,7 @@ function notLearnt(experiment) {
 }
 
 function nodesOff({ inputs, weights, setup }) {
+  if (setup.activation === "linear") return "";
   const layers = inputs.map((layer0) => forward(weights, layer0, setup.activation));
   const off = setup.hiddenSizes.flatMap((size, d) => Array.from({ length: size }, (_, j) => layers.filter((nodes) => nodes[d + 1][j] === 0).length));
   const always = off.filter((rows) => rows === inputs.length).length;
@@ -66,13 +62,15 @@ const DETAILS = {
   pressure: ({ experiment }) => {
     const { rows } = pressure(experiment.weights, experiment.inputs, experiment.outcomes, experiment.setup.activation);
     const pushes = (i, sign) => rows.filter((row) => Math.sign(row[0][i][0]) === sign).length;
-    return `Now the middle weight is pushed up by ${pushes(1, 1)} rows and down by ${pushes(1, -1)}, the right one up by ${pushes(2, 1)} and down by ${pushes(2, -1)}. ${weightsSentence(experiment)}`;
+    const ups = ["left", "middle", "right"].map((name, i) => `${name} ${pushes(i, 1)} up, ${pushes(i, -1)} down`);
+    return `${weightsSentence(experiment)} Rows that push them now: ${ups.join("; ")}.`;
   },
   "two-rows": ({ experiment }) => `${weightsSentence(experiment)} A row 1 1 1, where people walk, gets the score ${
     formatNumber(scoreOf(experiment, [1, 1, 1]))}, and 0 0 1, where they stop, ${formatNumber(scoreOf(experiment, [0, 0, 1]))}.`,
   "conflicting-pressure": ({ experiment }) =>
     `The right weight went from ${formatNumber(experiment.start[0].at(-1)[0])} to ${formatNumber(lightWeights(experiment).at(-1))}, the middle one to ${formatNumber(lightWeights(experiment)[1])}.`,
-  regularization: (stage) => `The weights of ${weightsOfAll(stage)}.`,
+  regularization: ({ experiment, others }) => [weightsSentence(experiment), ...others.map((other) =>
+    `${other.label} leaves ${listed(lightWeights(other.experiment))}.`)].join(" "),
   "no-correlation": ({ experiment }) => notLearnt(experiment),
   linear: ({ experiment }) => notLearnt(experiment),
   relu: ({ experiment }) => `${notLearnt(experiment)} ${nodesOff(experiment)}`,

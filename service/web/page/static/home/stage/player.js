@@ -14,7 +14,11 @@ function speedInWords(stage) {
   return steps < 1 ? `1 ${one} in ${1 / steps} seconds` : `${steps} ${steps === 1 ? one : many} a second`;
 }
 
-export function createPlayer(stage, container) {
+const USUAL_SPEED = 2;
+
+export function createPlayer(stage, container, remember) {
+  remember("speed", () => (stage.speed === USUAL_SPEED ? "" : String(stage.speed)),
+    (text) => stage.setSpeed(text in SPEEDS ? Number(text) : USUAL_SPEED));
   const play = button("", () => (stage.playing ? stage.pause() : stage.play()), { class: "main", title: "Space" });
   const step = button("", () => stage.step(), { title: "Right arrow key" });
   const pass = button("One pass", () => stage.pass(), { title: "Shift and right arrow key" });

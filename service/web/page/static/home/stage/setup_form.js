@@ -86,6 +86,7 @@ export function createSetupForm(stage, form) {
     nodes.parentElement.classList.toggle("no-nodes", !hiddenSizes.length);
     for (const [d, node] of [...nodes.children].entries()) node.value = hiddenSizes[d];
     activation.value = setup.activation;
+    activation.disabled = !hiddenSizes.length;
     for (const [name, control] of Object.entries(numbers)) control.value = setup[name];
     const isListed = setup.batchSize === null || BATCH_SIZES.includes(String(setup.batchSize));
     batch.value = isListed ? setup.batchSize ?? "" : "other";
