@@ -69,7 +69,7 @@ export function createAddress(stage, notify) {
         action();
       } catch (error) {
         if (!(error instanceof SetupError)) throw error;
-        problems.push(`${name}: ${error.message.slice(0, 200)}`);
+        problems.push(`${name}${error.message.slice(error.field.length, 200)}`);
       }
     };
     const station = STATIONS.find(({ slug }) => slug === all.get("station"));

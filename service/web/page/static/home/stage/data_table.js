@@ -4,10 +4,13 @@
 
 import { element } from "../shared/dom.js";
 import { button } from "./fields.js";
-import { lightNames, valueOfOn } from "./light_names.js";
+import { lightNames } from "./light_names.js";
 
 // More rows are in the experiment, but not in the table.
 const MAX_SHOWN = 50;
+
+// The value of a light that is on.
+export const valueOfOn = ({ lights }) => Math.max(...lights.flat().map(Math.abs)) || 1;
 
 // `take(overrides, sentence)` changes the setup and says what was done.
 export function createDataTable(stage, box, take) {

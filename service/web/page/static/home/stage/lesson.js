@@ -20,8 +20,10 @@ export function createLesson(stage, container) {
   const previous = button("‹ Previous", () => move(-1));
   const next = button("Next ›", () => move(1));
   const tour = element("div");
-  container.append(number, question, look, variants, happened, notice,
-    element("div", { class: "buttons links-of-station" }, previous, next, read), tour);
+  // On a phone, the network is between the two parts.
+  container.append(
+    element("div", { class: "asked" }, number, question, notice),
+    element("div", { class: "answered" }, look, variants, happened, element("div", { class: "buttons other-stations" }, previous, next, read), tour));
 
   let shownStation;
   let shownSetup;
