@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
 from streetlight.model.dataset import Dataset
 from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
@@ -118,27 +118,40 @@ def page(engine: Engine, before: int | None, limit: int) -> tuple[list[Job], int
     return found, found[-1].id if len(found) == limit else None
 
 
-def changed(engine: Engine, revisions: Mapping[int, int]) -> tuple[list[Job], set[int]]:
-    """Return the jobs that have ended, or whose revision is above that in `revisions`.
+def unfinished(engine: Engine) -> list[int]:
+    """Return the ids of the jobs that haven't ended."""
+    with engine.connect() as connection:
+        return list(
+            connection.execute(select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED))).scalars()
+        )
+
+
+def changed(
+    engine: Engine, revisions: Mapping[int, int], after: int | None = None
+) -> tuple[list[Job], set[int]]:
+    """Return the jobs that have ended, or whose revision is above that in `revisions`, by id.
 
     The second value has the ids of the jobs that don't exist any more.
 
     Args:
         engine: the engine of the database.
         revisions: the last known revision of each job, by the id of the job.
+        after: if it is given, the jobs with ids above this number are returned, too.
     """
-    found = []
+    found = {}
     numbers, missing = list(revisions), set(revisions)
+    wanted: list[ColumnElement[bool]] = [] if after is None else [jobs.c.id > after]
+    # A bound of variables, which every database has.
+    for start in range(0, len(numbers), 500):
+        wanted.append(jobs.c.id.in_(numbers[start : start + 500]))
     with engine.connect() as connection:
-        # A bound of variables, which every database has.
-        for start in range(0, len(numbers), 500):
-            query = select(jobs.c.id, jobs.c.revision, jobs.c.state)
-            query = query.where(jobs.c.id.in_(numbers[start : start + 500]))
+        for condition in wanted:
+            query = select(jobs.c.id, jobs.c.revision, jobs.c.state).where(condition)
             for number, revision, state in connection.execute(query).all():
                 missing.discard(number)
-                if revision > revisions[number] or state not in UNFINISHED:
-                    found.append(_get(connection, number))
-    return found, missing
+                if revision > revisions.get(number, -1) or state not in UNFINISHED:
+                    found[number] = _get(connection, number)
+    return [found[number] for number in sorted(found)], missing
 
 
 def cancel(engine: Engine, number: int) -> Job:

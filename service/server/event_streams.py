@@ -1,32 +1,33 @@
-"""The clients that follow jobs: a worker reads the database once for all of them.
+"""The clients of event streams: a worker reads the database once for all of them.
 
-The events are server-sent events (WHATWG HTML, 9.2): `job` for each change of the job, with the job
-as JSON, and `end` after the last one. `web.api.jobs` checks the requests.
+The events are server-sent events (WHATWG HTML, 9.2). A client that follows a job gets `job` for
+each change of the job, with the job as JSON, and `end` after the last one. `service_events` has the
+events for a client that follows the service. `web.event_stream` checks the requests.
 """
 
 import asyncio
-import logging
-import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sqlalchemy import Engine
 
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job
+from streetlight.service.server.poll import Poll, Read
+from streetlight.service.server.service_events import Change, ServiceEvents
 from streetlight.service.server.threads import Threads
 from streetlight.service.web.event_stream import MAX_EVENT_STREAMS
 from streetlight.service.web.response import dump_json
 
-POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
+HEARTBEAT = b": still here\n\n"
 END = b"event: end\ndata: {}\n\n"
-
-logger = logging.getLogger(__name__)
 
 
 class EventStream(Protocol):
-    """The response to a client that follows a job."""
+    """The response to a client that follows a job, or the service."""
 
     @property
     def paused(self) -> bool:
@@ -39,15 +40,27 @@ class EventStream(Protocol):
 class EventStreams:
     """The event streams of a worker; its event loop calls the methods."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, threads: Threads, engine: Engine) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        threads: Threads,
+        engine: Engine,
+        repository: ModelRepository,
+    ) -> None:
         self._loop = loop
-        self._threads = threads
         self._engine = engine
-        # The number of the job, and the revision that was sent last.
-        self._followed: dict[EventStream, tuple[int, int]] = {}
-        self._last_heartbeat = 0.0
-        self._polling = self._stopped = False
-        self._next_poll: asyncio.TimerHandle | None = None
+        self._repository = repository
+        # The number of the job, and the revision that was sent last; or `None` for the service, and
+        # the serial number of the event that was sent last.
+        self._followed: dict[EventStream, tuple[int | None, int]] = {}
+        self._service_events: ServiceEvents | None = None
+        # Two, since versions also change while the database doesn't respond.
+        self._polls = (
+            Poll(loop, threads, self._database_read, uses_database=True),
+            Poll(loop, threads, self._folder_read, uses_database=False),
+        )
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._stopped = False
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -55,76 +68,109 @@ class EventStreams:
     def __contains__(self, stream: EventStream) -> bool:
         return stream in self._followed
 
-    def add(self, stream: EventStream, number: int, revision: int) -> None:
+    def add(self, stream: EventStream, number: int | None, revision: int) -> None:
         """Send the client of `stream` the changes of job `number` after `revision`.
 
-        A view refuses the clients above the limit, but not those of simultaneous requests: their
+        If the number is `None`, send it the current state of the service, and then its changes. A
+        view refuses the clients above the limit, but not those of simultaneous requests: their
         streams end at once.
         """
         if self._stopped or len(self) >= MAX_EVENT_STREAMS:
             stream.send([], last=True)
             return
         self._followed[stream] = (number, revision)
-        self._poll()
+        if number is None:
+            if self._service_events is None:
+                self._service_events = ServiceEvents(self._engine, self._repository)
+            self._send_service_events()
+        if self._heartbeat is None:
+            self._heartbeat = self._loop.call_later(HEARTBEAT_SECONDS, self._send_heartbeats)
+        for poll in self._polls:
+            poll.start()
 
     def remove(self, stream: EventStream) -> None:
         """Forget a client whose connection has ended."""
         self._followed.pop(stream, None)
 
     def stop(self) -> None:
-        """End all streams, before their jobs have ended; clients reconnect to another worker."""
+        """End all streams; clients reconnect to another worker."""
         self._stopped = True
         for stream in list(self._followed):
             self.remove(stream)
             stream.send([], last=True)
 
-    def _poll(self) -> None:
-        # The next poll starts after this one has ended, however long the database takes.
-        if not self._polling and self._followed:
-            if self._next_poll is not None:
-                self._next_poll.cancel()
-            self._polling = True
-            oldest: dict[int, int] = {}
-            for number, revision in self._followed.values():
+    def _database_read(self) -> Read | None:
+        oldest: dict[int, int] = {}
+        for number, revision in self._followed.values():
+            if number is not None:
                 oldest[number] = min(revision, oldest.get(number, revision))
-            self._threads.submit(lambda: self._read(oldest), uses_database=True)
+        if not (oldest or self._service_events):
+            return None
+        events = self._service_events
 
-    def _read(self, oldest: dict[int, int]) -> None:
-        """Read the jobs that have changed; a thread calls this."""
-        changed: list[Job] = []
-        missing: set[int] = set()
-        try:
-            changed, missing = queue.changed(self._engine, oldest)
-        except Exception:
-            logger.exception("could not read the jobs that are followed")
-        self._loop.call_soon_threadsafe(self._send, changed, missing)
+        def read() -> Callable[[], None]:
+            changed, missing = queue.changed(self._engine, oldest) if oldest else ([], set())
+            changes = events.database.read() if events else []
 
-    def _send(self, changed: list[Job], missing: set[int]) -> None:
-        self._polling = False
-        self._next_poll = self._loop.call_later(POLL_SECONDS, self._poll)
+            def deliver() -> None:
+                self._send_jobs(changed, missing)
+                self._deliver(events, changes)
+
+            return deliver
+
+        return read
+
+    def _folder_read(self) -> Read | None:
+        if all(number is not None for number, _ in self._followed.values()):
+            self._service_events = None
+        if (events := self._service_events) is None:
+            return None
+
+        def read() -> Callable[[], None]:
+            changes = events.folder.read()
+            return lambda: self._deliver(events, changes)
+
+        return read
+
+    def _deliver(self, events: ServiceEvents | None, changes: Sequence[Change]) -> None:
+        if events:
+            events.add(changes)
+            self._send_service_events()
+
+    def _send_service_events(self) -> None:
+        if (events := self._service_events) is None:
+            return
+        for stream, (number, serial) in list(self._followed.items()):
+            # A paused client gets later what is the newest then.
+            if number is None and not stream.paused and (part := events.after(serial)):
+                self._followed[stream] = (None, events.serial)
+                stream.send([*part], last=False)
+
+    def _send_jobs(self, changed: Sequence[Job], missing: set[int]) -> None:
         events = {
             job.id: (job, b"id: %d\nevent: job\ndata: %s\n\n" % (job.revision, dump_json(job)))
             for job in changed
         }
-        heartbeat = time.monotonic() > self._last_heartbeat + HEARTBEAT_SECONDS
-        if heartbeat:
-            self._last_heartbeat = time.monotonic()
         for stream, (number, revision) in list(self._followed.items()):
             if stream.paused:  # its client gets a later revision when it has read this one
                 continue
             if number in missing:
                 self.remove(stream)
                 stream.send([END], last=True)
-                continue
-            if number not in events:
-                if heartbeat:
-                    stream.send([b": still here\n\n"], last=False)
-                continue
-            job, event = events[number]
-            if job.finished:
-                self.remove(stream)
-                part = [event] if job.revision > revision else []
-                stream.send([*part, END], last=True)
-            elif job.revision > revision:
-                self._followed[stream] = (number, job.revision)
-                stream.send([event], last=False)
+            elif number in events:
+                job, event = events[number]
+                part: list[Buffer] = [event] if job.revision > revision else []
+                if job.finished:
+                    self.remove(stream)
+                    stream.send([*part, END], last=True)
+                elif part:
+                    self._followed[stream] = (number, job.revision)
+                    stream.send(part, last=False)
+
+    def _send_heartbeats(self) -> None:
+        for stream in list(self._followed):
+            if not stream.paused:
+                stream.send([HEARTBEAT], last=False)
+        self._heartbeat = None
+        if self._followed:
+            self._heartbeat = self._loop.call_later(HEARTBEAT_SECONDS, self._send_heartbeats)

@@ -16,7 +16,7 @@ from streetlight.service.server.error_responses import INTERNAL_ERROR
 from streetlight.service.server.limits import LimitedConnection
 from streetlight.service.server.request_parser import ReceivedRequest, RequestRejected
 from streetlight.service.server.worker_state import WorkerState
-from streetlight.service.web.event_stream import FOLLOWED
+from streetlight.service.web.event_stream import FOLLOWED, Followed
 from streetlight.service.web.middleware.admission import IS_DISCONNECTED
 
 # Seconds that a request may wait for one of the threads that may use the database.
@@ -160,7 +160,7 @@ class Exchange:
             self._worker.log.exception("could not close a response")
         self._request.body = b""
 
-    def _computed(self, part: list[Buffer], last: bool, followed: tuple[int, int] | None) -> None:
+    def _computed(self, part: list[Buffer], last: bool, followed: Followed | None) -> None:
         try:
             self._deliver(part, last, followed)
         except Exception:
@@ -169,7 +169,7 @@ class Exchange:
             )
             self._connection.abort()
 
-    def _deliver(self, part: list[Buffer], last: bool, followed: tuple[int, int] | None) -> None:
+    def _deliver(self, part: list[Buffer], last: bool, followed: Followed | None) -> None:
         self._computing = False
         self._worker.limits.release_large(self._connection)
         if self._abandoned:

@@ -72,7 +72,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             application=application,
             fast_path=FastPath(services),
             threads=threads,
-            event_streams=EventStreams(self.loop, threads, services.engine),
+            event_streams=EventStreams(self.loop, threads, services.engine, services.repository),
             limits=Limits(self.cfg.worker_connections),
             proxy_headers=ProxyHeaders(self.cfg),
             log=self.log,

@@ -10,14 +10,16 @@ from streetlight.service.web.response import json_response
 # Event streams of a worker. Each is a connection, of which some are left for other requests.
 MAX_EVENT_STREAMS = 2000
 
-# Keys in the WSGI environment. The server sets the number of its event streams. If a view sets the
-# number of a job and its last known revision, the server sends the events of the job behind the
-# response.
+# Keys in the WSGI environment. The server sets the number of its event streams. If a view sets what
+# the client follows, the server sends the events behind the response.
 STREAM_COUNT = "streetlight.stream_count"
 FOLLOWED = "streetlight.followed"
+# The number of a job and its last known revision; `SERVICE` for all that happens in the service.
+Followed = tuple[int | None, int]
+SERVICE: Followed = (None, 0)
 
 
-def event_stream(followed: tuple[int, int], *, instead: str) -> Response:
+def event_stream(followed: Followed, *, instead: str) -> Response:
     """Return the response after which the server sends the events of `followed`.
 
     A worker with its maximum number of streams returns 503, and says what to do `instead`.

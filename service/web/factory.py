@@ -5,6 +5,7 @@ Each resource has a module. A view parses the request, calls one function of ano
 """
 
 from streetlight.service.web.api import (
+    events,
     health,
     jobs,
     metrics,
@@ -50,6 +51,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)
+    app.register_blueprint(events.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
     app.register_blueprint(v2_repository.blueprint)

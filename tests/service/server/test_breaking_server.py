@@ -1,18 +1,12 @@
 """Tests of stopping a server under load, and of event streams."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import pytest
 import urllib3
@@ -23,6 +17,7 @@ from streetlight.service.ledger.queries import Filter
 from streetlight.service.store.engine import open_engine
 from tests.server import DEADLINE, STREETLIGHT, environment, free_port
 from tests.service.conftest import ENDLESS, Site, until
+from tests.service.server.follower import Follower
 from tests.service.server.processes import running_processes
 
 pytestmark = [pytest.mark.process, pytest.mark.storm]
@@ -30,45 +25,11 @@ pytestmark = [pytest.mark.process, pytest.mark.storm]
 ROW = b'{"lights": [1, 0, 0], "outcome": "walk"}'
 
 
-class Follower:
-    """A client that reads the event stream of a job."""
-
-    def __init__(self, site: Site, number: int, last_event_id: str = "") -> None:
-        self.connection = HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE)
-        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        self.connection.request("GET", f"/jobs/{number}/events", headers=headers)
-        self.events = self._events()
-
-    @cached_property
-    def response(self) -> HTTPResponse:
-        """The response, whose head arrives with the first event."""
-        return self.connection.getresponse()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
-    ) -> None:
-        self.response.close()
-        self.connection.close()
-
-    def _events(self) -> Iterator[tuple[str, str, Any]]:
-        fields: dict[str, str] = {}
-        for line in self.response:
-            name, _, value = line.decode().rstrip("\n").partition(": ")
-            if name:
-                fields[name] = value
-            elif "event" in fields:
-                yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
-                fields = {}
-
-
 def follow(site: Site, number: int, last_event_id: str = "") -> Follower:
     """Follow a job; retry while the worker still counts a stream that has just ended."""
 
     def accepted() -> Follower | None:
-        follower = Follower(site, number, last_event_id)
+        follower = Follower(site, f"/jobs/{number}/events", last_event_id)
         if follower.response.status == 200:
             return follower
         follower.connection.close()
@@ -130,8 +91,13 @@ def test_a_stopping_server_answers_open_requests_and_stops_its_trainer(
 def test_a_stopping_server_ends_open_event_streams(
     tmp_path: Path,
 ) -> None:
-    with Site(tmp_path, None) as site, Follower(site, site.retrain()) as follower:
+    with (
+        Site(tmp_path, None) as site,
+        Follower(site, f"/jobs/{site.retrain()}/events") as follower,
+        Follower(site, "/events") as other,
+    ):
         next(follower.events)
+        next(other.events)
         site.process.terminate()
         # gunicorn kills a worker that hasn't stopped after 30 s.
         assert site.process.wait(25) == 0
@@ -159,7 +125,7 @@ def test_a_job_can_be_followed_and_the_stream_resumed_from_any_worker(
 ) -> None:
     with Site(tmp_path, database_url, workers=4, job_lease=60) as site:
         number = site.retrain()
-        followers = [Follower(site, number) for _ in range(6)]
+        followers = [Follower(site, f"/jobs/{number}/events") for _ in range(6)]
         firsts = [next(follower.events) for follower in followers]
         assert {first[0] for first in firsts} == {"job"}
         assert {first[2]["state"] for first in firsts} == {"queued"}

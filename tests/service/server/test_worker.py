@@ -168,10 +168,11 @@ def test_thousands_of_clients_follow_a_job_without_a_thread_each(tmp_path: Path)
         receive(b'"state":"queued"')
         [worker] = site.workers()
         assert threads_of(worker) < 2 * THREADS
-        refused = site.request("GET", f"/jobs/{number}/events")
-        assert refused.status == 503
-        assert refused.headers["Retry-After"] == "5"
-        assert f"limit of {MAX_EVENT_STREAMS} event streams" in refused.json()["error"]
+        for path in (f"/jobs/{number}/events", "/events"):
+            refused = site.request("GET", path)
+            assert refused.status == 503
+            assert refused.headers["Retry-After"] == "5"
+            assert f"limit of {MAX_EVENT_STREAMS} event streams" in refused.json()["error"]
         for _ in range(20):
             assert site.post("/predict", {"lights": [1, 0, 1]})["version"] == 1
         start = time.monotonic()
@@ -273,8 +274,9 @@ def test_the_stream_of_a_job_that_is_deleted_ends(tmp_path: Path, database_url: 
 
 def test_a_head_of_events_is_answered_at_once(server: Server) -> None:
     number = server.expect(202, "POST", "/retrain")["id"]
-    head = server.request("HEAD", f"/jobs/{number}/events")
-    assert head.headers["Content-Type"].startswith("text/event-stream")
+    for path in (f"/jobs/{number}/events", "/events"):
+        head = server.request("HEAD", path)
+        assert head.headers["Content-Type"].startswith("text/event-stream")
     assert server.get(f"/jobs/{number}")["state"] == "queued"
 
 

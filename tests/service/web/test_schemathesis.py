@@ -47,7 +47,7 @@ def run_schemathesis(folder: Path, examples: int, seed: int) -> None:
     result = json.loads(report.read_text())
     assert result["complete"]
     assert (result["failures"], result["errors"]) == ([], [])
-    assert result["operations"]["tested"] == operations
+    assert result["operations"]["tested"] == operations - 1  # the configuration leaves one out
     assert {phase["status"] for phase in result["phases"].values()} == {"success"}
     assert result["test_cases"]["generated"] > 30 * operations
     # Each operation accepted a request; those with a number in the path are reached by links.

@@ -1,0 +1,96 @@
+"""Tests of `GET /events`: what anybody changes reaches the clients of all workers."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import databases
+from tests.server import DEADLINE, streetlight
+from tests.service.conftest import Site
+from tests.service.server.follower import Follower
+
+pytestmark = pytest.mark.process
+
+STREAMS = 8
+# A change is seen after up to 0.2 s; a machine that is busy with other tests takes longer.
+MAX_SECONDS = 3.0
+ROW = {"lights": [1, 0, 0], "outcome": "walk"}
+
+
+class Clients:
+    """Clients of all workers: the kernel gives each connection to one of them."""
+
+    def __init__(self, site: Site, stack: ExitStack) -> None:
+        self.followers = [stack.enter_context(Follower(site, "/events")) for _ in range(STREAMS)]
+        self.newest: list[dict[str, Any]] = [{} for _ in self.followers]
+        for follower in self.followers:
+            assert follower.response.headers["Content-Type"].startswith("text/event-stream")
+
+    def expect(self, **newest: Any) -> None:
+        """Read until the newest data of each client includes `newest`; fail if that is late."""
+        start = time.monotonic()
+        for follower, state in zip(self.followers, self.newest, strict=True):
+            while not state.items() >= newest.items():
+                name, _, data = next(follower.events)
+                state[name] = data
+        seconds = time.monotonic() - start
+        print(f"{newest} after {seconds:.2f} s")
+        assert seconds < MAX_SECONDS
+
+
+def test_what_anybody_changes_reaches_the_clients_of_all_workers(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    with Site(tmp_path, database_url, workers=2) as site, ExitStack() as stack:
+        clients = Clients(site, stack)
+        lab = {"total": 4, "withdrawn": 0, "latest": 4}
+        clients.expect(live={"live": 1}, versions={"newest": 1, "count": 1}, observations=lab)
+
+        site.expect(201, "POST", "/observations", ROW)
+        clients.expect(observations={"total": 5, "withdrawn": 0, "latest": 5})
+        site.expect(200, "DELETE", "/observations/2")
+        withdrawn = {"total": 4, "withdrawn": 1, "latest": 5}
+        clients.expect(observations=withdrawn)
+
+        number = site.retrain(promote="always")
+        clients.expect(jobs=site.job(number))
+        site.trainer()
+        job = site.wait_until_finished(number)
+        assert job["state"] == "succeeded"
+        clients.expect(jobs=job, live={"live": 2}, versions={"newest": 2, "count": 2})
+        site.post("/rollback")
+        clients.expect(live={"live": 1})
+        settings = {"data_dir": tmp_path, "database_url": site.database}
+        assert streetlight("promote", "2", **settings).returncode == 0
+        clients.expect(live={"live": 2})
+        site.post("/v2/repository/models/streetlight/unload")
+        clients.expect(live={"live": None})
+        site.repository.path(1).unlink()
+        clients.expect(versions={"newest": 2, "count": 1})
+
+        again = Clients(site, stack)
+        again.expect(**clients.newest[0])
+        site.process.terminate()
+        for follower in (*clients.followers, *again.followers):
+            list(follower.events)
+        assert site.process.wait(DEADLINE) == 0
+
+
+def test_streams_go_on_after_the_database_was_away(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    with Site(tmp_path, database_url, workers=2) as site, ExitStack() as stack:
+        clients = Clients(site, stack)
+        clients.expect(observations={"total": 4, "withdrawn": 0, "latest": 4})
+        with databases.outage(site.database):
+            site.post("/v2/repository/models/streetlight/unload")
+            clients.expect(live={"live": None})
+            late = Clients(site, stack)
+            late.expect(live={"live": None}, versions={"newest": 1, "count": 1})
+        site.expect(201, "POST", "/observations", ROW)
+        for each in (clients, late):
+            each.expect(observations={"total": 5, "withdrawn": 0, "latest": 5})
+        assert site.log.read_text().count("could not read what clients") <= 2
