@@ -8,7 +8,12 @@ from sqlalchemy.schema import CreateColumn
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.service.store.engine import ordered_write_transaction
-from streetlight.service.store.tables import REPLACED_INDEXES, metadata, prediction_log
+from streetlight.service.store.tables import (
+    PARTIAL_INDEXES,
+    REPLACED_INDEXES,
+    metadata,
+    prediction_log,
+)
 
 
 def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connection], None]) -> None:
@@ -27,6 +32,9 @@ def create_schema(engine: Engine, data_dir: Path, on_create: Callable[[Connectio
     with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
         is_new = not inspect(connection).has_table("idempotency")
         _create_missing(connection, metadata)
+        for name, (table, definition) in PARTIAL_INDEXES.items():
+            if not inspect(connection).has_index(table, name):
+                connection.exec_driver_sql(f"CREATE INDEX {name} ON {table} {definition}")
         for name in REPLACED_INDEXES:
             connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
         if is_new:

@@ -4,7 +4,6 @@
 """
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -15,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    event,
     text,
 )
 
@@ -83,16 +81,13 @@ jobs = Table(
     Column("verdict", Text),
     Column("error", Text),
 )
-# SQL text that both databases accept. An `Index` with a WHERE clause needs the options of both
-# dialects, and importing PostgreSQL's takes a tenth of the start time.
-event.listen(
-    jobs,
-    "after_create",
-    DDL(  # type: ignore[no-untyped-call]
-        # Python writes a tuple of two texts as SQL does.
-        f"CREATE INDEX ix_jobs_unfinished ON jobs (id) WHERE state IN {UNFINISHED}"
-    ),
-)
+# The table of each index, and its columns and condition in SQL, which both databases accept. An
+# `Index` with a WHERE clause needs the options of both dialects, and importing PostgreSQL's takes a
+# tenth of the start time. Python writes a tuple of two texts as SQL does.
+PARTIAL_INDEXES = {
+    "ix_jobs_unfinished": ("jobs", f"(id) WHERE state IN {UNFINISHED}"),
+    "ix_observations_withdrawn": ("observations", "(withdrawn_at) WHERE withdrawn_at IS NOT NULL"),
+}
 
 # The rows that a request gave for its job to learn from. Not a column of `jobs`: megabytes in a row
 # slow down each query that reads a later column.

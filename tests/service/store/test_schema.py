@@ -7,7 +7,7 @@ from sqlalchemy import inspect
 from streetlight.service.learning import queue
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.store.engine import write_transaction
-from streetlight.service.store.tables import REPLACED_INDEXES, metadata
+from streetlight.service.store.tables import PARTIAL_INDEXES, REPLACED_INDEXES, metadata
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import initialize_ledger
 from tests.service.services import services_in
@@ -19,6 +19,7 @@ def test_what_an_older_schema_lacks_is_added(tmp_path: Path, database_url: str |
         job = queue.submit(engine, JobSpec(DEFAULT_RECIPE), None)
         with write_transaction(engine) as connection:
             connection.exec_driver_sql("DROP INDEX ix_idempotency_at")
+            connection.exec_driver_sql("DROP INDEX ix_jobs_unfinished")
             connection.exec_driver_sql("DROP TABLE observations")
             connection.exec_driver_sql("CREATE INDEX ix_observations_version ON jobs (id)")
             connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN verdict")
@@ -31,4 +32,7 @@ def test_what_an_older_schema_lacks_is_added(tmp_path: Path, database_url: str |
             assert columns == {column.name for column in table.columns}
             indexes = {index["name"] for index in inspector.get_indexes(table.name)}
             assert indexes >= {index.name for index in table.indexes}
+            assert indexes >= {
+                name for name, (on, _) in PARTIAL_INDEXES.items() if on == table.name
+            }
             assert not indexes & set(REPLACED_INDEXES)
