@@ -1,9 +1,11 @@
 """The demonstration page: set lights, see the network decide, and retrain it."""
 
+from http import HTTPStatus
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, send_file
 
+from streetlight.service.web.compression import compress
 from streetlight.service.web.page.docs import POLICY
 
 blueprint = Blueprint("home", __name__)
@@ -16,7 +18,7 @@ FILES = {str(file.relative_to(_page)) for file in _page.rglob("*.*")} - {"index.
 @blueprint.get("/")
 def home() -> Response:
     """Return the demonstration page."""
-    response = send_file(_page / "index.html")
+    response = _send("index.html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
@@ -26,4 +28,14 @@ def static_file(name: str) -> Response:
     """Return a static file of the demonstration page."""
     if name not in FILES:
         abort(404)
-    return send_file(_page / name)
+    return _send(name)
+
+
+def _send(name: str) -> Response:
+    response = send_file(_page / name)
+    if response.status_code == HTTPStatus.OK:
+        response.direct_passthrough = False
+        # The tag is the same for the compressed bytes and the file's own.
+        response.set_etag(str(response.get_etag()[0]), weak=True)
+        response = compress(response)
+    return response
