@@ -3,6 +3,7 @@
 
 import { element, svgElement } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
+import { watchSize } from "../shared/size.js";
 import { mainLabel } from "./names.js";
 
 const MARGIN = { left: 62, right: 14, top: 12, bottom: 36 };
@@ -26,6 +27,7 @@ export function createCurve(stage, container) {
   let picked = null; // the pass that pointer or keyboard reads
   let axesKey = "";
   let view = null;
+  const size = watchSize(svg, draw);
 
   function setScale(name) {
     scale = name;
@@ -33,7 +35,7 @@ export function createCurve(stage, container) {
   }
 
   function draw() {
-    const { width, height } = svg.getBoundingClientRect();
+    const { width, height } = size();
     if (!width) return;
     const series = seriesOf(stage);
     const passes = series[0].errors.length;
@@ -52,9 +54,10 @@ export function createCurve(stage, container) {
 
   function drawCursor(series, passes) {
     const pass = picked ?? passes;
-    const text = passes === 0 ? "no pass yet" : series.map(({ label, errors }) =>
-      `${series.length > 1 ? `${label} ` : "error "}${errors[pass - 1] === undefined ? "ended" : formatNumber(errors[pass - 1])}`).join(", ");
-    readout.textContent = `pass ${pass}${passes ? ", " : ": "}${text}`;
+    const error = ({ errors }) => (pass > errors.length ? "ended" : formatNumber(errors[pass - 1]));
+    const text = passes === 0 ? "no error yet" : series.length === 1 ? `error ${error(series[0])}`
+      : series.map((each) => `${each.label}: ${error(each)}`).join(", ");
+    readout.textContent = `pass ${pass}, ${text}`;
     svg.setAttribute("aria-valuemin", Math.min(1, passes));
     svg.setAttribute("aria-valuemax", passes);
     svg.setAttribute("aria-valuenow", pass);
@@ -84,7 +87,6 @@ export function createCurve(stage, container) {
     event.stopPropagation();
     pick(next);
   });
-  new ResizeObserver(draw).observe(svg);
   stage.subscribe(draw);
 }
 
@@ -101,14 +103,14 @@ function frame(series, iterations, scale, width, height) {
   const highest = Math.min(MAX_ERROR, Math.max(...(all.length ? all : [1])));
   const lowest = Math.max(MIN_LOG, Math.min(...all, highest));
   const yTicks = scale === "log" ? powers(lowest, highest) : steps(highest, 5);
-  const [low, high] = [yTicks[0], yTicks.at(-1)];
+  const [low, high] = [yTicks[0], scale === "log" ? yTicks.at(-1) : highest];
   const position = (error) => (scale === "log"
     ? Math.log(Math.max(error, low) / low) / Math.log(high / low) : error / high);
   const right = width - MARGIN.right - (series.length > 1 ? 70 : 0);
   const bottom = height - MARGIN.bottom;
   const xOf = (pass) => MARGIN.left + ((right - MARGIN.left) * pass) / maxPass;
   return {
-    width, right, bottom, ticks: { x: steps(maxPass, 4), y: yTicks, scale },
+    width, right, bottom, ticks: { x: steps(maxPass, 4).filter((pass) => pass <= maxPass), y: yTicks.filter((error) => error <= high), high, scale },
     x: xOf,
     y: (error) => bottom - (bottom - MARGIN.top) * Math.max(0, Math.min(1, position(error))),
     pass: (x) => ((x - MARGIN.left) / (right - MARGIN.left)) * maxPass,
@@ -146,7 +148,7 @@ function drawAxes({ ticks, x, y, right, bottom }) {
       svgElement("line", { x1: MARGIN.left, x2: right, y1: y(error), y2: y(error) }),
       text({ x: MARGIN.left - 6, y: y(error) + 4 }, tickName(error), { class: "end" }),
     ]),
-    ...ticks.x.filter((pass) => x(pass) <= right + 1).map((pass) =>
+    ...ticks.x.map((pass) =>
       text({ x: x(pass), y: bottom + 16 }, tickName(pass), { class: "middle" })),
     text({ x: (MARGIN.left + right) / 2, y: bottom + 32 }, "passes", { class: "middle" }),
   ];

@@ -6,6 +6,7 @@
 
 import { svgElement } from "../shared/dom.js";
 import { formatChange, shortNumber } from "../shared/numbers.js";
+import { watchSize } from "../shared/size.js";
 import { isWalk } from "../learning/network.js";
 import { handleFocus } from "./drawing_focus.js";
 import { figure } from "./figure.js";
@@ -22,29 +23,31 @@ const MAX_THICK_LINES = 40;
 export function createDrawing(stage, svg) {
   let picture = null;
   const focus = handleFocus(stage, svg);
+  const signals = svgElement("svg", { class: "pulses", "aria-hidden": "true" });
+  svg.after(signals);
+  const size = watchSize(svg, draw);
 
   function draw() {
-    const { width, height } = svg.getBoundingClientRect();
+    const { width, height } = size();
     if (!width) return;
     const sizes = stage.layers.map((layer) => layer.length);
     const key = `${sizes} ${width} ${height} ${stage.setup.activation}`;
     if (picture?.key !== key) {
-      picture = { key, ...build(svg, sizes, stage.setup.activation, width, height) };
+      picture = { key, ...build(svg, signals, sizes, stage.setup.activation, width, height) };
       focus.attach(picture);
     }
     drawNetwork(stage, picture);
     focus.draw();
   }
 
-  new ResizeObserver(draw).observe(svg);
   stage.subscribe(draw);
 }
 
-function build(svg, sizes, activation, width, height) {
+function build(svg, signals, sizes, activation, width, height) {
   // In a large picture, all is larger.
   const zoom = Math.max(1, Math.min(width / 640, height / 440, 2.4));
   const view = [width / zoom, height / zoom];
-  svg.setAttribute("viewBox", `0 0 ${view.join(" ")}`);
+  for (const each of [svg, signals]) each.setAttribute("viewBox", `0 0 ${view.join(" ")}`);
   const { nodes: places, radii, labels: labelPlaces } = layout(sizes, ...view);
   const last = sizes.length - 1;
   const weights = places.slice(1).map((targets, d) => places[d].map((from, i) => targets.map((to, j) =>
@@ -52,7 +55,7 @@ function build(svg, sizes, activation, width, height) {
   const hasRoom = (column, radius) => column.length < 2 || column[1].y - column[0].y > 2 * radius + DELTA_ROOM;
   const nodes = places.map((column, d) => column.map((place, i) => (d === last
     ? output(d, place, radii[d]) : node(d, i, place, radii[d], hasRoom(column, radii[d]), d === 0 && lightName(i, sizes[0])))));
-  const pulses = createPulses(places, weights);
+  const pulses = createPulses(signals, places, radii);
   const kind = (d) => (d === 0 ? "lights" : d === last ? "score" : activation);
   svg.replaceChildren(
     ...places.map(([{ x }], d) => svgElement("text", { x, y: 16, class: "name" }, `layer_${d}`,
@@ -61,7 +64,6 @@ function build(svg, sizes, activation, width, height) {
       svgElement("text", { x: (x + from) / 2, y: 34, class: "soft" }, `weights_${d}_${d + 1}`)),
     ...weights.flat(2).map(({ group }) => group),
     ...weights.flat(2).filter(({ label }) => label).map(({ label }) => label),
-    pulses.group,
     ...nodes.flat().map(({ group }) => group),
   );
   return { weights, nodes, pulses, sizes };

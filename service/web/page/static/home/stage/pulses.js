@@ -8,11 +8,12 @@ const DIAMOND = "M-8 0L0-8 8 0 0 8Z";
 const MINUS = "M-3 0H3";
 const PLUS = `${MINUS}M0-3V3`;
 
-// `places` and `weights` are the positions of the nodes, and the elements of the lines.
-export function createPulses(places, weights) {
-  const most = Math.max(...weights.map((matrix) => matrix.flat().length));
+// Create the signals in an SVG of their own, above the drawing, so that the lines aren't painted again in
+// each frame. `places` and `radii` are the positions and the radii of the nodes.
+export function createPulses(svg, places, radii) {
+  const most = Math.max(...places.slice(1).map((targets, d) => targets.length * places[d].length));
   const pulses = Array.from({ length: most }, () => svgElement("path", { visibility: "hidden" }));
-  const group = svgElement("g", { class: "pulses" }, ...pulses);
+  svg.replaceChildren(...pulses);
   let shown = 0;
 
   function draw(phase, { layers, deltas, weights: matrices }) {
@@ -28,26 +29,35 @@ export function createPulses(places, weights) {
       matrices[d].forEach((row, i) => row.forEach((weight, j) => {
         const signal = isForward ? layers[d][i] * weight : deltas[d][j] * (d === 0 ? layers[d][i] : weight);
         if (signal === 0) return;
-        move(pulses[used], signal, isForward, places[d][i], places[d + 1][j], t);
+        show(pulses[used], signal, isForward);
+        pulses[used].setAttribute("transform", transform(signal, places[d][i], places[d + 1][j], radii[d], radii[d + 1], t));
         used += 1;
       }));
     }
-    for (let i = used; i < shown; i += 1) pulses[i].setAttribute("visibility", "hidden");
+    for (let i = used; i < shown; i += 1) show(pulses[i], 0);
     shown = used;
   }
 
-  return { group, draw };
+  return { draw };
 }
 
-function move(pulse, signal, isForward, from, to, t) {
-  const size = Math.abs(signal);
-  const scale = (0.6 + size / (1 + size)).toFixed(2);
-  const x = (from.x + t * (to.x - from.x)).toFixed(1);
-  const y = (from.y + t * (to.y - from.y)).toFixed(1);
+// Give a pulse the shape of a signal, if it has another one.
+function show(pulse, signal, isForward) {
+  const kind = signal ? `${isForward ? "forward" : "backward"} ${signal < 0 ? "negative" : "positive"}` : "";
+  if (pulse.kind === kind) return;
+  pulse.kind = kind;
+  pulse.setAttribute("visibility", kind ? "visible" : "hidden");
   pulse.setAttribute("d", (isForward ? DISC : DIAMOND) + (signal < 0 ? MINUS : PLUS));
-  pulse.setAttribute("class", `${isForward ? "forward" : "backward"} ${signal < 0 ? "negative" : "positive"}`);
-  pulse.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
-  pulse.setAttribute("visibility", "visible");
+  pulse.setAttribute("class", kind);
+}
+
+// Place a pulse at the part `t` of the line between the edges of two nodes.
+function transform(signal, from, to, start, end, t) {
+  const [width, height] = [to.x - from.x, to.y - from.y];
+  const length = Math.hypot(width, height);
+  const part = (start + t * (length - start - end)) / length;
+  const size = Math.abs(signal);
+  return `translate(${(from.x + part * width).toFixed(1)} ${(from.y + part * height).toFixed(1)}) scale(${(0.6 + size / (1 + size)).toFixed(2)})`;
 }
 
 const ease = (t) => t * t * (3 - 2 * t);
