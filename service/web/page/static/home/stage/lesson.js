@@ -9,21 +9,21 @@ import { STATIONS, stationOf } from "./stations.js";
 
 // Return the lesson's element for the tour, and `notify`, which shows a sentence until the next change of the setup.
 export function createLesson(stage, container) {
-  const number = element("p", { class: "soft small" });
+  const number = element("span", { class: "soft" });
   const question = element("h2");
   const look = element("p", { class: "look" });
   const variants = element("div", { class: "variants", role: "group", "aria-label": "Variants of this station" });
   const happened = element("p", { id: "happened", role: "status" });
   const notice = element("p", { id: "notice", class: "said error", role: "alert", hidden: true });
-  const read = element("a", { class: "small" }, "Read this station");
+  const read = element("a", {}, "Read this station");
   const move = (by) => stage.change(STATIONS[STATIONS.indexOf(stationOf(stage)) + by].setup);
   const previous = button("‹ Previous", () => move(-1));
   const next = button("Next ›", () => move(1));
   const tour = element("div");
   // On a phone, the network is between the two parts.
   container.append(
-    element("div", { class: "asked" }, number, question, notice),
-    element("div", { class: "answered" }, look, variants, happened, element("div", { class: "buttons other-stations" }, previous, next, read), tour));
+    element("div", { class: "asked" }, element("p", { class: "buttons small" }, number, read), question, notice),
+    element("div", { class: "answered" }, look, variants, happened, element("div", { class: "buttons other-stations" }, previous, next), tour));
 
   let shownStation;
   let shownSetup;
@@ -46,7 +46,7 @@ export function createLesson(stage, container) {
   function showStation(station) {
     shownStation = station;
     const i = STATIONS.indexOf(station);
-    number.textContent = `Station ${i + 1} of ${STATIONS.length}: ${station.name}`;
+    number.textContent = `Station ${i + 1} of ${STATIONS.length}`;
     question.textContent = station.question;
     look.textContent = station.look;
     read.href = `tutorial/${station.slug}`;

@@ -35,11 +35,12 @@ const listed = (numbers) => `${numbers.slice(0, -1).map(formatNumber).join(", ")
 const weightsSentence = (experiment) => `The weights are ${listed(lightWeights(experiment))}.`;
 const isLearnt = (experiment) => experiment.errors.at(-1) < 0.01 && experiment.outcomes.every((_, row) => isRight(experiment, row));
 
-function notLearnt(experiment) {
+function whatIsLearnt(experiment) {
   const all = scores(experiment);
   const isSame = all.every((score) => Math.abs(score - all[0]) < 0.001);
   if (isLearnt(experiment)) return "The network learnt the rows.";
-  return `${isSame ? `Every score is ${formatNumber(all[0])}` : `The scores are ${listed(all)}`}: the network did not learn the rows.`;
+  const verb = experiment.errors.length < experiment.setup.iterations ? "has not learnt the rows so far" : "did not learn the rows";
+  return `${isSame ? `Every score is ${formatNumber(all[0])}` : `The scores are ${listed(all)}`}: the network ${verb}.`;
 }
 
 function nodesOff({ inputs, weights, setup }) {
@@ -71,9 +72,9 @@ const DETAILS = {
     `The right weight went from ${formatNumber(experiment.start[0].at(-1)[0])} to ${formatNumber(lightWeights(experiment).at(-1))}, the middle one to ${formatNumber(lightWeights(experiment)[1])}.`,
   regularization: ({ experiment, others }) => [weightsSentence(experiment), ...others.map((other) =>
     `${other.label} leaves ${listed(lightWeights(other.experiment))}.`)].join(" "),
-  "no-correlation": ({ experiment }) => notLearnt(experiment),
-  linear: ({ experiment }) => notLearnt(experiment),
-  relu: ({ experiment }) => `${notLearnt(experiment)} ${nodesOff(experiment)}`,
-  deeper: ({ experiment }) => `${notLearnt(experiment)} ${nodesOff(experiment)}`,
-  "your-own": ({ experiment }) => (isLearnt(experiment) ? "The network learnt the rows." : "The network has not learnt the rows. Try more passes, another seed, or more nodes."),
+  "no-correlation": ({ experiment }) => whatIsLearnt(experiment),
+  linear: ({ experiment }) => whatIsLearnt(experiment),
+  relu: ({ experiment }) => `${whatIsLearnt(experiment)} ${nodesOff(experiment)}`,
+  deeper: ({ experiment }) => `${whatIsLearnt(experiment)} ${nodesOff(experiment)}`,
+  "your-own": ({ experiment }) => `${whatIsLearnt(experiment)}${isLearnt(experiment) ? "" : " Try more passes, another seed, or more nodes."}`,
 };

@@ -39,7 +39,7 @@ export const STATIONS = [
     ["stochastic", {}], ["batches of 2", { batchSize: 2, compare: [{ label: "stochastic", batchSize: 1 }, { label: "full", batchSize: null }] }],
     ["full", { batchSize: null, compare: [{ label: "stochastic", batchSize: 1 }, { label: "batches of 2", batchSize: 2 }] }]),
   station("pressure", "Pressure", "Which rows push a weight up, and which down?",
-    "Each row pushes the weights of its lights up if people walked, and down if they stopped. A light that is off has no part in the error, so its weight stays. Look at the table below the network: which weight has pressure up only?",
+    "Each row pushes the weights of its lights up if people walked, and down if they stopped. A light that is off has no part in the error, so its weight stays. Which weight is pushed up only?",
     { start: [[[0.1], [0.1], [0.1]]] },
     ["small equal weights", {}], ["the lab's weights", { start: LAB_START }], ["left 0, middle 1, right 0.1", { start: [[[0], [1], [0.1]]] }]),
   station("two-rows", "Two rows", "Can an error of 0 be wrong?",
