@@ -22,6 +22,7 @@ const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 // text, "" for the usual value, and set(text) is called with the text of a link.
 export function createAddress(stage, notify) {
   const remembered = [{ name: "row", get: chosenRow, set: (text) => stage.setRow(/^[1-9]\d*$/.test(text) ? text - 1 : null) }];
+  let known = []; // the stage's parameters in the fragment, as last written or read
   let timer = 0;
   let isReplaying = false;
 
@@ -39,16 +40,22 @@ export function createAddress(stage, notify) {
     return [
       ["station", station.slug],
       ...changed.map(([name, { write }]) => [name, write(setup)]),
-      ["steps", experiment.steps || ""],
+      ["steps", experiment.steps + (experiment.diverged ? 1 : 0) || ""], // the step that diverges is not counted
       ...remembered.map(({ name, get }) => [name, get()]),
     ].filter(([, value]) => value !== "");
   }
 
   const names = () => ["station", "steps", ...Object.keys(PARAMETERS), ...remembered.map(({ name }) => name)];
 
+  function inUrl() {
+    const all = parameters();
+    return names().filter((name) => all.has(name)).map((name) => [name, all.get(name)]);
+  }
+
   function write() {
     timer = 0;
     if (stage.playing || stage.phase.name !== "rest" || isReplaying) return;
+    if (!isSame(inUrl(), known)) return; // the reader followed a link, which is read at once
     const all = parameters();
     const station = all.get("station");
     for (const name of names()) all.delete(name);
@@ -59,10 +66,12 @@ export function createAddress(stage, notify) {
     // Each station is a step of the browser's history.
     const isNew = station !== null && station !== all.get("station");
     history[isNew ? "pushState" : "replaceState"](null, "", hash);
+    known = inUrl();
   }
 
   function read() {
     const all = parameters();
+    known = inUrl();
     const problems = [];
     const attempt = (name, action) => {
       try {
@@ -113,10 +122,7 @@ export function createAddress(stage, notify) {
 
   read();
   window.addEventListener("hashchange", () => {
-    const all = parameters();
-    const inUrl = names().filter((name) => all.has(name)).map((name) => [name, all.get(name)]);
-    const shown = current().map(([name, value]) => [name, String(value)]);
-    if (!isSame(inUrl.sort(), shown.sort())) read();
+    if (!isSame(inUrl(), known)) read();
   });
   stage.subscribe(() => {
     timer ||= setTimeout(write, DELAY);
@@ -125,6 +131,7 @@ export function createAddress(stage, notify) {
   return function remember(name, get, set) {
     remembered.push({ name, get, set });
     if (parameters().has(name)) set(parameters().get(name));
+    known = inUrl();
   };
 }
 

@@ -1,0 +1,44 @@
+"""A page whose stage is tested: without animations, so that a step ends at once."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.page.browser import chromium
+from tests.server import DEADLINE, ForkedServer
+
+
+@contextmanager
+def stage_page(directory: Path) -> Iterator[Page]:
+    """Start a server and a browser, and open the page; fail at the end if a script failed."""
+    errors: list[str] = []
+    with ForkedServer(directory) as server, chromium() as browser:
+        context = browser.new_context(base_url=server.url, reduced_motion="reduce")
+        page = context.new_page()
+        page.set_default_timeout(1000 * DEADLINE)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto("/")
+        yield page
+        context.close()
+    assert errors == []
+
+
+def open_station(page: Page, fragment: str) -> None:
+    """Go to the stage with `fragment`, and wait until its station is shown."""
+    page.goto(f"/#station={fragment}")
+    slug = fragment.partition("&")[0]
+    expect(page.locator(f"#stations input[value={slug}]")).to_be_checked()
+    expect(page).to_have_url(re.compile(f"station={slug}(&|$)"))
+
+
+def happened(page: Page) -> Locator:
+    """Return the element that says what happened."""
+    return page.locator("#happened")
+
+
+def press(page: Page, name: str) -> None:
+    """Click the button of the stage with `name`."""
+    page.locator("#stage, #details").get_by_role("button", name=name).click()
