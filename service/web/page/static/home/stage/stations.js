@@ -48,7 +48,7 @@ export const STATIONS = [
     ["the deceiving weights", {}], ["other start weights", { start: LAB_START }], ["its escape: all six rows", { ...DATASETS.six }]),
   station("conflicting-pressure", "Conflict", "What does a weight do that is pushed both ways?",
     "The right light is on in every row: three rows push its weight up, three down. Watch when it turns towards 0: as the middle weight takes over the correlation, the rows with walk have less error left, and the push down wins.",
-    { start: LAB_START },
+    { start: [[[0.1], [0.1], [0.1]]] },
     ["no penalty", {}], ["L2 0.05", { weightDecay: 0.05 }], ["L1 0.005", { l1Penalty: 0.005 }]),
   station("regularization", "Regularization", "Can a weight without correlation be silenced?",
     "L2 takes a share of each weight, so it shrinks large weights most, and the right light takes over a part of the middle one. L1 takes the same from each weight, so weights without correlation become 0. Compare the three weights.",
