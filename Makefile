@@ -60,12 +60,13 @@ format: $(DEVELOPED) ## Format the code, and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(DEVELOPED) ## Generate the reference and the pictures of the documentation
+docs: $(DEVELOPED) ## Generate the reference, the HTML of the tutorial, the notebook and the pictures
 	$(BIN)/python -m tests.reference
 	$(BIN)/python -m tests.tables
 	$(BIN)/python -m tests.architecture
 	$(BIN)/python -m tests.tutorial_pictures
 	$(BIN)/python -m tests.tutorial
+	$(BIN)/python -m tests.notebook
 	$(BIN)/python -m tests.page.pictures
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \
