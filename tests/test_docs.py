@@ -285,7 +285,7 @@ def test_anchors_are_those_of_github(tmp_path: Path) -> None:
         "docs/glossary.md",
         "docs/reference.md",
         "service/inference/result.py",
-        "service/web/page/static/home/pressure.js",
+        "service/web/page/static/home/learning/network.js",
     ],
 )
 def test_the_threshold_in_a_text_is_that_of_the_code(path: str) -> None:
