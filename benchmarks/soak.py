@@ -98,6 +98,7 @@ class Load:
             (29, repeated("POST", "/versions/1/verify")),
             (1, itertools.repeat(lambda: self.leave(f"POST /predict {head}", read=False))),
             (5, itertools.repeat(lambda: self.leave(f"GET /jobs/1/events {head}\r\n", read=True))),
+            (3, itertools.repeat(lambda: self.leave(f"GET /events {head}\r\n", read=True))),
         ]
 
     @contextmanager
