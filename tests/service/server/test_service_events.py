@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests import databases
-from tests.server import DEADLINE, streetlight
+from tests.client import invoke
+from tests.server import DEADLINE
 from tests.service.conftest import Site
 from tests.service.server.follower import Follower
 
@@ -63,8 +64,7 @@ def test_what_anybody_changes_reaches_the_clients_of_all_workers(
         clients.expect(jobs=job, live={"live": 2}, versions={"newest": 2, "count": 2})
         site.post("/rollback")
         clients.expect(live={"live": 1})
-        settings = {"data_dir": tmp_path, "database_url": site.database}
-        assert streetlight("promote", "2", **settings).returncode == 0
+        assert invoke("promote", "2", data_dir=tmp_path).returncode == 0
         clients.expect(live={"live": 2})
         site.post("/v2/repository/models/streetlight/unload")
         clients.expect(live={"live": None})
