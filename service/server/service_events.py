@@ -60,13 +60,15 @@ class FolderChanges:
 
     def read(self) -> list[Change]:
         """Return the live version and the versions, as far as they have changed."""
+        live = self._read_live()
+        files = self._read_files() if self._may_have_changed() else self._files
         changes: list[Change] = []
-        if (live := self._read_live()) != self._live:
-            self._live = live
+        if live != self._live:
             changes.append(live)
-        if self._may_have_changed() and (files := self._read_files()) != self._files:
-            self._files = files
-            changes.append(VersionFiles(files[-1][0] if files else None, len(files)))
+        if files != self._files:
+            changes.append(VersionFiles(files[-1][0] if files else None, len(files or ())))
+        # Not before: if a read fails, the next call returns the changes.
+        self._live, self._files = live, files
         return changes
 
     def _read_live(self) -> LiveVersion:
@@ -117,7 +119,7 @@ class ServiceEvents:
     def add(self, changes: Sequence[Change]) -> None:
         """Add an event for each of `changes`, and remove those of jobs that ended long before."""
         while len(self._ended_jobs) > RECENT_JOBS:
-            del self._events[self._ended_jobs.popleft()]
+            self._events.pop(self._ended_jobs.popleft(), None)
         for change in changes:
             key = change.id if isinstance(change, Job) else type(change)
             event = b"event: %s\ndata: %s\n\n" % (NAMES[type(change)], dump_json(change))

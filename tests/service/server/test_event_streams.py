@@ -167,6 +167,14 @@ def test_a_change_of_the_folder_is_read_once(
     (tmp_path / "live").symlink_to("elsewhere")
     assert reader.read() == [LiveVersion(None), VersionFiles(1, 1)]
 
+    (tmp_path / "live").unlink()
+    (tmp_path / "live").symlink_to("1.npz")
+    with monkeypatch.context() as failing:
+        failing.setattr(ModelRepository, "versions", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            reader.read()
+    assert reader.read() == [LiveVersion(1)]
+
     # A file that is overwritten doesn't change the folder.
     monkeypatch.setattr(service_events, "LIST_AGAIN", -60.0)
     assert reader.read() == []
