@@ -9,6 +9,8 @@ from streetlight.service.web.response import json_response
 
 # Event streams of a worker. Each is a connection, of which some are left for other requests.
 MAX_EVENT_STREAMS = 2000
+# Milliseconds after which a browser connects again, by itself after some seconds.
+RETRY = b"retry: 1000\n\n"
 
 # Keys in the WSGI environment. The server sets the number of its event streams. If a view sets what
 # the client follows, the server sends the events behind the response.
@@ -31,7 +33,7 @@ def event_stream(followed: Followed, *, instead: str) -> Response:
         return response
     if request.method == "GET":
         request.environ[FOLLOWED] = followed
-    response = Response(iter([b": following\n\n"]), mimetype="text/event-stream")
+    response = Response(iter([RETRY]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response

@@ -1,12 +1,17 @@
 """Tests of `GET /events`: what anybody changes reaches the clients of all workers."""
 
+import json
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from streetlight.service.store.engine import open_engine, write_transaction
+from streetlight.service.store.tables import jobs
 from tests import databases
 from tests.client import invoke
 from tests.server import DEADLINE
@@ -18,6 +23,8 @@ pytestmark = pytest.mark.process
 STREAMS = 8
 # A change is seen after up to 0.2 s; a machine that is busy with other tests takes longer.
 MAX_SECONDS = 3.0
+# Bytes of an event that a socket doesn't buffer.
+LARGE = 4_000_000
 ROW = {"lights": [1, 0, 0], "outcome": "walk"}
 
 
@@ -94,3 +101,28 @@ def test_streams_go_on_after_the_database_was_away(
         for each in (clients, late):
             each.expect(observations={"total": 5, "withdrawn": 0, "latest": 5})
         assert site.log.read_text().count("could not read what clients") <= 2
+
+
+def test_a_client_that_does_not_read_is_sent_only_the_newest_state(tmp_path: Path) -> None:
+    with Site(tmp_path, None) as site, ExitStack() as stack, socket.socket() as slow:
+        slow.settimeout(DEADLINE)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", site.port))
+        slow.sendall(b"GET /events HTTP/1.0\r\nHost: x\r\n\r\n")
+        clients = Clients(site, stack)
+        number, engine = site.retrain(), open_engine(site.database)
+        large = {"error": "x" * LARGE, "revision": jobs.c.revision + 1}
+        with write_transaction(engine) as connection:
+            connection.execute(update(jobs).where(jobs.c.id == number).values(large))
+        engine.dispose()
+        clients.expect(jobs=site.job(number))
+        for total in range(5, 10):
+            site.expect(201, "POST", "/observations", ROW)
+            newest = {"total": total, "withdrawn": 0, "latest": total}
+            clients.expect(observations=newest)
+        with slow.makefile("rb") as file:
+            lines = iter(file)
+            next(line for line in lines if line == b"retry: 1000\n")
+            next(line for line in lines if len(line) > LARGE)
+            observations = next(line for line in lines if line.startswith(b"data: "))
+        assert json.loads(observations.removeprefix(b"data: ")) == newest
