@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -42,6 +44,13 @@ def test_every_link_is_served(shared_app: App) -> None:
             assert response.status == 200, (page, link)
 
 
+def test_the_page_and_the_tutorial_have_the_same_stations() -> None:
+    stations = Path(str(files("streetlight.service.web.page"))) / "static/home/stage/stations.js"
+    listed = re.findall(r"\(tutorial/([\w-]+)\.md\) \|", tutorial.INDEX.read_text(encoding="utf-8"))
+    assert listed == re.findall(r'^  station\("([\w-]+)"', stations.read_text(), re.MULTILINE)
+    assert sorted(f"tutorial/{station}" for station in listed) == PAGES
+
+
 def test_an_unknown_page_is_not_found(shared_app: App) -> None:
     error = shared_app.expect(404, "GET", "/tutorial/nope")["error"]
     assert error.startswith("there is no route /tutorial/nope")
@@ -59,11 +68,15 @@ def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, shared_serv
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         for image in page.locator("img").all():
             assert image.evaluate("it => it.naturalWidth") > 0, path
-        assert Axe().run(page).response["violations"] == [], path
-    page.emulate_media(color_scheme="dark")
-    for path in ("tutorial", "tutorial/relu"):
+    # The other pages consist of the same elements.
+    for scheme, path in (
+        ("light", "tutorial"),
+        ("light", "tutorial/relu"),
+        ("dark", "tutorial/relu"),
+    ):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         page.goto(f"{shared_server.url}/{path}")
-        assert Axe().run(page).response["violations"] == [], path
+        assert Axe().run(page).response["violations"] == [], (scheme, path)
     page.close()
     assert errors == []
 
@@ -86,4 +99,10 @@ def test_the_pages_lead_from_station_to_station(browser: Browser, shared_server:
             page.locator("main > p").last.get_by_role("link").nth(2 if station > 1 else 1).click()
     page.get_by_role("link", name="All stations").click()
     expect(page.locator(HEADING)).to_contain_text("Tutorial")
+    # From a station's page to its place on the demonstration page, and back.
+    page.get_by_role("link", name="Relu", exact=True).click()
+    page.get_by_role("link", name="See it learn").first.click()
+    expect(page.locator("#lesson")).to_contain_text("Station 10 of 12")
+    page.locator("#lesson a").click()
+    expect(page.locator(HEADING)).to_have_text("10. Relu")
     page.close()
