@@ -96,8 +96,8 @@ class EventStreams:
         """End all streams; clients reconnect to another worker."""
         self._stopped = True
         for stream in list(self._followed):
-            self.remove(stream)
             stream.send([], last=True)
+        self._followed.clear()
 
     def _database_read(self) -> Read | None:
         oldest: dict[int, int] = {}

@@ -203,7 +203,9 @@ class Exchange:
 
     def _end(self) -> None:
         self._log(self._status)
-        self._connection.response_ended(self._keep_alive)
+        # The client of an event stream that the worker ends has to connect to another worker.
+        leave = self.is_event_stream and self._worker.stopping
+        self._connection.response_ended(self._keep_alive and not leave)
 
     def _log(self, status: int) -> None:
         self._worker.log.record(

@@ -1,6 +1,7 @@
 """Tests of `GET /events`: what anybody changes reaches the clients of all workers."""
 
 import json
+import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -126,3 +127,18 @@ def test_a_client_that_does_not_read_is_sent_only_the_newest_state(tmp_path: Pat
             next(line for line in lines if len(line) > LARGE)
             observations = next(line for line in lines if line.startswith(b"data: "))
         assert json.loads(observations.removeprefix(b"data: ")) == newest
+
+
+def test_the_client_of_a_stopping_worker_cannot_follow_it_again(tmp_path: Path) -> None:
+    """Otherwise a browser asks the same worker again, and finds the next one a second later."""
+    request = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
+    with Site(tmp_path, None) as site, socket.socket() as client:
+        client.settimeout(DEADLINE)
+        client.connect(("127.0.0.1", site.port))
+        client.sendall(request)
+        with client.makefile("rb") as file:
+            next(line for line in file if line.startswith(b"event: "))
+            site.process.send_signal(signal.SIGHUP)
+            next(line for line in file if line == b"0\r\n")
+            client.sendall(request)
+            assert file.read() == b"\r\n"
