@@ -2,12 +2,13 @@
 
 import { startService } from "./service/service.js";
 import { byId } from "./shared/dom.js";
+import { createAddress, keepFragment } from "./stage/address.js";
 import { createArithmetic } from "./stage/arithmetic.js";
 import { createComparison } from "./stage/comparison.js";
 import { createCurve } from "./stage/curve.js";
-import { createDrawing } from "./stage/drawing.js";
-import { createAddress, keepFragment } from "./stage/address.js";
 import { createDataEditor } from "./stage/data_editor.js";
+import { createDrawing } from "./stage/drawing.js";
+import { createHeatMap } from "./stage/heat_map.js";
 import { createKeys } from "./stage/keys.js";
 import { createLesson } from "./stage/lesson.js";
 import { createPlayer } from "./stage/player.js";
@@ -25,6 +26,7 @@ createShownRow(stage, byId("shown-row"));
 createDrawing(stage, byId("drawing"));
 createArithmetic(stage, byId("arithmetic"));
 createCurve(stage, byId("curve"));
+createHeatMap(stage, byId("heat-map"));
 createComparison(stage, byId("comparison"));
 
 createStationList(stage, byId("stations"));

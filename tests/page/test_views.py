@@ -1,0 +1,179 @@
+"""Tests of the stage's larger views: the heat map."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from streetlight.model.dataset import LAB_DATASETS, is_walk
+from streetlight.model.network import Network
+from streetlight.model.recipe import Recipe
+from streetlight.model.training.fit import gradient_descent, initial_network
+from tests.page.browser import CHROMIUM, chromium
+from tests.server import DEADLINE, ForkedServer, Server
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
+]
+
+NUMBER = r"(-?[\d.]+|≈ 0)"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with ForkedServer(tmp_path_factory.mktemp("views")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Page:
+    """A page whose steps are shown at once."""
+    page = browser.new_page(reduced_motion="reduce", viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(1000 * DEADLINE)
+    return page
+
+
+def open_station(page: Page, site: Server, station: str, passes: int = 0) -> None:
+    page.goto("about:blank")
+    page.goto(site.url)
+    page.locator(f"#stations input[value='{station}']").check(force=True)
+    button = page.get_by_role("button", name="One pass")
+    button.evaluate("(button, n) => { for (let i = 0; i < n; i += 1) button.click(); }", passes)
+    expect(page.locator("#happened")).to_contain_text(f"Pass {passes}" if passes else "Not started")
+
+
+def trained(passes: int, **recipe: Any) -> Network:
+    """Return the network of the lab's four rows after so many passes."""
+    rows, of = LAB_DATASETS["four"], Recipe(iterations=passes, target_error=None, **recipe)
+    return gradient_descent(initial_network(rows, of, of.seed), rows, of)[0]
+
+
+def number(text: str | None) -> float:
+    """Return the number in a text, where an arrow down stands for a minus."""
+    found = re.search(NUMBER, text or "")
+    assert found, text
+    value = 0.0 if found[1] == "≈ 0" else float(found[1])
+    return -value if "▼" in (text or "") else value
+
+
+def scores_in(label: str) -> list[float]:
+    return [number(text) for text in re.findall(rf": {NUMBER}, (?:walk|stop)", label)]
+
+
+def colours(canvas: Locator) -> Any:
+    """Return the red, green and blue of a canvas, row by row."""
+    data = canvas.evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    )
+    return np.array(data).reshape(24, 24, 4)[:, :, :3]
+
+
+def test_the_heat_map_shows_the_scores_of_the_service(page: Page, site: Server) -> None:
+    open_station(page, site, "relu", 60)
+    network, plot = trained(60), page.locator("#heat-map .heat")
+    corners = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    expect(plot).to_have_attribute("aria-label", re.compile("left and middle with right 1"))
+    label = plot.get_attribute("aria-label") or ""
+    assert scores_in(label) == pytest.approx(network.scores(corners).tolist(), abs=0.0006)
+
+    # Walk is greener than red, stop redder than green, on every point but those near the line.
+    edge = np.linspace(-0.15, 1.15, 24)
+    lights = np.array([[left, middle, 1] for middle in edge[::-1] for left in edge])
+    scores = network.scores(lights).reshape(24, 24)
+    red, green, _blue = np.moveaxis(colours(plot.locator("canvas")), 2, 0)
+    clear = abs(scores - 0.501) > 0.1
+    assert ((green > red) == is_walk(scores))[clear].all()
+    assert (plot.locator(".line").get_attribute("d") or "").startswith("M")
+    # Of the four rows, two are walk and two stop, and the right light is on in all.
+    expect(plot.locator("path.walk")).to_have_count(2)
+    expect(plot.locator("path.stop")).to_have_count(2)
+    expect(plot.locator(".elsewhere")).to_have_count(0)
+
+
+def test_lights_of_the_heat_map_can_be_chosen(page: Page, site: Server) -> None:
+    open_station(page, site, "relu", 1)
+    view, plot = page.locator("#heat-map"), page.locator("#heat-map .heat")
+    view.get_by_role("slider", name="right").fill("0")
+    expect(plot).to_have_attribute("aria-label", re.compile("with right 0.*left 0, middle 0: 0, "))
+    expect(plot.locator(".elsewhere")).to_have_count(4)
+    view.get_by_role("combobox", name="across").select_option("right")
+    expect(view.get_by_role("slider", name="left")).to_have_value("1")
+    view.get_by_role("combobox", name="up").select_option("right")
+    expect(view.get_by_role("combobox", name="across")).to_have_value("1")
+    expect(plot).to_have_attribute("aria-label", re.compile("over middle and right with left 1"))
+
+
+def test_the_score_of_a_place_is_read_by_pointer_and_keys(page: Page, site: Server) -> None:
+    open_station(page, site, "relu", 1)
+    network, plot, output = trained(1), page.locator("#heat-map .heat"), "#heat-map > output"
+    plot.hover()
+    expect(page.locator(output)).to_contain_text("left 0.5, middle 0.5, right 1:")
+    shown = page.locator(output).text_content() or ""
+    lights = [float(light) for light in re.findall(r"(?:left|middle|right) (-?[\d.]+)", shown)]
+    assert scores_in(shown) == pytest.approx([network.score(lights)], abs=0.02)
+    page.mouse.move(0, 0)
+    plot.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(output)).to_contain_text("left 0.76, middle 0.5, right 1:")
+    expect(page.locator("#happened")).to_contain_text("Pass 1,")  # no step was made
+
+
+def test_each_hidden_node_has_a_map(page: Page, site: Server) -> None:
+    open_station(page, site, "deeper", 20)
+    network, maps = trained(20, hidden_sizes=(4, 3)), page.locator(".hidden-maps figure")
+    expect(maps).to_have_count(4 + 3)
+    edge = np.linspace(-0.15, 1.15, 24)
+    layers = network.layers(np.array([[x, y, 1] for y in edge for x in edge]))
+    highest = np.concatenate([layers[1].max(axis=0), layers[2].max(axis=0)])
+    for text, expected in zip(maps.all_text_contents(), highest, strict=True):
+        found = re.fullmatch(rf"layer_\d\[\d\](?:off|[\d.]+ to {NUMBER})", text)
+        assert found, text
+        assert number(found[1] or "0") == pytest.approx(expected, rel=0.01, abs=0.0006)
+    # Pointing at a map points at the node.
+    maps.nth(5).hover()
+    expect(maps.nth(5)).to_have_class("focused")
+
+
+def test_the_heat_map_has_an_axis_or_a_slider_for_each_light(page: Page, site: Server) -> None:
+    open_station(page, site, "your-own")
+    change = """async (lights) => {
+      const { stage } = await import("/page/main.js");
+      stage.change({ lights, outcomes: [1, 0] });
+    }"""
+    view, plot = page.locator("#heat-map"), page.locator("#heat-map .heat")
+    page.evaluate(change, [[0], [1]])
+    expect(plot).to_have_attribute(
+        "aria-label", re.compile(r"The score over light 0\. light 0 0: 0, stop; light 0 1: ")
+    )
+    expect(view.get_by_role("combobox")).to_have_count(1)
+    page.evaluate(change, [[0, 0, 0, 0, 255], [255, 0, 0, 0, 0]])
+    expect(plot).to_have_attribute(
+        "aria-label", re.compile("over light 0 and light 1 with light 2 255, light 3 255, ")
+    )
+    expect(view.get_by_role("combobox")).to_have_count(2)
+    expect(view.get_by_role("slider")).to_have_count(3)
+
+
+def test_the_contour_crosses_where_the_values_cross(page: Page, site: Server) -> None:
+    open_station(page, site, "relu")
+    path = page.evaluate(
+        """async () => {
+          const { contour } = await import("/page/stage/contour.js");
+          const grids = [
+            [[[0, 1], [0, 1]], 0.25], [[[0, 1], [1, 0]], 0.5], [[[1, 1], [1, 1]], 0.5],
+          ];
+          return grids.map(([values, level]) => contour(values, level));
+        }"""
+    )
+    assert path == ["M0.25 0.00L0.25 1.00", "M0.50 0.00L1.00 0.50M0.50 1.00L0.00 0.50", ""]
