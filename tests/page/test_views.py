@@ -1,11 +1,13 @@
-"""Tests of the stage's larger views: the heat map."""
+"""Tests of the stage's larger views: heat map, pressure table, equal two-layer network."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from streetlight.model.dataset import LAB_DATASETS, is_walk
@@ -177,3 +179,98 @@ def test_the_contour_crosses_where_the_values_cross(page: Page, site: Server) ->
         }"""
     )
     assert path == ["M0.25 0.00L0.25 1.00", "M0.50 0.00L1.00 0.50M0.50 1.00L0.00 0.50", ""]
+
+
+def check_pressure(page: Page, site: Server) -> None:
+    """Compare the table with the response to the request that it offers."""
+    command = page.locator("[data-curl=stage-pressure] code").text_content() or ""
+    address, _, body = command.removeprefix("curl ").partition(" -d ")
+    assert address == f"{site.url}/pressure"
+    result = site.post("/pressure", json.loads(body.strip("'")))
+    expected = [row["pressure"] for row in result["rows"]]
+    expected += [result["up"], result["down"], result["sum"]]
+    rows = page.locator(".pressure tbody tr, .pressure tfoot tr").all()
+    assert len(rows) == len(expected)
+    for row, matrices in zip(rows, expected, strict=True):
+        shown = [number(text) for text in row.locator("td").all_text_contents()]
+        pressures = [cell for matrix in matrices.values() for line in matrix for cell in line]
+        assert shown == pytest.approx(pressures, rel=0.001, abs=0.0006)
+
+
+def test_the_pressure_table_changes_with_every_step(page: Page, site: Server) -> None:
+    open_station(page, site, "pressure")
+    page.locator("#pressure").scroll_into_view_if_needed()
+    expect(page.locator(".pressure tr.now th")).to_have_text("1: 1 0 1 ■ stop")
+    check_pressure(page, site)
+    page.get_by_role("button", name="One row").click()
+    expect(page.locator(".pressure tr.now th")).to_have_text("2: 0 1 1 ▶ walk")
+    expect(page.locator(".pressure thead th")).to_have_text(
+        ["weights_0_1", "row", "left", "middle", "right"]
+    )
+    check_pressure(page, site)
+    page.get_by_role("combobox", name="rows per update").select_option("all")
+    expect(page.locator(".pressure tr.now")).to_have_count(6)
+
+
+def test_the_pressure_table_of_large_networks_is_divided(page: Page, site: Server) -> None:
+    open_station(page, site, "deeper")
+    page.locator("#pressure").scroll_into_view_if_needed()
+    matrices = page.locator(".pressure th[scope=colgroup]")
+    expect(matrices).to_have_count(3)
+    check_pressure(page, site)
+    page.evaluate(
+        """async () => {
+          const { stage } = await import("/page/main.js");
+          const lights = Array.from({ length: 300 }, (_, i) => [1, i % 2, 1]);
+          const outcomes = lights.map(([, middle]) => middle);
+          stage.change({ lights, outcomes, hiddenSizes: [16, 16] });
+        }"""
+    )
+    expect(matrices).to_have_text("weights_0_1")
+    page.locator("#pressure").get_by_role("combobox").select_option("weights_1_2")
+    expect(matrices).to_have_text("weights_1_2")
+    expect(page.locator(".pressure tfoot tr").first.locator("td")).to_have_count(16 * 16)
+    expect(page.locator(".pressure tbody tr")).to_have_count(6)
+    expect(page.locator("#pressure")).to_contain_text("Rows 1 to 6 of 300")
+
+
+def test_the_equal_two_layer_network_is_shown(page: Page, site: Server) -> None:
+    open_station(page, site, "linear", 60)
+    view = page.locator("#equivalent")
+    view.scroll_into_view_if_needed()
+    network = trained(60, activation="linear")
+    product = network.weights[0] @ network.weights[1]
+    expect(view).to_contain_text("by rounding")
+    shown = [number(text) for text in view.locator(".collapsed td").all_text_contents()]
+    assert shown == pytest.approx(product[:, 0].tolist(), abs=0.0006)
+    scores = network.scores(LAB_DATASETS["four"].lights)
+    for row, score in zip(view.locator(".scroll tbody tr").all(), scores.tolist(), strict=True):
+        cells = [number(text) for text in row.locator("td").all_text_contents()]
+        assert cells == pytest.approx([score, score], abs=0.0006)
+    page.get_by_role("combobox", name="hidden nodes are").select_option("relu")
+    expect(view).to_be_hidden()
+
+
+@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_views_are_accessible(
+    browser: Browser, site: Server, colour_scheme: Any, width: int
+) -> None:
+    page = browser.new_page(
+        reduced_motion="reduce",
+        color_scheme=colour_scheme,
+        viewport={"width": width, "height": 900},
+    )
+    open_station(page, site, "linear", 3)
+    for view in ("heat-map", "pressure", "equivalent"):
+        page.locator(f"#{view}").scroll_into_view_if_needed()
+    expect(page.locator("[data-curl=stage-pressure] code")).not_to_be_empty()
+    scope = "#heat-map, #pressure, #equivalent"
+    results = Axe().run(page, context={"include": [[part] for part in scope.split(", ")]})
+    assert results.response["violations"] == [], results.generate_report()
+    # The colours of the canvas are those of the scheme.
+    plot = colours(page.locator("#heat-map .heat canvas"))
+    assert (plot.mean() > 128) == (colour_scheme == "light")
+    for part in page.locator(scope).all():
+        assert part.evaluate("view => view.scrollWidth - view.clientWidth") <= 1
+    page.close()
