@@ -99,6 +99,12 @@ def test_the_pages_lead_from_station_to_station(browser: Browser, shared_server:
             page.locator("main > p").last.get_by_role("link").nth(2 if station > 1 else 1).click()
     page.get_by_role("link", name="All stations").click()
     expect(page.locator(HEADING)).to_contain_text("Tutorial")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").last.click()
+    expect(page.get_by_role("button", name="Copied")).to_have_count(1)
+    assert page.evaluate("navigator.clipboard.readText()") == (
+        f"curl -s {shared_server.url}/predict -d '{{\"lights\": [1, 0, 1]}}'\n"
+    )
     # From a station's page to its place on the demonstration page, and back.
     page.get_by_role("link", name="Relu", exact=True).click()
     page.get_by_role("link", name="See it learn").first.click()
