@@ -19,6 +19,8 @@ export function createArithmetic(stage, container) {
     if (key === shown) return;
     shown = key;
     container.replaceChildren(...lines.map((line) => element("span", {}, line)));
+    // A box that scrolls must be reachable by keyboard.
+    container.toggleAttribute("tabindex", container.scrollHeight > container.clientHeight + 1);
   });
 }
 

@@ -19,6 +19,10 @@ const MIN_NUMBER_RADIUS = 18;
 const DELTA_ROOM = 20;
 // Between two layers with more lines than this, lines are thin.
 const MAX_THICK_LINES = 40;
+const NAME_WIDTH = 60;
+// With more weights than this, a network that learns fast is drawn once in so many milliseconds.
+const MAX_SMALL = 200;
+const LARGE_INTERVAL = 200;
 
 export function createDrawing(stage, svg) {
   let picture = null;
@@ -30,13 +34,25 @@ export function createDrawing(stage, svg) {
   function draw() {
     const { width, height } = size();
     if (!width) return;
-    const sizes = stage.layers.map((layer) => layer.length);
+    const sizes = [stage.experiment.weights[0].length, ...stage.experiment.weights.map((matrix) => matrix[0].length)];
     const key = `${sizes} ${width} ${height} ${stage.setup.activation}`;
     if (picture?.key !== key) {
+      const hadFocus = svg.contains(document.activeElement);
       picture = { key, ...build(svg, signals, sizes, stage.setup.activation, width, height) };
-      focus.attach(picture);
+      focus.attach(picture, hadFocus);
     }
-    drawNetwork(stage, picture);
+    const now = performance.now();
+    const isFast = stage.playing && !stage.isSlow;
+    if (isFast && picture.isLarge && now < picture.drawn + LARGE_INTERVAL) return;
+    picture.drawn = now;
+    const state = { layers: stage.layers, deltas: stage.deltas, weights: stage.weights };
+    // While signals run along the lines of a gap, nothing else changes.
+    const { name, progress } = stage.phase;
+    const scene = `${name} ${Math.floor(progress * state.weights.length)} ${stage.experiment.steps} ${stage.row}`;
+    const onlySignalsMove = (name === "forward" || name === "backward") && scene === picture.scene;
+    picture.scene = scene;
+    if (!onlySignalsMove) drawNetwork(stage, state, picture);
+    picture.pulses.draw(stage.phase, state);
     focus.draw();
   }
 
@@ -56,17 +72,18 @@ function build(svg, signals, sizes, activation, width, height) {
   const nodes = places.map((column, d) => column.map((place, i) => (d === last
     ? output(d, place, radii[d]) : node(d, i, place, radii[d], hasRoom(column, radii[d]), d === 0 && lightName(i, sizes[0])))));
   const pulses = createPulses(signals, places, radii);
+  const gap = places[1][0].x - places[0][0].x;
   const kind = (d) => (d === 0 ? "lights" : d === last ? "score" : activation);
   svg.replaceChildren(
-    ...places.map(([{ x }], d) => svgElement("text", { x, y: 16, class: "name" }, `layer_${d}`,
-      svgElement("tspan", { x, y: 34, class: "soft" }, kind(d)))),
-    ...places.slice(1).map(([{ x }], d) => ({ d, x, from: places[d][0].x })).filter(({ x, from }) => x - from > 190).map(({ d, x, from }) =>
-      svgElement("text", { x: (x + from) / 2, y: 34, class: "soft" }, `weights_${d}_${d + 1}`)),
+    ...places.map(([{ x }], d) => svgElement("text", { x, y: 16, class: "name" },
+      gap > NAME_WIDTH ? `layer_${d}` : d, svgElement("tspan", { x, y: 34, class: "soft" }, kind(d)))),
+    ...(gap < 3 * NAME_WIDTH ? [] : weights.map((_, d) =>
+      svgElement("text", { x: places[d][0].x + gap / 2, y: 34, class: "soft" }, `weights_${d}_${d + 1}`))),
     ...weights.flat(2).map(({ group }) => group),
     ...weights.flat(2).filter(({ label }) => label).map(({ label }) => label),
     ...nodes.flat().map(({ group }) => group),
   );
-  return { weights, nodes, pulses, sizes };
+  return { weights, nodes, pulses, sizes, isLarge: weights.flat(2).length > MAX_SMALL, drawn: 0 };
 }
 
 // An item of the drawing has its elements, and from drawNetwork its `number`, and a node its `delta`.
@@ -105,9 +122,8 @@ function output(d, { x, y }, radius) {
   return { kind: "node", layer: d, node: 0, name: nodeName(d, 0), group, circle, text, decision, goal, deltaText };
 }
 
-function drawNetwork(stage, { weights, nodes, pulses }) {
+function drawNetwork(stage, state, { weights, nodes }) {
   const { phase, setup, update } = stage;
-  const state = { layers: stage.layers, deltas: stage.deltas, weights: stage.weights };
   const last = state.weights.length;
   const { name, progress } = phase;
   // The layers whose values are known in this phase, and from which layer on the deltas are.
@@ -147,8 +163,6 @@ function drawNetwork(stage, { weights, nodes, pulses }) {
     put(item.circle, "fill-opacity", isKnown ? Math.min(1, Math.abs(item.number)).toFixed(2) : "0");
     if (item.text) write(item.text, layer ? "value" : "value beside", !isKnown ? "" : item.isOff ? "off" : shortNumber(item.number));
   }
-
-  pulses.draw(phase, state);
 }
 
 function drawOutput({ group, text, decision, goal, number }, isKnown, outcome) {

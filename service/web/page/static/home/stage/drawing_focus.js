@@ -43,9 +43,8 @@ export function handleFocus(stage, svg) {
     next?.group.focus();
   });
 
-  // Take the elements of a new picture; keep the focus at the same place if it still exists.
-  function attach(next) {
-    const had = hasFocus();
+  // Take the elements of a new picture; move the focus to the same place, if the old ones had it.
+  function attach(next, had) {
     const before = current;
     picture = next;
     const same = before && items().find(({ name }) => name === before.name);
