@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.server import DEADLINE
@@ -15,6 +16,12 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 expect.set_options(timeout=1000 * DEADLINE)
+
+# The marks of a module with tests of the page.
+needs_browser = [
+    pytest.mark.process,
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
+]
 
 
 @contextmanager
@@ -55,6 +62,6 @@ def load(page: Page, url: str) -> None:
     """Load the page at `url`, and wait until all its sections have loaded."""
     page.goto("about:blank")  # a change of the fragment alone would not load the page
     page.goto(url)
-    page.locator("#pattern-table tbody tr").first.wait_for()
     page.locator("#version-table tbody tr").first.wait_for()
-    page.locator("#weights-without-pressure", has_text="weights").wait_for()
+    page.locator("#ledger-part", has_text="observation").wait_for()
+    page.locator("#live", has_text="●").wait_for()  # the stream of events is open

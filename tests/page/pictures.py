@@ -43,7 +43,7 @@ def take_page_pictures(browser: Browser, folder: Path) -> None:
                 page.locator("#recipe [name=seed]").fill(str(len(name)))
                 page.locator("#start").click()
                 page.locator("#job", has_text="succeeded").wait_for()
-                page.locator("#verdict li").first.wait_for()
+                page.locator("#headline", has_text="Version").wait_for()
                 page.evaluate("scrollTo(0, 0)")
                 page.screenshot(path=IMAGES / f"{name}.png")
 

@@ -1,40 +1,48 @@
-// Error curves: the error after each iteration, one curve or several for comparison.
+// Error curves of the service's trainings: the error after each pass, one curve or several.
 
-import { formatNumber, svgElement } from "../shared/dom.js";
+import { svgElement } from "../shared/dom.js";
+import { formatNumber } from "../shared/numbers.js";
 
 const LINE_STYLES = [
-  { stroke: "var(--walk)" },
-  { stroke: "var(--stop)", "stroke-dasharray": "8 4" },
+  { stroke: "var(--positive)" },
+  { stroke: "var(--negative)", "stroke-dasharray": "8 4" },
   { stroke: "var(--soft)", "stroke-dasharray": "2 3" },
   { stroke: "var(--ink)", "stroke-dasharray": "10 3 2 3" },
 ];
+// The lowest error of the scale, which is logarithmic.
+const LOWEST = -4;
 
-// `curves` is a list of {name, points}; a point is [iteration, error]. The scale of the error is
-// logarithmic, since a training reduces the error by several powers of ten.
+// `curves` is a list of {name, points}; a point is [pass, error].
 export function drawCurves(svg, curves) {
   const nonEmpty = curves.filter(({ points }) => points.length);
   if (!nonEmpty.length) return svg.replaceChildren();
-  const log = (error) => Math.log10(Math.max(error, 1e-12));
+  const log = (error) => Math.max(Math.log10(Math.max(error, 1e-300)), LOWEST);
   const logs = nonEmpty.flatMap(({ points }) => points.map(([, error]) => log(error)));
-  const top = Math.ceil(Math.max(...logs)), bottom = Math.min(Math.floor(Math.min(...logs)), top - 1);
+  const top = Math.max(Math.ceil(Math.max(...logs)), LOWEST + 1), bottom = Math.min(Math.floor(Math.min(...logs)), top - 1);
   const last = Math.max(...nonEmpty.map(({ points }) => points.at(-1)[0]), 1);
-  const x = (iteration) => 60 + (560 * iteration) / last;
-  const y = (error) => 20 + (160 * (top - log(error))) / (top - bottom);
+  // As wide as its place, so that the text keeps its size.
+  const width = Math.min(Math.max(svg.parentElement.clientWidth, 260), 720);
+  const columns = Math.max(1, Math.floor((width - 60) / 190));
+  const x = (pass) => 60 + ((width - 70) * pass) / last;
+  const y = (level) => 14 + (160 * (top - level)) / (top - bottom);
   const line = ({ points }) => points
-    .map(([iteration, error], i) => `${i ? "L" : "M"}${x(iteration).toFixed(1)} ${y(error).toFixed(1)}`).join(" ");
+    .map(([pass, error], i) => `${i ? "L" : "M"}${x(pass).toFixed(1)} ${y(log(error)).toFixed(1)}`).join(" ");
+  const ticks = [];
+  for (let level = top; level >= bottom; level -= Math.ceil((top - bottom) / 6)) ticks.push(level);
   const named = nonEmpty.filter(({ name }) => name);
-  svg.setAttribute("viewBox", `0 0 640 ${214 + 22 * Math.ceil(named.length / 3)}`);
+  svg.setAttribute("viewBox", `0 0 ${width} ${204 + 22 * Math.ceil(named.length / columns)}`);
   svg.replaceChildren(
-    svgElement("path", { d: "M60 20 V180 H620", stroke: "var(--soft)", fill: "none" }),
-    svgElement("text", { x: 52, y: 26, "text-anchor": "end" }, `1e${top}`),
-    svgElement("text", { x: 52, y: 184, "text-anchor": "end" }, `1e${bottom}`),
-    svgElement("text", { x: 620, y: 204, "text-anchor": "end" }, `${last} iterations`),
+    ...ticks.flatMap((level) => [
+      svgElement("path", { d: `M60 ${y(level)} H${width - 10}`, stroke: "var(--line)" }),
+      svgElement("text", { x: 52, y: y(level) + 5, "text-anchor": "end", class: "soft" }, formatNumber(10 ** level)),
+    ]),
+    svgElement("text", { x: width - 10, y: 194, "text-anchor": "end", class: "soft" }, `pass ${last}`),
     ...nonEmpty.map((curve, i) =>
-      svgElement("path", { d: line(curve), "stroke-width": 3, fill: "none", ...LINE_STYLES[i % LINE_STYLES.length] })),
+      svgElement("path", { d: line(curve), "stroke-width": 2.5, fill: "none", class: "line", ...LINE_STYLES[i % LINE_STYLES.length] })),
     ...named.flatMap(({ name, points }, i) => {
-      const [left, base] = [60 + 190 * (i % 3), 230 + 22 * Math.floor(i / 3)];
+      const [left, base] = [60 + 190 * (i % columns), 218 + 22 * Math.floor(i / columns)];
       return [
-        svgElement("path", { d: `M${left} ${base - 5} h30`, "stroke-width": 3, ...LINE_STYLES[i % LINE_STYLES.length] }),
+        svgElement("path", { d: `M${left} ${base - 5} h30`, "stroke-width": 2.5, ...LINE_STYLES[i % LINE_STYLES.length] }),
         svgElement("text", { x: left + 38, y: base }, `${name}: ${formatNumber(points.at(-1)[1])}`),
       ];
     }),

@@ -1,62 +1,72 @@
-// The ledger: the list of observations, and the controls to add and withdraw them.
+// The ledger: the newest observations, and the controls to add and withdraw them.
 
-import { attempt, callApi } from "../shared/api.js";
-import { byId, decisionLabel, element, formatLights, table } from "../shared/dom.js";
+import { callApi } from "../shared/api.js";
+import { byId, decisionLabel, element, table } from "../shared/dom.js";
+import { act } from "../shared/feedback.js";
+import { formatLights, plural } from "../shared/numbers.js";
+import { miniLights } from "./corner.js";
 
-const MAX_ROWS = 200;
+const MAX_ROWS = 100;
 
-export async function showLedger(onChange) {
-  const { observations, total } = await callApi("GET", `observations?limit=${MAX_ROWS}`);
+// `known` is the last event `observations`, or null; it says which rows are the newest.
+export async function showLedger(known, levels, reload) {
+  const newest = known?.latest ?? (await callApi("GET", "observations?limit=1")).total;
+  const page = await callApi("GET", `observations?limit=1000&after=${Math.max(0, newest - MAX_ROWS)}`);
+  const rows = page.observations.slice(-MAX_ROWS).reverse();
+  byId("ledger").hidden = !rows.length;
+  byId("ledger-part").textContent = rows.length
+    ? `${plural(page.total, "observation")}${page.total > rows.length ? `, the newest ${rows.length} here` : ""}.`
+    : "No observations yet: set the lights at the corner and say what people did, or add a CSV file.";
   const outcomes = new Map();
-  for (const row of observations.filter((observation) => !observation.withdrawn)) {
+  for (const row of rows.filter((observation) => !observation.withdrawn)) {
     const key = formatLights(row.lights);
     outcomes.set(key, new Set([...(outcomes.get(key) ?? []), row.outcome]));
   }
-  table(byId("ledger"), ["id", "lights", "outcome", "source", "prediction", "actions"], observations.map((row) => ({
+  const isContradicted = (row) => !row.withdrawn && outcomes.get(formatLights(row.lights)).size > 1;
+  table(byId("ledger"), ["id", "lights", "people", "predicted", "source", ""], rows.map((row) => ({
+    key: row.id,
     kind: row.withdrawn ? "gone" : null,
     cells: [
-      String(row.id), formatLights(row.lights), decisionLabel(row.outcome), row.source, row.said ?? "",
-      row.withdrawn ? "withdrawn" : element("span", {},
-        outcomes.get(formatLights(row.lights)).size > 1 ? "contradicted " : "",
-        element("button", {
-          type: "button", "aria-label": `withdraw observation ${row.id}`,
-          onclick: () => attempt(async () => {
-            await callApi("DELETE", `observations/${row.id}`, { curl: "observe" });
-            await onChange();
-          }),
-        }, "withdraw")),
+      String(row.id), miniLights(row.lights, levels),
+      element("span", {}, decisionLabel(row.outcome), isContradicted(row) ? element("span", { class: "soft" }, " contradicted") : ""),
+      row.said ? decisionLabel(row.said) : "", row.source,
+      row.withdrawn ? "withdrawn" : element("button", {
+        type: "button", "aria-label": `withdraw observation ${row.id}`,
+        onclick: ({ target }) => act(target, async (signal) => {
+          await callApi("DELETE", `observations/${row.id}`, { curl: "observe", signal });
+          await reload();
+        }),
+      }, "withdraw"),
     ],
   })));
-  byId("ledger-part").textContent = total > MAX_ROWS ? `The table shows the first ${MAX_ROWS} of ${total} observations.` : "";
-  return observations;
 }
 
-export function setUpObservationForm(currentLights, onChange) {
-  const record = (outcome) => attempt(async () => {
+export function setUpObservationForm(currentLights, reload) {
+  const record = (button, outcome) => act(button, async (signal) => {
     const body = { lights: currentLights(), outcome };
-    const result = await callApi("POST", "observations", { body, curl: "observe" });
-    const [row] = result.results;
-    byId("observed").textContent = row.verdict === "contradicts"
+    const { results: [row] } = await callApi("POST", "observations", { body, curl: "observe", signal });
+    reload();
+    return row.verdict === "contradicts"
       ? `Recorded as observation ${row.id}, which contradicts ${row.contradicts.join(", ")}.`
       : `Recorded as observation ${row.id}.`;
-    await onChange();
   });
-  byId("walked").addEventListener("click", () => record("walk"));
-  byId("stopped").addEventListener("click", () => record("stop"));
-  byId("csv").addEventListener("change", async ({ target }) => {
-    await addFile(target.files[0], onChange);
-    target.value = ""; // so that choosing the same file again is a change
+  byId("walked").addEventListener("click", ({ target }) => record(target, "walk"));
+  byId("stopped").addEventListener("click", ({ target }) => record(target, "stop"));
+  const input = byId("csv");
+  input.addEventListener("change", async () => {
+    await addFile(input, input.files[0], reload);
+    input.value = ""; // so that choosing the same file again is a change
   });
-  byId("observe").addEventListener("dragover", (event) => event.preventDefault());
-  byId("observe").addEventListener("drop", (event) => {
+  const card = byId("observe");
+  card.addEventListener("dragover", (event) => event.preventDefault());
+  card.addEventListener("drop", (event) => {
     event.preventDefault();
-    addFile(event.dataTransfer.files[0], onChange);
+    addFile(input, event.dataTransfer.files[0], reload);
   });
 }
 
-const addFile = (file, onChange) => file && attempt(async () => {
-  const result = await callApi("POST", "observations", { body: file, type: "text/csv", curl: "observe" });
-  byId("observed").textContent =
-    `${file.name}: recorded ${result.recorded}, of which ${result.contradicting} contradict others.`;
-  await onChange();
+const addFile = (input, file, reload) => file && act(input, async (signal) => {
+  const result = await callApi("POST", "observations", { body: file, type: "text/csv", curl: "observe", signal });
+  reload();
+  return `${file.name}: recorded ${result.recorded}, of which ${result.contradicting} contradict others.`;
 });

@@ -1,17 +1,18 @@
-// All on/off patterns, with the decisions of the live version and of the newest other version.
+// All on/off patterns, with the decisions of the live version and those of another version.
 
 import { callApi } from "../shared/api.js";
-import { byId, decisionLabel, element, formatLights, formatNumber, table } from "../shared/dom.js";
+import { byId, decisionLabel, element, table } from "../shared/dom.js";
+import { formatLights, formatNumber } from "../shared/numbers.js";
+import { miniLights } from "./corner.js";
 
 const MAX_LIGHTS = 6;
 
-export async function showPatterns({ live, versions, levels }, lights, setLights) {
-  const count = lights.length;
-  const target = byId("pattern-table");
-  if (count > MAX_LIGHTS) {
-    target.replaceChildren(element("caption", {}, `${count} lights have more patterns than this page lists.`));
-    return;
-  }
+let loaded = null;
+
+// Load the decisions for the versions in `state`, and show them.
+export async function loadPatterns({ live, versions, levels }, count) {
+  loaded = null;
+  if (count > MAX_LIGHTS || live === null) return;
   const patterns = Array.from({ length: 2 ** count }, (_, i) =>
     Array.from({ length: count }, (_, bit) => levels[(i >> (count - 1 - bit)) & 1]));
   const other = versions.find((row) => row.version !== live && !row.damaged && row.lights === count)?.version;
@@ -20,12 +21,28 @@ export async function showPatterns({ live, versions, levels }, lights, setLights
     other && callApi("GET", `versions/${other}/diff/${live}`),
   ]);
   const otherDecisions = new Map(diff?.changes.map((change) => [formatLights(change.lights), change.was]));
-  table(target, ["lights", "decision", "score", other ? `version ${other}` : "other version"], patterns.map((pattern, i) => ({
-    kind: formatLights(pattern) === formatLights(lights) ? "now" : null,
-    cells: [
-      element("button", { type: "button", onclick: () => setLights(pattern) }, formatLights(pattern)),
-      decisionLabel(decisions[i]), formatNumber(scores[i]),
-      otherDecisions.has(formatLights(pattern)) ? element("strong", {}, "≠ ", decisionLabel(otherDecisions.get(formatLights(pattern)))) : other ? "same" : "",
-    ],
-  })));
+  loaded = { patterns, decisions, scores, other, otherDecisions, levels };
+}
+
+// Show the loaded decisions, with the pattern `lights` marked.
+export function showPatterns(lights, setLights) {
+  byId("pattern-table").hidden = !loaded;
+  byId("no-patterns").textContent = loaded ? ""
+    : lights.length > MAX_LIGHTS ? `${lights.length} lights have more patterns than this page lists.`
+      : "No version is live: promote one below.";
+  if (!loaded) return;
+  const { patterns, decisions, scores, other, otherDecisions, levels } = loaded;
+  const now = formatLights(lights);
+  table(byId("pattern-table"), ["lights", "decision", "score", ...(other ? [`version ${other}`] : [])], patterns.map((pattern, i) => {
+    const name = formatLights(pattern);
+    const otherwise = otherDecisions.get(name);
+    return {
+      kind: name === now ? "now" : null,
+      cells: [
+        element("button", { type: "button", "aria-label": name, onclick: () => setLights(pattern) }, miniLights(pattern, levels)),
+        decisionLabel(decisions[i]), formatNumber(scores[i]),
+        ...(other ? [otherwise ? element("strong", {}, "≠ ", decisionLabel(otherwise)) : "same"] : []),
+      ],
+    };
+  }));
 }

@@ -1,19 +1,25 @@
-// The service's half of the page: load the data, show all parts, and refresh them after changes.
+// The service's half of the page: load its data, show all parts, and follow what changes in it.
 
-import { attempt, callApi } from "../shared/api.js";
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
-import { showDecision, showLights } from "./corner.js";
-import { showCurl } from "../shared/dom.js";
+import { callApi } from "../shared/api.js";
+import { coalesce } from "../shared/coalesce.js";
+import { showCurl } from "../shared/curl.js";
+import { byId } from "../shared/dom.js";
+import { messageOf } from "../shared/feedback.js";
+import { showDecision, showLights, showNoDecision } from "./corner.js";
+import { chooseJob, updateJob } from "./jobs.js";
 import { setUpObservationForm, showLedger } from "./ledger.js";
-import { drawNetwork } from "./network.js";
-import { showPatterns } from "./patterns.js";
-import { showPressure } from "./pressure.js";
-import { setUpRetraining } from "./retraining.js";
-import { setExamples, setUpStepForm } from "./step.js";
-import { showVersions } from "./versions.js";
+import { followEvents, showLiveVersion } from "./live.js";
+import { loadPatterns, showPatterns } from "./patterns.js";
+import { setUpRecipe } from "./recipe.js";
+import { setUpVersions, showVersions } from "./versions.js";
+
+// Milliseconds between two requests for the same data, however many events there are.
+const GAP = 500;
 
 let lights = [];
-let state = { live: null, versions: [], levels: [0, 1] };
+let state = { live: undefined, versions: [], levels: [0, 1] };
+let ledger = null; // the last event `observations`
 
 // The lights in the URL; without them, all on except light 1.
 function lightsFromUrl(count) {
@@ -21,37 +27,82 @@ function lightsFromUrl(count) {
   return Array.from({ length: count }, (_, i) => (Number.isFinite(stored[i]) ? stored[i] : state.levels[Number(i !== 1)]));
 }
 
-async function showCorner() {
-  showLights(lights, state.levels, (i, value) => setLights(lights.map((light, j) => (i === j ? value : light))));
-  const [explanation] = await Promise.all([
-    callApi("POST", "explain", { body: { lights } }),
-    showPatterns(state, lights, setLights),
-  ]);
-  showCurl("predict", "POST", "predict", { lights });
-  showDecision(explanation);
-  drawNetwork(explanation);
-}
+const setLight = (i, value) => setLights(lights.map((light, j) => (i === j ? value : light)));
 
 function setLights(newLights) {
   lights = newLights;
   setParameter("lights", lights.join(","));
-  attempt(showCorner);
+  showCorner();
 }
 
-async function refresh() {
+function showCorner() {
+  showLights(lights, state.levels, setLight);
+  showPatterns(lights, setLights);
+  return explain();
+}
+
+// One request at a time, with the newest lights.
+const explain = coalesce(() => load(async () => {
+  if (state.live === null) return showNoDecision("no version is live: promote one below");
+  const asked = lights;
+  showCurl("predict", "POST", "predict", { lights: asked });
+  const explanation = await callApi("POST", "explain", { body: { lights: asked } });
+  if (asked.length === lights.length) showDecision(explanation, setLight);
+}));
+
+const refreshVersions = coalesce(() => load(async () => {
   const { live, versions } = await callApi("GET", "versions");
+  const changed = live !== state.live || versions[0]?.version !== state.versions[0]?.version;
   const row = versions.find(({ version }) => version === live);
   state = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
-  lights = lightsFromUrl(row?.lights ?? 3);
-  showVersions(state, refresh);
-  const [observations] = await Promise.all([showLedger(refresh), showCorner(), showPressure(row)]);
-  setExamples(observations, lights.length);
+  showLiveVersion(live);
+  if (changed) {
+    lights = lightsFromUrl(row?.lights ?? 3);
+    await loadPatterns(state, lights.length);
+    await showCorner();
+  }
+  await showVersions(state);
+}), GAP);
+
+const refreshLedger = coalesce(() => load(() => showLedger(ledger, state.levels, refreshLedger)), GAP);
+
+// Load data of the page; an error is shown at the head of the service's half.
+async function load(action) {
+  try {
+    await action();
+    byId("trouble").hidden = true;
+  } catch (error) {
+    byId("trouble").textContent = messageOf(error);
+    byId("trouble").hidden = false;
+  }
 }
 
-export function startService() {
-  setUpObservationForm(() => lights, refresh);
-  setUpRetraining(refresh);
-  setUpStepForm();
-  window.addEventListener("hashchange", () => attempt(refresh));
-  attempt(refresh).then(() => performance.mark("interactive"));
+export async function startService() {
+  setUpObservationForm(() => lights, refreshLedger);
+  setUpRecipe(chooseJob);
+  setUpVersions(refreshVersions);
+  window.addEventListener("hashchange", () => {
+    lights = lightsFromUrl(lights.length);
+    showCorner();
+    showVersions(state);
+  });
+  await refreshVersions();
+  followEvents({
+    observations(event) {
+      const isNews = JSON.stringify(event) !== JSON.stringify(ledger);
+      ledger = event;
+      if (!isNews) return;
+      refreshLedger();
+      refreshVersions();
+    },
+    live({ live }) {
+      if (live !== state.live) refreshVersions();
+    },
+    versions({ newest, count }) {
+      if (newest !== state.versions[0]?.version || count !== state.versions.length) refreshVersions();
+    },
+    jobs: updateJob,
+  });
+  await refreshLedger();
+  performance.mark("interactive");
 }

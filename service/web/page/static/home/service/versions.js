@@ -1,52 +1,115 @@
-// The versions: the table with its actions, and the error curves of the selected versions.
+// The versions: the table, and the details of one with its actions, its decisions and error curves.
 
-import { attempt, callApi } from "../shared/api.js";
-import { getNumbers, setParameter } from "../shared/address.js";
+import { getNumbers, getParameter, setParameter } from "../shared/address.js";
+import { callApi } from "../shared/api.js";
+import { byId, decisionLabel, element, table } from "../shared/dom.js";
+import { act } from "../shared/feedback.js";
+import { formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
-import { byId, element, formatNumber, formatPercent, table } from "../shared/dom.js";
 
-export function showVersions({ live, versions }, onChange) {
-  const act = (method, path, describe) => attempt(async () => {
-    const result = await callApi(method, path, { curl: "versions" });
-    byId("switched").textContent = describe(result);
-    await onChange();
-  });
-  byId("rollback").onclick = () => act("POST", "rollback", (result) => `Version ${result.live} is live.`);
-  const selected = new Set(getNumbers("curves").filter((n) => versions.some((row) => row.version === n)));
-  const select = (n, checked) => {
-    if (checked) selected.add(n);
-    else selected.delete(n);
-    setParameter("curves", [...selected].join(","));
-    return showCurves([...selected]);
-  };
-  attempt(() => showCurves([...selected]));
-  table(byId("version-table"), ["version", "curve", "trained on", "error", "accuracy", "actions"], versions.map((row) => {
-    const n = row.version;
-    const name = n === live ? `★ ${n} (live)` : String(n);
-    if (row.damaged) return { cells: [name, "", row.damaged, "", "", ""] };
-    const buttons = element("span", {},
-      n === live ? "" : element("button", {
-        type: "button", "aria-label": `promote version ${n}`,
-        onclick: () => act("POST", `versions/${n}/promote`, () => `Version ${n} is live.`),
-      }, "promote"), " ",
-      element("button", {
-        type: "button", "aria-label": `verify version ${n}`,
-        onclick: () => act("POST", `versions/${n}/verify`, (result) =>
-          result.identical ? `Version ${n} was trained again: identical bit for bit.` : `Version ${n} was trained again and differs in ${result.differs.join(", ")}.`),
-      }, "verify"), " ",
-      element("a", { href: `versions/${n}/weights`, download: true }, ".npz"));
-    const curve = element("input", {
-      type: "checkbox", checked: selected.has(n), "aria-label": `show the curve of version ${n}`,
-      onchange: ({ target }) => attempt(() => select(n, target.checked)),
-    });
-    return {
-      kind: n === live ? "now" : null,
-      cells: [name, curve, `${row.rows} rows, ${row.dataset}`, formatNumber(row.error), formatPercent(row.accuracy), buttons],
-    };
+let state = { live: null, versions: [] };
+let details = []; // of the versions whose curves are shown; a version never changes
+
+export function setUpVersions(reload) {
+  const button = (id, run) => byId(id).addEventListener("click", ({ target }) => act(target, async (signal) => {
+    const said = await run(signal);
+    reload();
+    return said;
   }));
+  button("rollback", async (signal) => {
+    const { live } = await callApi("POST", "rollback", { curl: "versions", signal });
+    return `Version ${live} is live.`;
+  });
+  button("promote", async (signal) => {
+    const n = selected();
+    await callApi("POST", `versions/${n}/promote`, { curl: "versions", signal });
+    return `Version ${n} is live.`;
+  });
+  button("verify", async (signal) => {
+    const n = selected();
+    const { identical, differs } = await callApi("POST", `versions/${n}/verify`, { curl: "versions", signal });
+    return `Version ${n} was trained again${identical ? ": identical bit for bit." : ` and differs in ${differs.join(", ")}.`}`;
+  });
 }
 
-async function showCurves(selected) {
-  const details = await Promise.all(selected.map((n) => callApi("GET", `versions/${n}`, { curl: "versions" })));
+const isUsable = (row) => !row.damaged;
+const rowOf = (n) => state.versions.find(({ version }) => version === n);
+
+// The version whose details are shown: the one in the URL, or the newest.
+function selected() {
+  const n = Number(getParameter("version"));
+  return rowOf(n) && isUsable(rowOf(n)) ? n : state.versions.find(isUsable)?.version;
+}
+
+const compared = () => getNumbers("curves").filter((n) => rowOf(n) && isUsable(rowOf(n)));
+
+export async function showVersions(newState) {
+  state = newState;
+  const { live, versions } = state;
+  const shown = selected();
+  const checked = new Set(compared());
+  byId("no-versions").hidden = versions.length > 0;
+  byId("version-details").hidden = !shown;
+  table(byId("version-table"), ["version", "curve", "trained on", "error", "accuracy", "ledger"], versions.map((row) => {
+    const n = row.version;
+    if (row.damaged) return { key: n, cells: [`${n}${n === live ? " ● live" : ""}`, "", `damaged: ${row.damaged}`, "", "", ""] };
+    const choose = element("button", {
+      type: "button", "aria-pressed": String(n === shown), "aria-label": `show version ${n}`, onclick: () => select("version", n),
+    }, String(n));
+    const curve = element("input", {
+      type: "checkbox", checked: checked.has(n), "aria-label": `show the curve of version ${n}`,
+      onchange: ({ target }) => select("curves", compared().filter((it) => it !== n).concat(target.checked ? n : [])),
+    });
+    return {
+      key: n, kind: n === shown ? "now" : null,
+      cells: [
+        element("span", {}, choose, n === live ? " ● live" : ""), curve,
+        `${plural(row.rows, "row")}, ${row.dataset}`, formatNumber(row.error), formatPercent(row.accuracy),
+        row.asked ? `${row.right} of ${row.asked} right` : "",
+      ],
+    };
+  }));
+  if (shown) await showDetails(rowOf(shown));
+}
+
+function select(name, value) {
+  setParameter(name, String(value));
+  return showVersions(state);
+}
+
+async function showDetails(row) {
+  const { version: n, recipe, parent } = row;
+  const isLive = n === state.live;
+  byId("version-name").textContent = `Version ${n}${isLive ? ", live" : ""}`;
+  byId("promote").textContent = `Promote version ${n}`;
+  byId("promote").hidden = isLive;
+  byId("verify").textContent = `Verify version ${n}`;
+  byId("download").href = `versions/${n}/weights`;
+  byId("version-recipe").textContent = `${recipe.hidden_sizes.length ? `hidden nodes ${recipe.hidden_sizes.join(", ")}, ${recipe.activation}` : "no hidden layer"}; `
+    + `alpha ${formatNumber(recipe.alpha)}, passes ${recipe.iterations}, seed ${row.seed}`
+    + `${recipe.weight_decay ? `, L2 ${formatNumber(recipe.weight_decay)}` : ""}${recipe.l1_penalty ? `, L1 ${formatNumber(recipe.l1_penalty)}` : ""}`
+    + `${parent ? `; trained while version ${parent} was live` : ""}.`;
+  const numbers = [...new Set([n, ...compared()])];
+  const known = new Map(details.map((it) => [it.version, it]));
+  const live = rowOf(state.live);
+  const comparable = !isLive && live && isUsable(live) && live.lights === row.lights;
+  const [difference, ...loaded] = await Promise.all([
+    comparable ? callApi("GET", `versions/${state.live}/diff/${n}`) : null,
+    ...numbers.map((it) => known.get(it) ?? callApi("GET", `versions/${it}`, { curl: "versions" })),
+  ]);
+  if (selected() !== n) return; // another version was selected meanwhile
+  details = loaded;
   drawCurves(byId("version-curves"), details.map(({ version, errors }) => ({ name: `version ${version}`, points: errors })));
+  showDifference(n, difference);
+}
+
+function showDifference(n, difference) {
+  const changes = difference?.changes ?? [];
+  byId("difference").textContent = !difference ? ""
+    : difference.changed ? `Version ${n} decides ${plural(difference.changed, "light state")} otherwise than the live version ${state.live}:`
+      : `Version ${n} decides every light state like the live version ${state.live}.`;
+  byId("difference-table").hidden = !changes.length;
+  table(byId("difference-table"), ["lights", `live (${state.live})`, `version ${n}`], changes.map((change) => ({
+    cells: [formatLights(change.lights), decisionLabel(change.was), decisionLabel(change.now)],
+  })));
 }

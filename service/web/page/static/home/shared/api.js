@@ -1,50 +1,66 @@
-// Requests to the API, with the API key if the server requires one, and the display of errors.
+// Requests to the API, with the API key if the server requires one.
 
-import { byId, showCurl } from "./dom.js";
+import { showCurl } from "./curl.js";
+import { byId } from "./dom.js";
 
 const KEY = "streetlight-key";
+// The POST requests that change no state, and so need no key.
+const READ_ONLY = /^(predict|explain|fit|step|pressure)\b/;
 
-export class ApiError extends Error {}
+let keyIsWanted = false;
+let prompt = null;
 
-// Send a request and return the JSON response; `curl` names the element that shows the command.
-export async function callApi(method, path, { body, curl, type } = {}) {
-  if (curl) showCurl(curl, method, path, body, type);
+// An error response, or no response; `field` names the field of the request at fault, if any.
+export class ApiError extends Error {
+  constructor(message, field) {
+    super(message);
+    this.field = field;
+  }
+}
+
+// Send a request and return the JSON response. `body` is sent as JSON, or as it is if it is a file
+// of the media type `type`; `curl` names the element that shows the command.
+export async function callApi(method, path, { body, curl, type, signal } = {}) {
+  const changes = method !== "GET" && !READ_ONLY.test(path);
+  const key = changes ? sessionStorage.getItem(KEY) : null;
+  const show = () => curl && showCurl(curl, method, path, body,
+    { type, file: type && body.name, withKey: changes && (keyIsWanted || key !== null) });
+  show();
   const headers = {};
-  const key = sessionStorage.getItem(KEY);
-  if (key && method !== "GET") headers.Authorization = `Bearer ${key}`;
+  if (key) headers.Authorization = `Bearer ${key}`;
   if (type) headers["Content-Type"] = type;
   const data = body === undefined || type ? body : JSON.stringify(body);
-  const response = await fetch(path, { method, headers, body: data });
-  if (response.status === 401 && (await promptForKey())) {
-    return callApi(method, path, { body, curl, type });
+  const response = await fetch(path, { method, headers, body: data, signal }).catch((error) => {
+    throw signal?.aborted ? error : new ApiError("The server can't be reached. Try again.");
+  });
+  if (response.status === 401) {
+    keyIsWanted = true;
+    show();
+    if (await promptForKey(key)) return callApi(method, path, { body, curl, type, signal });
   }
   const result = await response.json();
-  if (!response.ok) throw new ApiError(result.error);
+  if (!response.ok) throw new ApiError(result.error, result.details?.[0]?.field);
   return result;
 }
 
-function promptForKey() {
-  const dialog = byId("key-dialog");
+// Ask for the key, once for all requests that wait for it; `rejected` is the key that was sent.
+// Return whether there is a key to try.
+async function promptForKey(rejected) {
+  const stored = sessionStorage.getItem(KEY);
+  if (stored && stored !== rejected) return true; // another request has asked meanwhile
   sessionStorage.removeItem(KEY);
-  byId("key").value = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
+  byId("key-problem").textContent = rejected ? "This key is not valid." : "";
+  prompt ??= new Promise((resolve) => {
+    const dialog = byId("key-dialog");
+    byId("key").value = "";
+    dialog.returnValue = "";
+    dialog.showModal();
     dialog.addEventListener("close", () => {
       const use = dialog.returnValue === "use" && byId("key").value;
-      if (use) sessionStorage.setItem(KEY, byId("key").value);
+      if (use) sessionStorage.setItem(KEY, use);
+      prompt = null;
       resolve(Boolean(use));
     }, { once: true });
   });
-}
-
-// Run `action`; if it fails, show the error at the top of the page.
-export async function attempt(action) {
-  try {
-    await action();
-    byId("trouble").hidden = true;
-  } catch (error) {
-    const message = error instanceof ApiError ? error.message : `the server can't be reached (${error.message})`;
-    byId("trouble").textContent = message;
-    byId("trouble").hidden = false;
-  }
+  return prompt;
 }

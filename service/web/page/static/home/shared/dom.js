@@ -1,6 +1,10 @@
-// Functions that create elements, tables, formatted values and curl commands.
+// Functions that create elements and tables. curl.js shows commands, numbers.js formats numbers.
 
 const SVG = "http://www.w3.org/2000/svg";
+const FOCUSABLE = "a, button, input, select";
+
+// What each row of a table looked like when it was made.
+const looks = new WeakMap();
 
 export const byId = (id) => document.getElementById(id);
 
@@ -21,12 +25,48 @@ function fill(node, attributes, children) {
   return node;
 }
 
-// Fill `target` with a table; a row is {cells, kind}, and `kind` is its CSS class.
+// Show `rows` in the table `target`; a row is {cells, kind, key}, and `kind` is its CSS class.
+//
+// A row that looks as before keeps its element, and so the focus in it. `key` identifies a row, by
+// default its place; where the row with the focus has changed, the focus stays in the row, or goes
+// to the next row with a control. `state` is what a row shows besides the text of its cells.
 export function table(target, names, rows) {
-  const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
-  const body = rows.map(({ cells, kind }) =>
-    element("tr", { class: kind }, ...cells.map((cell) => element("td", {}, cell))));
-  target.replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+  if (target.dataset.names !== names.join()) {
+    target.dataset.names = names.join();
+    const head = element("tr", {}, ...names.map((name) => (name ? element("th", { scope: "col" }, name) : element("td"))));
+    target.replaceChildren(element("thead", {}, head), element("tbody"));
+  }
+  const body = target.tBodies[0];
+  const focused = body.contains(document.activeElement) && document.activeElement;
+  const place = focused && focused.closest("tr").rowIndex - 1;
+  const key = focused && focused.closest("tr").dataset.key;
+  const nth = focused && [...focused.closest("tr").querySelectorAll(FOCUSABLE)].indexOf(focused);
+
+  const before = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+  const after = rows.map((row, i) => {
+    const cells = row.cells.map((cell, column) => element("td", { "data-name": names[column] }, cell));
+    const made = element("tr", { class: row.kind, "data-key": row.key ?? i }, ...cells);
+    const text = [row.kind, row.state, ...cells.map((cell) => cell.textContent)].join("|");
+    const old = before.get(made.dataset.key);
+    if (old && looks.get(old) === text) return old;
+    looks.set(made, text);
+    return made;
+  });
+  const kept = new Set(after);
+  for (const row of before.values()) if (!kept.has(row)) row.remove();
+  // Elements that stay are not moved: an element that is moved loses the focus.
+  let next = body.firstChild;
+  for (const row of after) {
+    if (row === next) next = next.nextSibling;
+    else body.insertBefore(row, next);
+  }
+  if (focused && !focused.isConnected) {
+    const own = after.findIndex((row) => row.dataset.key === key);
+    const start = own < 0 ? Math.min(place, after.length - 1) : own;
+    const row = [...after.slice(Math.max(start, 0)), ...after].find((it) => it.querySelector(FOCUSABLE));
+    const controls = row ? [...row.querySelectorAll(FOCUSABLE)] : [target.closest("[tabindex]")];
+    (controls[nth] ?? controls.at(-1))?.focus();
+  }
 }
 
 // A decision has a word and a symbol, so that it can be read without its colour.
@@ -35,38 +75,5 @@ export function decisionLabel(decision) {
   return element("span", { class: `${decision}-text` }, symbol + decision);
 }
 
-export function formatNumber(value) {
-  const isSmall = value !== 0 && Math.abs(value) < 1e-3;
-  return isSmall ? value.toExponential(1) : Number(value.toPrecision(4)).toString();
-}
-
-export const formatPercent = (share) => `${formatNumber(100 * share)} %`;
-
-// Format a change or a pressure: an arrow up or down, and the size.
-export const formatChange = (value) =>
-  `${value > 0 ? "↑" : value < 0 ? "↓" : "·"} ${formatNumber(Math.abs(value))}`;
-
-// List all weights: each with its name, and `at`, which returns its value in matrices of that shape.
-export const namedWeights = (all) => Object.entries(all).flatMap(([name, matrix]) =>
-  matrix.flatMap((row, i) => row.map((_, j) => ({ name: `${name}[${i}][${j}]`, at: (matrices) => matrices[name][i][j] }))));
-
-export const formatLights = (lights) => lights.map(formatNumber).join(" ");
-
-// Show a request as a curl command, with a button that copies the command.
-export function showCurl(name, method, path, body, type) {
-  const url = new URL(path, document.baseURI).href;
-  const parts = ["curl"];
-  if (method !== "GET" && !(method === "POST" && body)) parts.push("-X", method);
-  parts.push(/[?&]/.test(url) ? `'${url}'` : url);
-  if (type) parts.push("-H", `'Content-Type: ${type}'`, "--data-binary", "@corner.csv");
-  else if (body) parts.push("-d", `'${JSON.stringify(body)}'`);
-  const code = element("code", { tabindex: 0 }, parts.join(" "));
-  const copy = element("button", {
-    type: "button",
-    onclick: async () => {
-      await navigator.clipboard.writeText(code.textContent);
-      copy.textContent = "copied";
-    },
-  }, "copy");
-  document.querySelector(`[data-curl="${name}"]`).replaceChildren(code, copy);
-}
+export { showCurl } from "./curl.js";
+export * from "./numbers.js";

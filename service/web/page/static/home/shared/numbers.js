@@ -30,3 +30,15 @@ export function exactNumber(value) {
 // Return a change with its direction: ▲ 0.12, ▼ 0.05, or nothing for none.
 export const formatChange = (change) =>
   (change === 0 ? "" : `${change > 0 ? "▲" : "▼"} ${shortNumber(Math.abs(change))}`);
+
+export const formatPercent = (share) => `${formatNumber(100 * share)} %`;
+
+// Return the p-value of a test with its relation: "= 0.21", or "< 0.001".
+export const formatP = (p) => (p < 0.001 ? "< 0.001" : `= ${formatNumber(p)}`);
+
+export const formatLights = (lights) => lights.map(formatNumber).join(" ");
+
+// Return the name of light `i`, the lab's where there are three.
+export const lightName = (i, count) => (count === 3 ? ["left", "middle", "right"][i] : `light ${i}`);
+
+export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -2,7 +2,7 @@
 
 import { forward, isWalk } from "../learning/network.js";
 import { pressure } from "../learning/pressure.js";
-import { formatNumber } from "../shared/dom.js";
+import { formatNumber } from "../shared/numbers.js";
 import { stationOf } from "./stations.js";
 
 export const isRight = (experiment, row) => isWalk(experiment.score(row)) === (experiment.outcomes[row] === 1);

@@ -2,7 +2,8 @@
 
 import { fitBody } from "../learning/requests.js";
 import { callApi } from "../shared/api.js";
-import { element, showCurl } from "../shared/dom.js";
+import { showCurl } from "../shared/curl.js";
+import { element } from "../shared/dom.js";
 import { button, setText } from "./fields.js";
 
 export function createProof(stage, container) {

@@ -1,0 +1,43 @@
+// The page's one event stream: what happens in the service, whoever causes it, and the state of the
+// connection. What each event changes on the page is in service.js.
+
+import { byId, element } from "../shared/dom.js";
+
+// The browser reconnects by itself, except after an error response.
+const RETRY = 3000;
+
+// `listeners` has a function for each kind of event, which is called with the event's data;
+// `disconnected` is called when the stream ends.
+export function followEvents(listeners) {
+  const source = new EventSource("events");
+  for (const [kind, listener] of Object.entries(listeners)) {
+    source.addEventListener(kind, (event) => listener(JSON.parse(event.data)));
+  }
+  source.addEventListener("open", () => showConnection("live"));
+  source.addEventListener("error", () => {
+    showConnection("reconnecting");
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => followEvents(listeners), RETRY);
+  });
+}
+
+let version = null;
+let connection = "connecting";
+
+export function showLiveVersion(live) {
+  version = live;
+  show();
+}
+
+function showConnection(state) {
+  connection = state;
+  show();
+}
+
+function show() {
+  const name = version === null ? "no live version" : `live: version ${version}`;
+  const text = connection === "live" ? name : `${name}, ${connection} …`;
+  const place = byId("live");
+  if (place.dataset.text === text) return;
+  place.dataset.text = text;
+  place.replaceChildren(text, " ", element("span", { class: `dot ${connection}`, "aria-hidden": true }, connection === "live" ? "●" : "○"));
+}

@@ -1,0 +1,28 @@
+// Requests as curl commands, each with a button that copies it.
+
+import { element } from "./dom.js";
+
+// Show a request in the element with the attribute data-curl=`name`.
+//
+// `file` is the name of the file that is sent. With `withKey`, the command has the header with the
+// API key: a variable of the shell, never the key itself.
+export function showCurl(name, method, path, body, { file, type, withKey = false } = {}) {
+  const url = new URL(path, document.baseURI).href;
+  const parts = ["curl"];
+  if (method !== "GET" && !(method === "POST" && (body || file))) parts.push("-X", method);
+  parts.push(/[?&]/.test(url) ? quote(url) : url);
+  if (withKey) parts.push("-H", '"Authorization: Bearer $STREETLIGHT_API_KEY"');
+  if (file) parts.push("-H", `'Content-Type: ${type}'`, "--data-binary", quote(`@${file}`));
+  else if (body) parts.push("-d", quote(JSON.stringify(body)));
+  const code = element("code", { tabindex: 0 }, parts.join(" "));
+  const copy = element("button", {
+    type: "button", "aria-label": "copy the command",
+    onclick: async () => {
+      await navigator.clipboard.writeText(code.textContent);
+      copy.textContent = "copied";
+    },
+  }, "copy");
+  document.querySelector(`[data-curl="${name}"]`).replaceChildren(code, copy);
+}
+
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,0 +1,82 @@
+"""Tests of what others do: it appears on the page within a second, without polling."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.page.browser import needs_browser, opened
+from tests.server import Server, streetlight
+
+pytestmark = needs_browser
+
+SECOND = 1000
+
+
+@pytest.fixture(scope="module")
+def windows(browser: Browser, site: Server) -> Iterator[tuple[Page, Page]]:
+    with opened(browser, site.url) as one, opened(browser, site.url) as other:
+        yield one, other
+
+
+def curl(*arguments: str) -> None:
+    subprocess.run(["curl", "--silent", "--fail", *arguments], check=True, timeout=30)
+
+
+def test_an_observation_in_one_window_appears_in_the_other(windows: tuple[Page, Page]) -> None:
+    one, other = windows
+    one.locator("#stopped").click()
+    expect(other.locator("#ledger tbody tr").first).to_contain_text("5", timeout=SECOND)
+    other.get_by_role("button", name="withdraw observation 5").click()
+    expect(one.locator("#ledger tbody tr").first).to_have_class("gone", timeout=SECOND)
+
+
+def test_what_curl_and_the_command_line_do_appears(
+    windows: tuple[Page, Page], site: Server
+) -> None:
+    body = '{"lights": [0, 1, 0], "outcome": "walk"}'
+    curl(f"{site.url}/observations", "-d", body)
+    for page in windows:
+        expect(page.locator("#ledger tbody tr").first).to_contain_text("6", timeout=SECOND)
+    curl(f"{site.url}/retrain", "-d", '{"dataset": "four", "seed": 3, "promote": "never"}')
+    for page in windows:
+        expect(page.locator("#job")).to_contain_text("Job 1 succeeded")
+        expect(page.locator("#version-table tbody tr").first).to_contain_text("2", timeout=SECOND)
+    run = streetlight("promote", "2", data_dir=site.data_dir)
+    assert run.returncode == 0, run.stderr
+    for page in windows:
+        expect(page.locator("#live")).to_contain_text("live: version 2", timeout=SECOND)
+        expect(page.locator("#score")).to_contain_text("version 2", timeout=SECOND)
+
+
+def test_a_rollback_in_one_window_appears_in_the_other(windows: tuple[Page, Page]) -> None:
+    one, other = windows
+    one.locator("#rollback").click()
+    expect(other.locator("#live")).to_contain_text("live: version 1", timeout=SECOND)
+    expect(other.locator("#promote")).to_have_text("Promote version 2")
+
+
+def test_a_job_of_another_window_is_shown_and_can_be_cancelled(
+    windows: tuple[Page, Page],
+) -> None:
+    one, other = windows
+    one.locator("#recipe [name=iterations]").fill("1000000")
+    one.locator("#recipe [name=alpha]").fill("0.000001")
+    one.locator("#start").click()
+    expect(other.locator("#job")).to_contain_text("Job 2 running: seed 1, pass")
+    other.locator("#cancel").click()
+    expect(one.locator("#job")).to_contain_text("Job 2 cancelled")
+
+
+def test_many_events_cause_few_requests(windows: tuple[Page, Page], site: Server) -> None:
+    page = windows[0]
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    start = time.monotonic()
+    for _ in range(100):
+        site.expect(201, "POST", "/observations", {"lights": [1, 1, 1], "outcome": "stop"})
+    expect(page.locator("#ledger tbody tr").first).to_contain_text("106")
+    # At most every half a second, the ledger and the versions are read again.
+    assert len(urls) < 6 + 4 * (time.monotonic() - start)
