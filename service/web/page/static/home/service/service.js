@@ -6,6 +6,7 @@ import { coalesce } from "../shared/coalesce.js";
 import { showCurl } from "../shared/curl.js";
 import { byId } from "../shared/dom.js";
 import { messageOf } from "../shared/feedback.js";
+import { setUpBridge } from "./bridge.js";
 import { showDecision, showLights, showNoDecision } from "./corner.js";
 import { chooseJob, updateJob } from "./jobs.js";
 import { setUpObservationForm, showLedger } from "./ledger.js";
@@ -20,6 +21,8 @@ const GAP = 500;
 let lights = [];
 let state = { live: undefined, versions: [], levels: [0, 1] };
 let ledger = null; // the last event `observations`
+
+const liveRow = () => state.versions.find(({ version }) => version === state.live);
 
 // The lights in the URL; without them, all on except light 1.
 function lightsFromUrl(count) {
@@ -77,10 +80,11 @@ async function load(action) {
   }
 }
 
-export async function startService() {
+export async function startService(stage) {
   setUpObservationForm(() => lights, refreshLedger);
   setUpRecipe(chooseJob);
   setUpVersions(refreshVersions);
+  setUpBridge(stage, liveRow);
   window.addEventListener("hashchange", () => {
     lights = lightsFromUrl(lights.length);
     showCorner();

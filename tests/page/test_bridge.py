@@ -1,0 +1,62 @@
+"""Tests of the way from the stage to the service and back."""
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.page.browser import needs_browser, opened
+from tests.server import ForkedServer, Server
+from tests.service.services import publish_network
+
+pytestmark = needs_browser
+
+
+def said(page: Page) -> Locator:
+    return page.locator("#bridge .said")
+
+
+def choose_station(page: Page, slug: str) -> None:
+    page.locator(f"#stations [value={slug}]").check(force=True)
+
+
+def test_the_server_trains_the_weights_of_the_stage(page: Page, site: Server) -> None:
+    choose_station(page, "relu")
+    page.locator("#train-here").click()
+    expect(said(page)).to_have_text(
+        "Version 2: after 60 passes, its weights are the browser's to the last bit. "
+        "It is not live: promote it below."
+    )
+    recipe = site.get("/jobs/1")["recipe"]
+    assert (recipe["repeats"], recipe["restarts"], recipe["target_error"]) == ("kept", 0, None)
+    # After a pass of the stage, the server makes one pass, too.
+    page.locator("#player button", has_text="One pass").click()
+    page.locator("#train-promote").select_option("always")
+    page.locator("#train-here").click()
+    expect(said(page)).to_have_text(
+        "Version 3: after 1 pass, its weights are the browser's to the last bit. It is live."
+    )
+    site.post("/rollback")
+
+
+def test_start_weights_by_hand_stay_in_the_browser(page: Page) -> None:
+    choose_station(page, "six-rows")
+    page.locator("#train-here").click()
+    expect(said(page)).to_contain_text("The start weights are set by hand")
+    expect(said(page)).to_have_role("alert")
+
+
+def test_the_stage_takes_the_live_network(page: Page) -> None:
+    page.locator("#take-live").click()
+    expect(said(page)).to_have_text(
+        "The stage starts with the weights of version 1, and has its 4 training rows."
+    )
+    choose_station(page, "six-rows")
+
+
+def test_a_network_that_is_too_large_stays_on_the_server(browser: Browser, tmp_path: Path) -> None:
+    publish_network(tmp_path / "models", (3, 100, 100), rows=300)
+    with ForkedServer(tmp_path) as server, opened(browser, server.url) as page:
+        page.locator("#take-live").click()
+        expect(said(page)).to_contain_text("Version 1 is too large for the stage")
+        expect(said(page)).to_contain_text("hidden layers of 100, 100 nodes")
+        expect(page.locator("#trouble")).to_be_hidden()
