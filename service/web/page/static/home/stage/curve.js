@@ -18,7 +18,7 @@ export function createCurve(stage, container) {
   scales.append(...buttons);
   const svg = svgElement("svg", { role: "slider", tabindex: 0, "aria-label": "the error of each pass" });
   container.replaceChildren(element("div", { class: "bar" }, element("span", {}, "error"), scales), readout, svg,
-    element("figcaption", { class: "small soft" }, "The error of a pass: the squared errors of its rows, each before its update, summed."));
+    element("figcaption", { class: "small soft" }, "The squared errors of a pass, each before its update, summed."));
   const axes = svgElement("g", { class: "axes" });
   const lines = svgElement("g", {});
   const cursor = svgElement("line", { class: "cursor", visibility: "hidden" });
