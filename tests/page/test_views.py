@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from streetlight.model.dataset import LAB_DATASETS, is_walk
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import gradient_descent, initial_network
-from tests.page.browser import CHROMIUM, chromium
-from tests.server import DEADLINE, ForkedServer, Server
+from tests.page.browser import CHROMIUM
+from tests.page.stage_page import open_station, press, stage_page
 
 pytestmark = [
     pytest.mark.process,
@@ -26,32 +26,27 @@ NUMBER = r"(-?[\d.]+|≈ 0)"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with ForkedServer(tmp_path_factory.mktemp("views")) as server:
-        yield server
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(tmp_path_factory.mktemp("views")) as page:
+        yield page
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+@pytest.fixture
+def page(tab: Page) -> Page:
+    """The tab, with nothing in it."""
+    tab.goto("about:blank")
+    tab.emulate_media(color_scheme="light")
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    return tab
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:
-    """A page whose steps are shown at once."""
-    page = browser.new_page(reduced_motion="reduce", viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(1000 * DEADLINE)
-    return page
-
-
-def open_station(page: Page, site: Server, station: str, passes: int = 0) -> None:
-    page.goto("about:blank")
-    page.goto(site.url)
-    page.locator(f"#stations input[value='{station}']").check(force=True)
-    button = page.get_by_role("button", name="One pass")
-    button.evaluate("(button, n) => { for (let i = 0; i < n; i += 1) button.click(); }", passes)
+def show(page: Page, station: str, passes: int) -> None:
+    """Open the page at a station after so many passes over 4 rows, and wait until it is drawn."""
+    open_station(page, f"{station}&steps={passes * 4}")
     expect(page.locator("#happened")).to_contain_text(f"Pass {passes}" if passes else "Not started")
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def trained(passes: int, **recipe: Any) -> Network:
@@ -80,8 +75,8 @@ def colours(canvas: Locator) -> Any:
     return np.array(data).reshape(24, 24, 4)[:, :, :3]
 
 
-def test_the_heat_map_shows_the_scores_of_the_service(page: Page, site: Server) -> None:
-    open_station(page, site, "relu", 60)
+def test_the_heat_map_shows_the_scores_of_the_service(page: Page) -> None:
+    show(page, "relu", 60)
     network, plot = trained(60), page.locator("#heat-map .heat")
     corners = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
     expect(plot).to_have_attribute("aria-label", re.compile("left and middle with right 1"))
@@ -102,8 +97,8 @@ def test_the_heat_map_shows_the_scores_of_the_service(page: Page, site: Server) 
     expect(plot.locator(".elsewhere")).to_have_count(0)
 
 
-def test_lights_of_the_heat_map_can_be_chosen(page: Page, site: Server) -> None:
-    open_station(page, site, "relu", 1)
+def test_lights_of_the_heat_map_can_be_chosen(page: Page) -> None:
+    show(page, "relu", 1)
     view, plot = page.locator("#heat-map"), page.locator("#heat-map .heat")
     view.get_by_role("slider", name="right").fill("0")
     expect(plot).to_have_attribute("aria-label", re.compile("with right 0.*left 0, middle 0: 0, "))
@@ -115,8 +110,8 @@ def test_lights_of_the_heat_map_can_be_chosen(page: Page, site: Server) -> None:
     expect(plot).to_have_attribute("aria-label", re.compile("over middle and right with left 1"))
 
 
-def test_the_score_of_a_place_is_read_by_pointer_and_keys(page: Page, site: Server) -> None:
-    open_station(page, site, "relu", 1)
+def test_the_score_of_a_place_is_read_by_pointer_and_keys(page: Page) -> None:
+    show(page, "relu", 1)
     network, plot, output = trained(1), page.locator("#heat-map .heat"), "#heat-map > output"
     plot.hover()
     expect(page.locator(output)).to_contain_text("left 0.5, middle 0.5, right 1:")
@@ -131,8 +126,8 @@ def test_the_score_of_a_place_is_read_by_pointer_and_keys(page: Page, site: Serv
     expect(page.locator("#happened")).to_contain_text("Pass 1,")  # no step was made
 
 
-def test_each_hidden_node_has_a_map(page: Page, site: Server) -> None:
-    open_station(page, site, "deeper", 20)
+def test_each_hidden_node_has_a_map(page: Page) -> None:
+    show(page, "deeper", 20)
     network, maps = trained(20, hidden_sizes=(4, 3)), page.locator(".hidden-maps figure")
     expect(maps).to_have_count(4 + 3)
     edge = np.linspace(-0.15, 1.15, 24)
@@ -147,8 +142,8 @@ def test_each_hidden_node_has_a_map(page: Page, site: Server) -> None:
     expect(maps.nth(5)).to_have_class("focused")
 
 
-def test_the_heat_map_has_an_axis_or_a_slider_for_each_light(page: Page, site: Server) -> None:
-    open_station(page, site, "your-own")
+def test_the_heat_map_has_an_axis_or_a_slider_for_each_light(page: Page) -> None:
+    show(page, "your-own", 0)
     change = """async (lights) => {
       const { stage } = await import("/page/main.js");
       stage.change({ lights, outcomes: [1, 0] });
@@ -167,8 +162,8 @@ def test_the_heat_map_has_an_axis_or_a_slider_for_each_light(page: Page, site: S
     expect(view.get_by_role("slider")).to_have_count(3)
 
 
-def test_the_contour_crosses_where_the_values_cross(page: Page, site: Server) -> None:
-    open_station(page, site, "relu")
+def test_the_contour_crosses_where_the_values_cross(page: Page) -> None:
+    show(page, "relu", 0)
     path = page.evaluate(
         """async () => {
           const { contour } = await import("/page/stage/contour.js");
@@ -181,12 +176,11 @@ def test_the_contour_crosses_where_the_values_cross(page: Page, site: Server) ->
     assert path == ["M0.25 0.00L0.25 1.00", "M0.50 0.00L1.00 0.50M0.50 1.00L0.00 0.50", ""]
 
 
-def check_pressure(page: Page, site: Server) -> None:
+def check_pressure(page: Page) -> None:
     """Compare the table with the response to the request that it offers."""
     command = page.locator("[data-curl=stage-pressure] code").text_content() or ""
     address, _, body = command.removeprefix("curl ").partition(" -d ")
-    assert address == f"{site.url}/pressure"
-    result = site.post("/pressure", json.loads(body.strip("'")))
+    result = page.request.post(address, data=json.loads(body.strip("'"))).json()
     expected = [row["pressure"] for row in result["rows"]]
     expected += [result["up"], result["down"], result["sum"]]
     rows = page.locator(".pressure tbody tr, .pressure tfoot tr").all()
@@ -197,27 +191,27 @@ def check_pressure(page: Page, site: Server) -> None:
         assert shown == pytest.approx(pressures, rel=0.001, abs=0.0006)
 
 
-def test_the_pressure_table_changes_with_every_step(page: Page, site: Server) -> None:
-    open_station(page, site, "pressure")
+def test_the_pressure_table_changes_with_every_step(page: Page) -> None:
+    show(page, "pressure", 0)
     page.locator("#pressure").scroll_into_view_if_needed()
     expect(page.locator(".pressure tr.now th")).to_have_text("1: 1 0 1 ■ stop")
-    check_pressure(page, site)
-    page.get_by_role("button", name="One row").click()
+    check_pressure(page)
+    press(page, "One row")
     expect(page.locator(".pressure tr.now th")).to_have_text("2: 0 1 1 ▶ walk")
     expect(page.locator(".pressure thead th")).to_have_text(
         ["weights_0_1", "row", "left", "middle", "right"]
     )
-    check_pressure(page, site)
+    check_pressure(page)
     page.get_by_role("combobox", name="rows per update").select_option("all")
     expect(page.locator(".pressure tr.now")).to_have_count(6)
 
 
-def test_the_pressure_table_of_large_networks_is_divided(page: Page, site: Server) -> None:
-    open_station(page, site, "deeper")
+def test_the_pressure_table_of_large_networks_is_divided(page: Page) -> None:
+    show(page, "deeper", 0)
     page.locator("#pressure").scroll_into_view_if_needed()
     matrices = page.locator(".pressure th[scope=colgroup]")
     expect(matrices).to_have_count(3)
-    check_pressure(page, site)
+    check_pressure(page)
     page.evaluate(
         """async () => {
           const { stage } = await import("/page/main.js");
@@ -234,8 +228,8 @@ def test_the_pressure_table_of_large_networks_is_divided(page: Page, site: Serve
     expect(page.locator("#pressure")).to_contain_text("Rows 1 to 6 of 300")
 
 
-def test_the_equal_two_layer_network_is_shown(page: Page, site: Server) -> None:
-    open_station(page, site, "linear", 60)
+def test_the_equal_two_layer_network_is_shown(page: Page) -> None:
+    show(page, "linear", 60)
     view = page.locator("#equivalent")
     view.scroll_into_view_if_needed()
     network = trained(60, activation="linear")
@@ -253,24 +247,29 @@ def test_the_equal_two_layer_network_is_shown(page: Page, site: Server) -> None:
 
 @pytest.mark.parametrize("colour_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_views_are_accessible(
-    browser: Browser, site: Server, colour_scheme: Any, width: int
-) -> None:
-    page = browser.new_page(
-        reduced_motion="reduce",
-        color_scheme=colour_scheme,
-        viewport={"width": width, "height": 900},
-    )
-    open_station(page, site, "linear", 3)
-    for view in ("heat-map", "pressure", "equivalent"):
-        page.locator(f"#{view}").scroll_into_view_if_needed()
+def test_the_views_are_accessible(page: Page, colour_scheme: Any, width: int) -> None:
+    page.emulate_media(color_scheme=colour_scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    show(page, "linear", 3)
+    views = [page.locator(f"#{name}") for name in ("heat-map", "pressure", "equivalent")]
+    for view in views:
+        view.scroll_into_view_if_needed()
     expect(page.locator("[data-curl=stage-pressure] code")).not_to_be_empty()
-    scope = "#heat-map, #pressure, #equivalent"
-    results = Axe().run(page, context={"include": [[part] for part in scope.split(", ")]})
+    scope = {"include": [["#heat-map"], ["#pressure"], ["#equivalent"]]}
+    results = Axe().run(page, context=scope)
     assert results.response["violations"] == [], results.generate_report()
     # The colours of the canvas are those of the scheme.
     plot = colours(page.locator("#heat-map .heat canvas"))
     assert (plot.mean() > 128) == (colour_scheme == "light")
-    for part in page.locator(scope).all():
-        assert part.evaluate("view => view.scrollWidth - view.clientWidth") <= 1
-    page.close()
+    for view in views:
+        assert view.evaluate("view => view.scrollWidth - view.clientWidth") <= 1
+
+
+def test_the_views_show_the_last_finite_numbers_of_a_training_that_diverges(page: Page) -> None:
+    open_station(page, "relu&activation=linear&alpha=1000000")
+    for _ in range(20):
+        press(page, "One pass")
+    expect(page.locator("#happened")).to_contain_text("Training diverged")
+    expect(page.locator("#heat-map .heat")).to_have_attribute("aria-label", re.compile("999,999"))
+    page.locator("#pressure").scroll_into_view_if_needed()
+    expect(page.locator(".pressure tfoot")).to_contain_text("▲ > 999,999")

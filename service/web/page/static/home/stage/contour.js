@@ -19,6 +19,6 @@ export function contour(values, level) {
 function crossing(values, level, [x1, y1], [x2, y2]) {
   const [a, b] = [values[y1][x1], values[y2][x2]];
   if (a > level === b > level) return null;
-  const part = (level - a) / (b - a);
+  const part = isFinite(a) && isFinite(b) ? (level - a) / (b - a) : 0.5;
   return [x1 + part * (x2 - x1), y1 + part * (y2 - y1)].map((place) => place.toFixed(2)).join(" ");
 }

@@ -21,6 +21,7 @@ const HINT = "Point at the map, or use its arrow keys.";
 export function createHeatMap(stage, container) {
   let plane;
   let shownLights;
+  let marked; // the setup whose rows have marks
   let pointed = null; // the place under the pointer, or of the arrow keys
 
   const canvas = element("canvas", { "aria-hidden": "true" });
@@ -39,7 +40,7 @@ export function createHeatMap(stage, container) {
     onchange: ({ target }) => {
       plane.setAxis(axis, Number(target.value));
       showControls();
-      draw();
+      drawAll();
     },
   }));
   const labels = selects.map((select, axis) => labelled(["across", "up"][axis], select));
@@ -86,7 +87,7 @@ export function createHeatMap(stage, container) {
         oninput: () => {
           values[i] = slider.valueAsNumber;
           value.textContent = formatNumber(values[i]);
-          draw();
+          drawAll();
         },
       });
       return labelled(plane.names[i], slider, value);
@@ -118,7 +119,8 @@ export function createHeatMap(stage, container) {
 
   // A mark for each place and outcome of the rows; it is pale if their further lights differ from the map's.
   function showMarks() {
-    const { setup: { lights }, experiment: { outcomes } } = stage;
+    marked = stage.setup;
+    const { lights, outcomes } = marked;
     const rows = new Map();
     lights.forEach((row, i) => {
       const place = plane.placeOf(row);
@@ -143,10 +145,16 @@ export function createHeatMap(stage, container) {
     const scores = grid.map((row) => row.map((layers) => layers.at(-1)[0]));
     drawGrid(canvas, scores.map((row) => row.map((score) => 2 * (score - THRESHOLD))), "--stop-fill", "--walk-fill");
     line.setAttribute("d", contour(scores, THRESHOLD));
-    showMarks();
+    if (marked !== stage.setup) showMarks();
     showPoint();
     hidden.draw(grid);
     if (!isMoving(stage)) plot.setAttribute("aria-label", inWords());
+  }
+
+  // Draw after a change of the map's lights, which the marks depend on.
+  function drawAll() {
+    marked = null;
+    draw();
   }
 
   // The map in words: the scores at its corners.
