@@ -339,6 +339,7 @@ def test_the_curve_has_ticks_without_exponents_and_two_scales(page: Page, run: R
     assert {"0.001", "0.01", "0.1", "1"} <= set(ticks)
     assert not any("e" in tick for tick in ticks if tick != "passes")
     assert page.locator("#curve .series path").get_attribute("d") != linear
+    expect(page).to_have_url(re.compile("curve=log"))
     page.get_by_role("button", name="linear", exact=True).click()
 
 

@@ -36,6 +36,7 @@ createPressureGrid(stage, byId("pressure"));
 createStationList(stage, byId("stations"));
 const { notify, tour } = createLesson(stage, byId("lesson"));
 const remember = createAddress(stage, notify);
+createCurve(stage, byId("curve"), remember);
 createPlayer(stage, byId("player"), remember);
 createKeys(stage, byId("player"));
 createSetupForm(stage, byId("setup"));

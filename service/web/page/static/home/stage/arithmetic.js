@@ -16,11 +16,14 @@ export function createArithmetic(stage, container) {
     // A sum that changes in each frame can't be read.
     const lines = stage.playing && !stage.isSlow ? ["Pause to see the arithmetic of a node or of a weight."] : arithmetic(stage);
     const key = lines.join("\n");
+    // Read the arithmetic out if the user asked for it, not at every step.
+    container.setAttribute("aria-live", stage.focus && !stage.playing ? "polite" : "off");
     if (key === shown) return;
     shown = key;
     container.replaceChildren(...lines.map((line) => element("span", {}, line)));
     // A box that scrolls must be reachable by keyboard.
-    container.toggleAttribute("tabindex", container.scrollHeight > container.clientHeight + 1);
+    if (container.scrollHeight > container.clientHeight + 1) container.setAttribute("tabindex", 0);
+    else container.removeAttribute("tabindex");
   });
 }
 

@@ -11,7 +11,8 @@ const MARGIN = { left: 62, right: 14, top: 12, bottom: 36 };
 const MIN_LOG = 1e-6;
 const MAX_ERROR = 1e6;
 
-export function createCurve(stage, container) {
+// `remember` keeps the scale in the URL.
+export function createCurve(stage, container, remember) {
   const readout = element("p", { class: "readout" });
   const scales = element("span", { class: "buttons", role: "group", "aria-label": "scale of the error" });
   const buttons = ["linear", "log"].map((name) => element("button", { type: "button", onclick: () => setScale(name) }, name));
@@ -31,7 +32,7 @@ export function createCurve(stage, container) {
 
   function setScale(name) {
     scale = name;
-    draw();
+    stage.changed();
   }
 
   function draw() {
@@ -88,6 +89,7 @@ export function createCurve(stage, container) {
     pick(next);
   });
   stage.subscribe(draw);
+  remember("curve", () => (scale === "log" ? "log" : ""), (text) => setScale(text === "log" ? "log" : "linear"));
 }
 
 function seriesOf(stage) {

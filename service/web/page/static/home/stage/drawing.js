@@ -46,10 +46,11 @@ export function createDrawing(stage, svg) {
     if (isFast && picture.isLarge && now < picture.drawn + LARGE_INTERVAL) return;
     picture.drawn = now;
     const state = { layers: stage.layers, deltas: stage.deltas, weights: stage.weights };
-    // While signals run along the lines of a gap, nothing else changes.
+    // While signals run along the lines of a gap, nothing else changes. The weights of a large network
+    // change at once.
     const { name, progress } = stage.phase;
-    const scene = `${name} ${Math.floor(progress * state.weights.length)} ${stage.experiment.steps} ${stage.row}`;
-    const onlySignalsMove = (name === "forward" || name === "backward") && scene === picture.scene;
+    const scene = `${name} ${name === "update" || Math.floor(progress * state.weights.length)} ${stage.experiment.steps} ${stage.row}`;
+    const onlySignalsMove = scene === picture.scene && (name === "forward" || name === "backward" || (name === "update" && picture.isLarge));
     picture.scene = scene;
     if (!onlySignalsMove) drawNetwork(stage, state, picture);
     picture.pulses.draw(stage.phase, state);
