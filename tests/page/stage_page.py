@@ -27,7 +27,12 @@ def stage_page(directory: Path) -> Iterator[Page]:
 
 
 def open_station(page: Page, fragment: str) -> None:
-    """Go to the stage with `fragment`, and wait until its station is shown."""
+    """Go to the stage with `fragment`, and wait until its station is shown.
+
+    No control has the focus then.
+    """
+    page.evaluate("document.activeElement.blur()")
+    page.goto("/#")  # the stage may not have written its fragment yet, which would be the same
     page.goto(f"/#station={fragment}")
     slug = fragment.partition("&")[0]
     expect(page.locator(f"#stations input[value={slug}]")).to_be_checked()

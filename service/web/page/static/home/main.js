@@ -27,7 +27,6 @@ export const stage = new Stage(STATIONS[0].setup);
 createShownRow(stage, byId("shown-row"));
 createDrawing(stage, byId("drawing"));
 createArithmetic(stage, byId("arithmetic"));
-createCurve(stage, byId("curve"));
 createHeatMap(stage, byId("heat-map"));
 createComparison(stage, byId("comparison"));
 createEquivalent(stage, byId("equivalent"));

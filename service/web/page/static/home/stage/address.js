@@ -122,7 +122,8 @@ export function createAddress(stage, notify) {
 
   read();
   window.addEventListener("hashchange", () => {
-    if (!isSame(inUrl(), known)) read();
+    const shown = current().map(([name, value]) => [name, String(value)]);
+    if (!isSame(inUrl().sort(), shown.sort())) read();
   });
   stage.subscribe(() => {
     timer ||= setTimeout(write, DELAY);

@@ -72,7 +72,7 @@ export function createDataEditor(stage, container) {
 
   const box = element("div", { class: "scroll", tabindex: -1 });
   createDataTable(stage, box, take);
-  const grid = element("div");
+  const grid = element("div", { class: "point-grid-box" });
   createPointGrid(stage, grid, () => [...values.querySelectorAll("input")], () => Number(outcome.value), addRow);
   container.append(element("h3", {}, "The rows"), own,
     element("div", { class: "data" },

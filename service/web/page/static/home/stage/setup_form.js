@@ -32,10 +32,12 @@ export function createSetupForm(stage, form) {
       field("start", createStartWeights(stage, (start) => attempt({ start })))));
 
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("change", ({ target }) => {
+  const onChange = ({ target }) => {
     const overrides = read(target);
     if (overrides) attempt(overrides);
-  });
+  };
+  form.addEventListener("change", onChange);
+  form.elements.seed.addEventListener("change", onChange); // it is outside the form's element
 
   // Return what a changed control changes in the setup. Start weights fit only the layers for which
   // they were written.
@@ -84,16 +86,21 @@ export function createSetupForm(stage, form) {
       nodes.replaceChildren(...hiddenSizes.map((_, d) => textField("hiddenSizes", { size: 2, "aria-label": `nodes in layer_${d + 1}` })));
     }
     nodes.parentElement.classList.toggle("no-nodes", !hiddenSizes.length);
-    for (const [d, node] of [...nodes.children].entries()) node.value = hiddenSizes[d];
+    for (const [d, node] of [...nodes.children].entries()) write(node, hiddenSizes[d]);
     activation.value = setup.activation;
     activation.disabled = !hiddenSizes.length;
-    for (const [name, control] of Object.entries(numbers)) control.value = setup[name];
+    for (const [name, control] of Object.entries(numbers)) write(control, setup[name]);
     const isListed = setup.batchSize === null || BATCH_SIZES.includes(String(setup.batchSize));
     batch.value = isListed ? setup.batchSize ?? "" : "other";
-    batchSize.value = setup.batchSize ?? "";
+    write(batchSize, setup.batchSize ?? "");
     batchSize.hidden = isListed;
-    scale.value = setup.scale ?? "";
-    form.elements.seed.value = setup.start ? "" : setup.seed;
+    write(scale, setup.scale ?? "");
+    write(form.elements.seed, setup.start ? "" : setup.seed);
+  }
+
+  // A field in which the reader writes keeps what is written.
+  function write(control, value) {
+    if (control !== document.activeElement) control.value = value;
   }
 
   let shown;

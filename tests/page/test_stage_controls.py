@@ -1,0 +1,242 @@
+"""Tests of the stage's setup, rows, player and keys."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.page.browser import CHROMIUM
+from tests.page.stage_page import happened, open_station, press, stage_page
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(tmp_path_factory.mktemp("controls")) as page:
+        yield page
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"#stage [name={name}]").first
+
+
+def write(control: Locator, text: str) -> None:
+    control.fill(text)
+    control.blur()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("alpha", "abc", "alpha: expected a number from 1e-9 to 1000000000, got abc"),
+        ("alpha", "", "alpha: expected a number from 1e-9 to 1000000000, got nothing"),
+        ("hiddenSizes", "17", "hiddenSizes: expected from 1 to 16 nodes in a layer, got 17"),
+        ("weightDecay", "-1", "weightDecay: expected a number from 0 to 1000000000, got -1"),
+        ("l1Penalty", "x", "l1Penalty: expected a number from 0 to 1000000000, got x"),
+        ("seed", "1.5", "seed: expected a whole number from 0 to 2147483648, got 1.5"),
+        ("scale", "0", "scale: expected a number above 0 or null, got 0"),
+        ("batchSize", "0", "batchSize: expected a whole number from 1 to 1000000000, got 0"),
+    ],
+)
+def test_error_is_shown_at_its_field(page: Page, name: str, text: str, problem: str) -> None:
+    open_station(page, "relu&steps=4")
+    page.locator("#setup details").evaluate("(details) => { details.open = true; }")
+    if name == "batchSize":
+        page.get_by_label("rows per update").first.select_option("other")
+    write(field(page, name), text)
+    expect(page.locator(f"#error-{name}")).to_have_text(problem)
+    expect(field(page, name)).to_have_attribute("aria-invalid", "true")
+    expect(happened(page)).to_contain_text("Pass 1")  # the run is as it was
+    write(field(page, name), {"seed": "7", "hiddenSizes": "5"}.get(name, "2"))
+    expect(page.locator(f"#error-{name}")).to_be_hidden()
+    expect(field(page, name)).to_have_attribute("aria-invalid", "false")
+    expect(happened(page)).to_contain_text("Not started")
+
+
+def test_start_weights_are_edited_by_hand(page: Page) -> None:
+    open_station(page, "two-rows")
+    page.locator("#setup details").evaluate("(details) => { details.open = true; }")
+    weight = page.locator("input[aria-label='weights_0_1[0][0]']")
+    expect(weight).to_have_value("0.5")
+    write(weight, "x")
+    expect(page.locator("#error-start")).to_contain_text(
+        "expected finite numbers in weights_0_1, got x"
+    )
+    write(weight, "0.25")
+    press(page, "One pass")
+    expect(happened(page)).to_contain_text("The weights are 0.275, ")
+    page.get_by_label("random, by the seed").check()
+    expect(weight).to_be_hidden()
+    expect(field(page, "seed")).to_have_value("1")
+    page.get_by_label("by hand", exact=True).check()
+    expect(weight).to_have_value("-0.165955990594852")
+
+
+def test_more_layers_ask_for_the_nodes_of_each(page: Page) -> None:
+    open_station(page, "relu")
+    page.get_by_label("hidden layers").select_option("3")
+    write(page.get_by_label("nodes in layer_3"), "2")
+    press(page, "One pass")
+    press(page, "Compare with the service")
+    expect(page.locator("#compared")).to_have_text("Identical to the last bit: all 38 weights.")
+    page.get_by_label("hidden layers").select_option("0")
+    expect(page.get_by_label("nodes in layer_1")).to_have_count(0)
+
+
+def test_change_while_playing_starts_again_and_plays_on(page: Page) -> None:
+    open_station(page, "no-correlation&speed=4")
+    press(page, "Play")
+    page.get_by_label("L1").fill("0.1")
+    page.get_by_label("L1").blur()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    press(page, "Pause")
+    expect(happened(page)).to_contain_text("Pass")
+
+
+def test_speed_is_said_in_words(page: Page) -> None:
+    open_station(page, "six-rows")
+    speed = page.get_by_label("speed")
+    for value, words in [
+        ("0", "1 row in 2 seconds"),
+        ("1", "1 row a second"),
+        ("8", "1,000 passes a second"),
+    ]:
+        speed.fill(value)
+        expect(speed).to_have_attribute("aria-valuetext", words)
+    page.get_by_label("rows per update").first.select_option("2")
+    speed.fill("3")
+    expect(speed).to_have_attribute("aria-valuetext", "4 batches a second")
+    expect(page.get_by_role("button", name="One batch")).to_be_visible()
+
+
+def test_rows_are_edited_in_the_table_by_keyboard(page: Page) -> None:
+    open_station(page, "six-rows")
+    page.get_by_role("button", name="row 1, left: 1").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="row 2, left: 1")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#data-said")).to_have_text("Row 2: stop.")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#data-said")).to_have_text("Row 2 removed.")
+    expect(page.locator("#data")).to_contain_text("Your own rows: 5.")
+    assert page.locator(".data-table button[tabindex='0']").count() == 1
+    press(page, "The station's rows again")
+    expect(page.locator(".data-table tbody tr")).to_have_count(6)
+
+
+def test_lights_and_rows_are_added(page: Page) -> None:
+    open_station(page, "your-own")
+    for _ in range(5):
+        press(page, "Add a light")
+    expect(page.get_by_role("button", name="Add a light")).to_be_disabled()
+    press(page, "Remove the last light")
+    page.locator("#data form select").select_option("stop")
+    press(page, "Add the row")
+    expect(page.locator("#data-said")).to_have_text("Row 5 added: 1 1 1 1 1 1 1, stop.")
+    box = page.locator(".point-grid").bounding_box()
+    assert box
+    page.locator(".point-grid").click(position={"x": box["width"] / 2, "y": box["height"] - 5})
+    expect(page.locator("#data-said")).to_have_text("Row 6 added: 0.5 0 1 1 1 1 1, stop.")
+    press(page, "One pass")
+    press(page, "Compare with the service")
+    expect(page.locator("#compared")).to_contain_text("Identical to the last bit")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("left,right,outcome\n1,0,walk\n0,1,stop\n", "2 rows taken from the text."),
+        ("10\t0\t1\n0\t10\t0", "2 rows taken from the text."),
+        ('a,outcome,request_id\n"1",WALK,"x,y"', "1 row taken from the text."),
+        (
+            "1,0,walk\n1,0,maybe",
+            'the text: line 2: outcome: expected walk, stop, 1 or 0, got "maybe"',
+        ),
+        ("a,b,outcome\n1,x,walk", 'the text: line 2: b: expected a finite number, got "x"'),
+        ("a,b,outcome\n1,walk", "the text: line 2: expected 3 columns, got 2"),
+        ("", "the text: expected at least one observation, got none"),
+        ("hello", "the text: line 1: expected a header of light names and then outcome"),
+        (",".join(["1"] * 18), "lights: expected from 1 to 16 lights, got 17"),
+    ],
+)
+def test_rows_are_pasted_as_csv(page: Page, text: str, said: str) -> None:
+    open_station(page, "six-rows&steps=6")
+    page.locator("#data textarea").fill(text)
+    press(page, "Take these rows")
+    expect(page.locator("#data-said")).to_contain_text(said)
+    taken = "taken" in said
+    expect(happened(page)).to_contain_text("Not started" if taken else "Pass 1")
+    if taken:
+        press(page, "One pass")
+        press(page, "Compare with the service")
+        expect(page.locator("#compared")).to_contain_text("Identical to the last bit")
+
+
+def test_rows_are_taken_from_a_file_and_by_drop(page: Page) -> None:
+    open_station(page, "your-own")
+    file = {"name": "corner.csv", "mimeType": "text/csv", "buffer": b"a,b,outcome\n1,0,walk\n"}
+    page.locator("#data input[type=file]").set_input_files(file)
+    expect(page.locator("#data-said")).to_have_text("1 row taken from corner.csv.")
+    page.locator("#data").evaluate(
+        """(data) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File(["1,0,1\\n0,1,no"], "dropped.csv"));
+          data.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }"""
+    )
+    expect(page.locator("#data-said")).to_have_text(
+        'dropped.csv: line 2: outcome: expected walk, stop, 1 or 0, got "no"'
+    )
+
+
+def test_keys_play_step_and_choose_a_station(page: Page) -> None:
+    open_station(page, "one-light&speed=1")
+    page.keyboard.press("2")
+    expect(page.locator("#lesson h2")).to_have_text("Which of the three lights means walk?")
+    page.keyboard.press("ArrowRight")
+    expect(happened(page)).to_contain_text("1 update of the first pass")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(happened(page)).to_contain_text("Pass 1,")
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.keyboard.press("0")
+    expect(page.locator("#lesson h2")).to_have_text("What changes if a node can be off?")
+
+
+def test_keys_belong_to_the_control_with_the_focus(page: Page) -> None:
+    open_station(page, "six-rows")
+    field(page, "alpha").press("3")
+    page.get_by_role("button", name="Start again").press(" ")
+    page.get_by_label("speed").press("ArrowRight")
+    expect(page.get_by_label("speed")).to_have_value("3")
+    expect(page.locator("#lesson h2")).to_have_text("Which of the three lights means walk?")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(happened(page)).to_contain_text("Not started")
+
+
+def test_keys_are_listed_and_turned_off(page: Page) -> None:
+    open_station(page, "six-rows")
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_contain_text("one pass")
+    dialog.get_by_label("single-key shortcuts are on").uncheck()
+    dialog.get_by_role("button", name="Close").click()
+    page.keyboard.press("3")
+    page.keyboard.press("?")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#lesson h2")).to_have_text("Which of the three lights means walk?")
+    press(page, "Keys")
+    dialog.get_by_label("single-key shortcuts are on").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    expect(page.locator("#lesson h2")).to_contain_text("After how many rows")
