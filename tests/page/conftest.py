@@ -1,4 +1,4 @@
-"""A browser for all tests of the page, and for each module a server and a tab that it has open."""
+"""A browser for each module of tests, a server, and a tab that has the page open."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from tests.page.browser import chromium, load, opened
 from tests.server import ForkedServer, Server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser

@@ -8,7 +8,15 @@ import { formatLights, formatNumber, formatPercent, plural } from "../shared/num
 import { drawCurves } from "./curves.js";
 
 let state = { live: null, versions: [] };
-let details = []; // of the versions whose curves are shown; a version never changes
+const loaded = new Map(); // responses about versions by their path: a version never changes
+
+function load(path) {
+  if (!loaded.has(path)) loaded.set(path, callApi("GET", path, { curl: "versions" }));
+  return loaded.get(path).catch((error) => {
+    loaded.delete(path);
+    throw error;
+  });
+}
 
 export function setUpVersions(reload) {
   const button = (id, run) => byId(id).addEventListener("click", ({ target }) => act(target, async (signal) => {
@@ -90,15 +98,13 @@ async function showDetails(row) {
     + `${recipe.weight_decay ? `, L2 ${formatNumber(recipe.weight_decay)}` : ""}${recipe.l1_penalty ? `, L1 ${formatNumber(recipe.l1_penalty)}` : ""}`
     + `${parent ? `; trained while version ${parent} was live` : ""}.`;
   const numbers = [...new Set([n, ...compared()])];
-  const known = new Map(details.map((it) => [it.version, it]));
   const live = rowOf(state.live);
   const comparable = !isLive && live && isUsable(live) && live.lights === row.lights;
-  const [difference, ...loaded] = await Promise.all([
-    comparable ? callApi("GET", `versions/${state.live}/diff/${n}`) : null,
-    ...numbers.map((it) => known.get(it) ?? callApi("GET", `versions/${it}`, { curl: "versions" })),
+  const [difference, ...details] = await Promise.all([
+    comparable ? load(`versions/${state.live}/diff/${n}`) : null,
+    ...numbers.map((it) => load(`versions/${it}`)),
   ]);
   if (selected() !== n) return; // another version was selected meanwhile
-  details = loaded;
   drawCurves(byId("version-curves"), details.map(({ version, errors }) => ({ name: `version ${version}`, points: errors })));
   showDifference(n, difference);
 }
