@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.page.browser import CHROMIUM
 from tests.page.stage_page import happened, open_station, press, stage_page
@@ -182,7 +182,7 @@ def test_rows_are_pasted_as_csv(page: Page, text: str, said: str) -> None:
 
 def test_rows_are_taken_from_a_file_and_by_drop(page: Page) -> None:
     open_station(page, "your-own")
-    file = {"name": "corner.csv", "mimeType": "text/csv", "buffer": b"a,b,outcome\n1,0,walk\n"}
+    file = FilePayload(name="corner.csv", mimeType="text/csv", buffer=b"a,b,outcome\n1,0,walk\n")
     page.locator("#data input[type=file]").set_input_files(file)
     expect(page.locator("#data-said")).to_have_text("1 row taken from corner.csv.")
     page.locator("#data").evaluate(
