@@ -22,6 +22,8 @@ from streetlight.service.web.event_stream import MAX_EVENT_STREAMS
 from streetlight.service.web.response import dump_json
 
 HEARTBEAT_SECONDS = 10.0
+# Clients of the service that are sent something at a time; a thousand would take 50 ms.
+MAX_SENDS = 50
 HEARTBEAT = b": still here\n\n"
 END = b"event: end\ndata: {}\n\n"
 
@@ -60,7 +62,7 @@ class EventStreams:
             Poll(loop, threads, self._folder_read, uses_database=False),
         )
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._stopped = False
+        self._sending = self._stopped = False
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -138,13 +140,29 @@ class EventStreams:
             self._send_service_events()
 
     def _send_service_events(self) -> None:
+        if not self._sending:
+            self._send_next_events()
+
+    def _send_next_events(self) -> None:
+        """Send some clients what they lack; others follow when other requests were handled."""
+        self._sending = False
         if (events := self._service_events) is None:
             return
+        sent = 0
         for stream, (number, serial) in list(self._followed.items()):
             # A paused client gets later what is the newest then.
-            if number is None and not stream.paused and (part := events.after(serial)):
-                self._followed[stream] = (None, events.serial)
-                stream.send([*part], last=False)
+            if number is not None or stream.paused or not (part := events.after(serial)):
+                continue
+            if sent == MAX_SENDS:
+                self._sending = True
+                self._loop.call_soon(self._send_next_events)
+                return
+            sent += 1
+            # To the end: if there are more events before all clients have these, the others' turn
+            # comes first.
+            del self._followed[stream]
+            self._followed[stream] = (None, events.serial)
+            stream.send([*part], last=False)
 
     def _send_jobs(self, changed: Sequence[Job], missing: set[int]) -> None:
         events = {

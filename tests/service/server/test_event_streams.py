@@ -1,6 +1,7 @@
 """Tests of the event streams of a worker, without clients, threads or a database."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.changes import RECENT_JOBS
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.server import event_streams, poll, service_events, threads
-from streetlight.service.server.event_streams import EventStreams
+from streetlight.service.server.event_streams import MAX_SENDS, EventStreams
 from streetlight.service.server.service_events import (
     FolderChanges,
     LiveVersion,
@@ -146,6 +147,30 @@ def test_a_slow_reader_is_sent_only_the_newest_state(
             ("jobs", "cancelled"),
             ("jobs", "queued"),
         ]
+
+    run(follow, engine)
+
+
+def test_other_requests_are_handled_while_many_clients_are_sent_an_event(engine: Engine) -> None:
+    async def follow(streams: EventStreams) -> None:
+        clients = [Stream() for _ in range(3 * MAX_SENDS)]
+        for client in clients:
+            streams.add(client, *SERVICE)
+
+        async def receive(event: bytes) -> list[int]:
+            """Return how many clients had the event in each iteration of the loop."""
+            counts = [0]
+            async with asyncio.timeout(10):
+                while counts[-1] < len(clients):
+                    await asyncio.sleep(0)
+                    counts.append(sum(event in str(client.sent).encode() for client in clients))
+            return counts
+
+        await receive(b"event: observations")
+        queue.submit(engine, JobSpec(DEFAULT_RECIPE), None)
+        counts = await receive(b"event: jobs")
+        assert max(b - a for a, b in itertools.pairwise(counts)) == MAX_SENDS
+        assert {str(client.sent).count("event: jobs") for client in clients} == {1}
 
     run(follow, engine)
 
