@@ -2,7 +2,7 @@
 
 Each proxy adds the `X-Request-ID` of the request it forwarded to the response, as X-Proxied-ID. If
 the server found other requests in the forwarded bytes than the proxy, which is request smuggling,
-the two ids of a response would differ.
+the two ids of a response would differ. Events pass through each proxy as they happen.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,3 +209,22 @@ def test_the_server_finds_the_requests_that_the_proxy_forwarded(
     assert not wrong, f"{len(wrong)} responses:\n" + "\n".join(wrong[:20])
     assert succeeded > len(seeds) / 3
     assert valid > 10
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_events_pass_through_the_proxy_at_once(target: Server, tmp_path: Path, name: str) -> None:
+    request = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
+    with (
+        running_proxy(name, target, tmp_path) as port,
+        socket.create_connection(("127.0.0.1", port), DEADLINE) as client,
+        client.makefile("rb") as file,
+    ):
+        client.sendall(request)
+        next(line for line in file if line.startswith(b"event: observations"))
+        row = {"lights": [1, 0, 1], "outcome": "walk"}
+        latest = target.expect(201, "POST", "/observations", row)["results"][0]["id"]
+        start = time.monotonic()
+        next(line for line in file if b'"latest":%d' % latest in line)
+        seconds = time.monotonic() - start
+        print(f"{name}: the event arrived after {seconds:.2f} s")
+        assert seconds < 3
