@@ -5,17 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.page.browser import chromium
 from tests.server import DEADLINE, ForkedServer
 
 
 @contextmanager
-def stage_page(directory: Path) -> Iterator[Page]:
-    """Start a server and a browser, and open the page; fail at the end if a script failed."""
+def stage_page(browser: Browser, directory: Path) -> Iterator[Page]:
+    """Start a server and open its page; fail at the end if a script failed."""
     errors: list[str] = []
-    with ForkedServer(directory) as server, chromium() as browser:
+    with ForkedServer(directory) as server:
         context = browser.new_context(base_url=server.url, reduced_motion="reduce")
         page = context.new_page()
         page.set_default_timeout(1000 * DEADLINE)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.page.browser import CHROMIUM
 from tests.page.stage_page import happened, open_station, press, stage_page
@@ -15,8 +15,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with stage_page(tmp_path_factory.mktemp("controls")) as page:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(browser, tmp_path_factory.mktemp("controls")) as page:
         yield page
 
 
@@ -78,20 +78,20 @@ def test_start_weights_are_edited_by_hand(page: Page) -> None:
 
 def test_more_layers_ask_for_the_nodes_of_each(page: Page) -> None:
     open_station(page, "relu")
-    page.get_by_label("hidden layers").select_option("3")
+    field(page, "depth").select_option("3")
     write(page.get_by_label("nodes in layer_3"), "2")
     press(page, "One pass")
     press(page, "Compare with the service")
     expect(page.locator("#compared")).to_have_text("Identical to the last bit: all 38 weights.")
-    page.get_by_label("hidden layers").select_option("0")
+    field(page, "depth").select_option("0")
     expect(page.get_by_label("nodes in layer_1")).to_have_count(0)
 
 
 def test_change_while_playing_starts_again_and_plays_on(page: Page) -> None:
     open_station(page, "no-correlation&speed=4")
     press(page, "Play")
-    page.get_by_label("L1").fill("0.1")
-    page.get_by_label("L1").blur()
+    field(page, "l1Penalty").fill("0.1")
+    field(page, "l1Penalty").blur()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     press(page, "Pause")
     expect(happened(page)).to_contain_text("Pass")
@@ -182,8 +182,9 @@ def test_rows_are_pasted_as_csv(page: Page, text: str, said: str) -> None:
 
 def test_rows_are_taken_from_a_file_and_by_drop(page: Page) -> None:
     open_station(page, "your-own")
-    file = FilePayload(name="corner.csv", mimeType="text/csv", buffer=b"a,b,outcome\n1,0,walk\n")
-    page.locator("#data input[type=file]").set_input_files(file)
+    page.locator("#data input[type=file]").set_input_files(
+        {"name": "corner.csv", "mimeType": "text/csv", "buffer": b"a,b,outcome\n1,0,walk\n"}
+    )
     expect(page.locator("#data-said")).to_have_text("1 row taken from corner.csv.")
     page.locator("#data").evaluate(
         """(data) => {

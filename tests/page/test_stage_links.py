@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.page.browser import CHROMIUM
 from tests.page.stage_page import happened, open_station, press, stage_page
@@ -16,15 +16,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with stage_page(tmp_path_factory.mktemp("links")) as page:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(browser, tmp_path_factory.mktemp("links")) as page:
         yield page
 
 
 def test_link_shows_the_same_network_after_the_same_steps(page: Page) -> None:
     open_station(page, "six-rows")
     page.get_by_label("alpha", exact=True).first.fill("0.15")
-    page.get_by_label("L2").fill("0.01")
+    page.locator("#setup [name=weightDecay]").fill("0.01")
     page.get_by_label("rows per update").first.select_option("4")
     page.get_by_role("button", name="row 3, left: 0").click()
     press(page, "One pass")

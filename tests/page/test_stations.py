@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page.browser import CHROMIUM
 from tests.page.stage_page import happened, open_station, press, stage_page
@@ -36,8 +36,8 @@ OUTCOMES = [
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with stage_page(tmp_path_factory.mktemp("stations")) as page:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(browser, tmp_path_factory.mktemp("stations")) as page:
         yield page
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.page.browser import CHROMIUM
 from tests.page.stage_page import open_station, stage_page
@@ -15,8 +15,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with stage_page(tmp_path_factory.mktemp("tour")) as page:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(browser, tmp_path_factory.mktemp("tour")) as page:
         yield page
 
 

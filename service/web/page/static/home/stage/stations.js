@@ -47,7 +47,7 @@ export const STATIONS = [
     { ...DATASETS["two-rows"], start: DECEIVING_START },
     ["the deceiving weights", {}], ["other start weights", { start: LAB_START }], ["its escape: all six rows", { ...DATASETS.six }]),
   station("conflicting-pressure", "Conflict", "What does a weight do that is pushed both ways?",
-    "The right light is on in every row: three rows push its weight up, three down. Watch when it turns towards 0: as the middle weight takes over the correlation, the rows with walk have less error left, and the push down wins.",
+    "The right light is on in every row: three rows push its weight up, three down. It rises at first. As the middle weight takes over the correlation, the rows with walk have less error left, the push down wins, and it goes to 0.",
     { start: [[[0.1], [0.1], [0.1]]] },
     ["no penalty", {}], ["L2 0.05", { weightDecay: 0.05 }], ["L1 0.005", { l1Penalty: 0.005 }]),
   station("regularization", "Regularization", "Can a weight without correlation be silenced?",

@@ -30,7 +30,7 @@ export const TOUR_STEPS = [
     ["Its escape: the other four rows push the right weight up, and the deceiving weights fall apart.", "#picture", { variant: 2, then: "play" }]),
   ...steps("conflicting-pressure",
     ["The right light is on in every row: three rows push its weight up, and three push it down.", "#pressure"],
-    ["It goes to 0 only as the middle weight takes over the correlation: then the rows with walk have little error left.", "#picture", play]),
+    ["It rises at first, and goes to 0 as the middle weight takes over the correlation: then the rows with walk have little error left.", "#picture", play]),
   ...steps("regularization",
     ["A penalty silences weights without correlation. Compare no penalty, L2 and L1.", "#comparison", play],
     ["L2 lets the right light take a part of the middle one's weight. L1 brings the weights without correlation to 0.", "#happened", { passes: 40 }]),
