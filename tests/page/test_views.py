@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from streetlight.model.dataset import LAB_DATASETS, is_walk
 from streetlight.model.network import Network
@@ -26,8 +26,8 @@ NUMBER = r"(-?[\d.]+|≈ 0)"
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with stage_page(tmp_path_factory.mktemp("views")) as page:
+def tab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with stage_page(browser, tmp_path_factory.mktemp("views")) as page:
         yield page
 
 
