@@ -6,7 +6,7 @@ import { formatNumber } from "../shared/numbers.js";
 import { watchSize } from "../shared/size.js";
 import { mainLabel } from "./names.js";
 
-const MARGIN = { left: 62, right: 14, top: 12, bottom: 36 };
+const MARGIN = { left: 62, right: 14, top: 12, bottom: 22 };
 // The lowest error of the logarithmic scale.
 const MIN_LOG = 1e-6;
 const MAX_ERROR = 1e6;
@@ -150,9 +150,9 @@ function drawAxes({ ticks, x, y, right, bottom }) {
       svgElement("line", { x1: MARGIN.left, x2: right, y1: y(error), y2: y(error) }),
       text({ x: MARGIN.left - 6, y: y(error) + 4 }, tickName(error), { class: "end" }),
     ]),
-    ...ticks.x.map((pass) =>
-      text({ x: x(pass), y: bottom + 16 }, tickName(pass), { class: "middle" })),
-    text({ x: (MARGIN.left + right) / 2, y: bottom + 32 }, "passes", { class: "middle" }),
+    ...ticks.x.map((pass, k) => (k === ticks.x.length - 1
+      ? text({ x: x(pass) + 12, y: bottom + 16 }, `${tickName(pass)} passes`, { class: "end" })
+      : text({ x: x(pass), y: bottom + 16 }, tickName(pass), { class: "middle" }))),
   ];
 }
 

@@ -5,13 +5,13 @@
 // elements are created again only if the shape of the network or the size of the picture changes.
 
 import { svgElement } from "../shared/dom.js";
-import { formatChange, shortNumber } from "../shared/numbers.js";
+import { formatChange, lightName, shortNumber } from "../shared/numbers.js";
 import { watchSize } from "../shared/size.js";
 import { isWalk } from "../learning/network.js";
 import { handleFocus } from "./drawing_focus.js";
 import { figure } from "./figure.js";
 import { layout } from "./layout.js";
-import { lightName, nodeName, outcomeName, weightName } from "./names.js";
+import { nodeName, outcomeName, weightName } from "./names.js";
 import { createPulses } from "./pulses.js";
 
 // Nodes smaller than this have no number inside; with less room than this below them, no delta.
