@@ -5,20 +5,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from tests.server import DEADLINE, ForkedServer
 
 
 @contextmanager
 def stage_page(browser: Browser, directory: Path) -> Iterator[Page]:
-    """Start a server and open its page; fail at the end if a script failed."""
+    """Start a server and open its page; fail at the end if the console has an error."""
     errors: list[str] = []
+
+    def check_message(message: ConsoleMessage) -> None:
+        # The browser logs each 4xx response; the page handles these.
+        if message.type == "error" and "status of 4" not in message.text:
+            errors.append(message.text)
+
     with ForkedServer(directory) as server:
         context = browser.new_context(base_url=server.url, reduced_motion="reduce")
         page = context.new_page()
         page.set_default_timeout(1000 * DEADLINE)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", check_message)
         page.goto("/")
         yield page
         context.close()
