@@ -102,7 +102,7 @@ function frame(series, iterations, scale, width, height) {
   const passes = series[0].errors.length;
   const maxPass = Math.max(iterations * Math.ceil(passes / iterations), iterations);
   const all = series.flatMap(({ errors }) => extremes(errors));
-  const highest = Math.min(MAX_ERROR, Math.max(...(all.length ? all : [1])));
+  const highest = Math.min(MAX_ERROR, Math.max(0, ...all) || 1);
   const lowest = Math.max(MIN_LOG, Math.min(...all, highest));
   const yTicks = scale === "log" ? powers(lowest, highest) : steps(highest, 5);
   const [low, high] = [yTicks[0], scale === "log" ? yTicks.at(-1) : highest];
