@@ -1,6 +1,7 @@
 """Tests of the page's arithmetic: the browser's networks have the bits of the service's."""
 
 import json
+import math
 import os
 import random
 import re
@@ -245,6 +246,28 @@ def test_the_labs_runs_are_the_services_from_their_short_requests(page: Page, si
     middle = json.loads(four["middle"]["fit"])
     assert (len(middle["rows"]), middle["recipe"]["iterations"]) == (2, 1)
     assert bits(middle["network"]["weights"]) == bits(four["whole"]["weights"])
+
+
+def test_a_weight_of_zero_has_the_sign_of_the_services(page: Page, site: Server) -> None:
+    # Where alpha times the L2 penalty is 1, an update begins with the weight times 0. The sign of
+    # the sum depends on whether the service makes a row pass, as it does up to 2,000 weights.
+    lights = [[0] * 8 + [1] * 8]
+    setup = {"lights": lights, "outcomes": [0], "alpha": 1, "weightDecay": 1}
+    cases = [
+        lab_case("four", **setup, hiddenSizes=sizes, batchSize=batch_size, activation="linear")
+        for sizes in ([], [16] * 3, [16] * 8)
+        for batch_size in (1, 2)
+    ]
+    experiments = compare(page, site, [case | {"passes": 1} for case in cases])
+    zeros = [
+        weight
+        for experiment in experiments
+        for matrix in experiment["whole"]["weights"]
+        for line in matrix
+        for weight in line
+        if weight == 0
+    ]
+    assert {math.copysign(1, zero) for zero in zeros} == {1, -1}
 
 
 def test_a_training_diverges_with_the_sentence_of_the_service(page: Page, site: Server) -> None:
