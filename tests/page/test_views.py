@@ -273,3 +273,25 @@ def test_the_views_show_the_last_finite_numbers_of_a_training_that_diverges(page
     expect(page.locator("#heat-map .heat")).to_have_attribute("aria-label", re.compile("999,999"))
     page.locator("#pressure").scroll_into_view_if_needed()
     expect(page.locator(".pressure tfoot")).to_contain_text("▲ > 999,999")
+
+
+@pytest.mark.parametrize("hidden_sizes", [[], [4], [16] * 4], ids=str)
+def test_the_heat_map_fits_on_the_first_screen(page: Page, hidden_sizes: list[int]) -> None:
+    show(page, "deeper", 0)
+    page.evaluate(
+        """async (hiddenSizes) => {
+          const { stage } = await import("/page/main.js");
+          const lights = [0, 1].map((light) => Array(16).fill(light));
+          stage.change({ lights, outcomes: [0, 1], hiddenSizes });
+        }""",
+        hidden_sizes,
+    )
+    expect(page.locator(".hidden-maps figure")).to_have_count(sum(hidden_sizes))
+    expect(page.locator("#heat-map").get_by_role("slider")).to_have_count(14)
+    curve, view, player = [
+        page.locator(f"#{name}").evaluate("element => element.getBoundingClientRect().toJSON()")
+        for name in ("curve", "heat-map", "player")
+    ]
+    assert curve["height"] >= 180
+    assert curve["bottom"] <= view["top"]
+    assert view["bottom"] <= player["top"]

@@ -6,6 +6,9 @@ import { setText } from "./fields.js";
 import { drawGrid } from "./heat_colours.js";
 import { nodeName } from "./names.js";
 
+// More maps are smaller, with their captions as tooltips.
+const MAX_CAPTIONS = 4;
+
 // Return the element, and `draw`, which takes the layers at each point of the grid.
 export function createHiddenMaps(stage) {
   const box = element("div", { class: "hidden-maps", role: "group", tabindex: 0, "aria-label": "The values of the hidden nodes over the same lights" });
@@ -17,6 +20,7 @@ export function createHiddenMaps(stage) {
     maps = sizes.flatMap((size, d) => Array.from({ length: size }, (_, node) => createMap(d + 1, node)));
     box.replaceChildren(...maps.map(({ figure }) => figure));
     box.hidden = !maps.length;
+    box.classList.toggle("compact", maps.length > MAX_CAPTIONS);
   }
 
   // Pointing at a map points at its node in the drawing of the network.
@@ -38,7 +42,9 @@ export function createHiddenMaps(stage) {
       const [lowest, highest] = [Math.min(...all), Math.max(...all)];
       const largest = Math.max(highest, -lowest) || 1;
       drawGrid(canvas, nodes.map((row) => row.map((value) => value / largest)), "--negative-fill", "--positive");
-      setText(values, lowest === 0 && highest === 0 ? "off" : `${formatNumber(lowest)} to ${formatNumber(highest)}`);
+      const range = lowest === 0 && highest === 0 ? "off" : `${formatNumber(lowest)} to ${formatNumber(highest)}`;
+      setText(values, range);
+      figure.title = `${nodeName(layer, node)}: ${range}`;
       const { focus } = stage;
       figure.classList.toggle("focused", focus?.kind === "node" && focus.layer === layer && focus.node === node);
     }
