@@ -110,6 +110,23 @@ def test_lights_of_the_heat_map_can_be_chosen(page: Page) -> None:
     expect(plot).to_have_attribute("aria-label", re.compile("over middle and right with left 1"))
 
 
+def test_a_link_keeps_the_lights_of_the_heat_map(page: Page) -> None:
+    show(page, "relu", 1)
+    plot, slider = page.locator("#heat-map .heat"), page.locator("#heat-map input[type=range]")
+    page.locator("#heat-map").get_by_role("combobox", name="across").select_option("right")
+    slider.fill("0.35")
+    expect(page).to_have_url(re.compile("map=2,1,0.35(&|$)"))
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    expect(plot).to_have_attribute("aria-label", re.compile("right and middle with left 0.35"))
+    expect(slider).to_have_value("0.35")
+    # A part that doesn't fit is ignored.
+    for lights in ("2,2,1", "0,3,1", "0,1,2", "0,1", "x"):
+        page.goto(re.sub("map=[^&]*", f"map={lights}", link))
+        expect(plot).to_have_attribute("aria-label", re.compile("left and middle with right 1"))
+
+
 def test_the_score_of_a_place_is_read_by_pointer_and_keys(page: Page) -> None:
     show(page, "relu", 1)
     network, plot, output = trained(1), page.locator("#heat-map .heat"), "#heat-map > output"

@@ -18,7 +18,8 @@ const LAST = SIZE - 1;
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const HINT = "Point at the map, or use its arrow keys.";
 
-export function createHeatMap(stage, container) {
+// `remember` keeps the lights of the map in the URL.
+export function createHeatMap(stage, container, remember) {
   let plane;
   let shownLights;
   let marked; // the setup whose rows have marks
@@ -40,7 +41,7 @@ export function createHeatMap(stage, container) {
     onchange: ({ target }) => {
       plane.setAxis(axis, Number(target.value));
       showControls();
-      drawAll();
+      planeChanged();
     },
   }));
   const labels = selects.map((select, axis) => labelled(["across", "up"][axis], select));
@@ -87,7 +88,7 @@ export function createHeatMap(stage, container) {
         oninput: () => {
           values[i] = slider.valueAsNumber;
           value.textContent = formatNumber(values[i]);
-          drawAll();
+          planeChanged();
         },
       });
       return labelled(plane.names[i], slider, value);
@@ -151,10 +152,9 @@ export function createHeatMap(stage, container) {
     if (!isMoving(stage)) plot.setAttribute("aria-label", inWords());
   }
 
-  // Draw after a change of the map's lights, which the marks depend on.
-  function drawAll() {
+  function planeChanged() {
     marked = null;
-    draw();
+    stage.changed();
   }
 
   // The map in words: the scores at its corners.
@@ -169,4 +169,11 @@ export function createHeatMap(stage, container) {
   plot.setAttribute("aria-label", inWords());
   drawWhenVisible(stage, container, draw);
   onColourChange(draw);
+  remember("map", () => plane.text, (text) => {
+    plane = null;
+    setLights(stage.setup.lights);
+    plane.read(text);
+    showControls();
+    planeChanged();
+  });
 }

@@ -16,6 +16,28 @@ export class LightPlane {
     if (this.range[0] === this.range[1]) this.range[1] = 1;
     this.axes = this.names.length > 1 ? [0, 1] : [0];
     this.values = this.names.map(() => this.range[1]); // those of the axes are not used
+    this.usual = this.numbers.join();
+  }
+
+  get numbers() {
+    return [...this.axes, ...this.others.map((i) => this.values[i])];
+  }
+
+  // The axes and the values of the other lights, as text for a link; "" for the usual ones.
+  get text() {
+    const text = this.numbers.join();
+    return text === this.usual ? "" : text;
+  }
+
+  // Take the axes and values of a text; change nothing if they don't fit these lights.
+  read(text) {
+    const numbers = text.split(",").map(Number);
+    const axes = numbers.splice(0, this.axes.length);
+    const isFitting = axes.every((axis) => axis in this.names) && new Set(axes).size === axes.length
+      && numbers.length === this.others.length && numbers.every((value) => value >= this.range[0] && value <= this.range[1]);
+    if (!isFitting) return;
+    this.axes = axes;
+    this.others.forEach((light, i) => { this.values[light] = numbers[i]; });
   }
 
   // The lights that are not on an axis.
