@@ -72,14 +72,14 @@ def _damaged(encoding: str, reason: str) -> FieldError:
     return FieldError(Problem("Content-Encoding", f"the body is not valid {encoding}: {reason}"))
 
 
-def compress(response: Response) -> Response:
+def compress(response: Response, level: int = FASTEST_LEVEL) -> Response:
     """Compress the body of `response` with the encoding that the client prefers, if any."""
     response.vary.add("Accept-Encoding")
     accepted = request.accept_encodings
     encoding = max(WINDOW_BITS, key=lambda name: float(accepted[name]))
     if not accepted[encoding]:
         return response
-    stream = zlib.compressobj(FASTEST_LEVEL, zlib.DEFLATED, WINDOW_BITS[encoding])
+    stream = zlib.compressobj(level, zlib.DEFLATED, WINDOW_BITS[encoding])
     response.set_data(stream.compress(response.get_data()) + stream.flush())
     response.headers["Content-Encoding"] = encoding
     return response

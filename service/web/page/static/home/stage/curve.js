@@ -112,7 +112,7 @@ function frame(series, iterations, scale, width, height) {
   const bottom = height - MARGIN.bottom;
   const xOf = (pass) => MARGIN.left + ((right - MARGIN.left) * pass) / maxPass;
   return {
-    width, right, bottom, ticks: { x: steps(maxPass, 4).filter((pass) => pass <= maxPass), y: yTicks.filter((error) => error <= high), high, scale },
+    width, right, bottom, ticks: { x: [...steps(maxPass, 4).filter((pass) => pass < maxPass), maxPass], y: yTicks.filter((error) => error <= high), high, scale },
     x: xOf,
     y: (error) => bottom - (bottom - MARGIN.top) * Math.max(0, Math.min(1, position(error))),
     pass: (x) => ((x - MARGIN.left) / (right - MARGIN.left)) * maxPass,
@@ -150,9 +150,9 @@ function drawAxes({ ticks, x, y, right, bottom }) {
       svgElement("line", { x1: MARGIN.left, x2: right, y1: y(error), y2: y(error) }),
       text({ x: MARGIN.left - 6, y: y(error) + 4 }, tickName(error), { class: "end" }),
     ]),
-    ...ticks.x.map((pass, k) => (k === ticks.x.length - 1
-      ? text({ x: x(pass) + 12, y: bottom + 16 }, `${tickName(pass)} passes`, { class: "end" })
-      : text({ x: x(pass), y: bottom + 16 }, tickName(pass), { class: "middle" }))),
+    ...ticks.x.slice(0, -1).filter((pass) => x(pass) < right - 80).map((pass) =>
+      text({ x: x(pass), y: bottom + 16 }, tickName(pass), { class: "middle" })),
+    text({ x: right + 12, y: bottom + 16 }, `${tickName(ticks.x.at(-1))} passes`, { class: "end" }),
   ];
 }
 
