@@ -1,19 +1,17 @@
 // `Stage`: one experiment, its player, and which part of it is shown.
 //
 // Views subscribe and draw; this module draws nothing. The arithmetic is in ../learning, the
-// stations in stations.js.
+// stations in stations.js, the phases of a step in phases.js.
 
 import { Experiment } from "../learning/experiment.js";
 import { backpropagate, forward } from "../learning/network.js";
+import { REST, phaseAt } from "./phases.js";
 
-// The speeds of the player. Up to ANIMATED steps a second, each step is shown in phases.
+// The speeds of the player. Each step of a slow speed is shown in phases.
 export const SPEEDS = [
   { steps: 0.5 }, { steps: 1 }, { steps: 2 }, { steps: 4 },
   { passes: 4 }, { passes: 20 }, { passes: 100 }, { passes: 400 }, { passes: 1000 },
 ];
-// The phases of a step that is shown, and the part of its time that each takes.
-const PHASES = [["forward", 0.45], ["backward", 0.25], ["update", 0.2], ["rest", 0.1]];
-const REST = { name: "rest", progress: 0 };
 // The time of a single step, in milliseconds.
 const SINGLE_STEP = 1000;
 // The training of a frame ends after this many milliseconds, so that 60 frames a second are drawn.
@@ -138,7 +136,7 @@ export class Stage {
   #startStep(milliseconds) {
     this.#takeStep();
     if (this.update && !stillPictures.matches && !this.experiment.diverged) {
-      this.phase = { name: PHASES[0][0], progress: 0, elapsed: 0, milliseconds };
+      this.phase = phaseAt(0, milliseconds);
     }
     this.changed();
   }
@@ -188,7 +186,10 @@ export class Stage {
   }
 
   #advance(elapsed) {
-    if (this.phase.milliseconds) this.#movePhase(elapsed);
+    if (this.phase !== REST) {
+      this.phase = phaseAt(this.phase.elapsed + elapsed, this.phase.milliseconds);
+      this.changed();
+    }
     if (!this.playing) return;
     const { steps, passes } = SPEEDS[this.speed];
     this.#due += (elapsed / 1000) * (steps ?? passes);
@@ -204,21 +205,6 @@ export class Stage {
       const count = this.experiment.errors.length;
       while (this.playing && this.experiment.errors.length === count) this.#takeStep();
       if (performance.now() > end) this.#due = 0;
-    }
-    this.changed();
-  }
-
-  #movePhase(elapsed) {
-    const { milliseconds } = this.phase;
-    const total = this.phase.elapsed + elapsed;
-    let part = total / milliseconds;
-    this.phase = REST;
-    for (const [name, share] of PHASES) {
-      if (part < share) {
-        if (name !== "rest") this.phase = { name, progress: part / share, elapsed: total, milliseconds };
-        break;
-      }
-      part -= share;
     }
     this.changed();
   }
