@@ -201,6 +201,20 @@ def test_play_pause_step_pass_and_speed(run: Run) -> None:
     assert run("return [stage.experiment.steps, stage.playing]") == [0, False]
 
 
+def test_a_pass_of_many_rows_does_not_stop_the_page(run: Run) -> None:
+    show(run, "relu", lights=[[1, 0, 1]] * 10_000, outcomes=[1] * 10_000, hiddenSizes=[16, 16])
+    steps, passes = run(
+        """stage.setSpeed(8);
+        stage.play();
+        await until(() => stage.experiment.steps > 1);
+        const found = [stage.experiment.steps, stage.experiment.errors.length];
+        stage.pause();
+        return found;"""
+    )
+    assert 1 < steps < 10_000
+    assert passes == 0
+
+
 def numbers(text: str) -> list[float]:
     # Not the digits of names: layer_1, L2.
     return [float(match) for match in re.findall(r"(?<![\w\[])-?\d+(?:\.\d+)?(?![\w\]])", text)]

@@ -201,11 +201,11 @@ export class Stage {
     }
     this.phase = REST;
     const end = performance.now() + FRAME_BUDGET;
-    for (; this.#due >= 1 && this.playing; this.#due -= 1) {
-      const count = this.experiment.errors.length;
-      while (this.playing && this.experiment.errors.length === count) this.#takeStep();
-      if (performance.now() > end) this.#due = 0;
+    while (this.playing && this.#due >= 1 && performance.now() < end) {
+      this.#takeStep();
+      if (this.experiment.batch === 0) this.#due -= 1;
     }
+    this.#due = Math.min(this.#due, 1); // passes that this frame had no time for are not made up for
     this.changed();
   }
 
