@@ -34,6 +34,8 @@ def test_tour_walks_all_stations_by_keyboard(page: Page) -> None:
         if station not in visited:
             visited.append(station)
         expect(page.locator(".pointed-at")).to_have_count(1)
+        expect(page.locator(".pointed-at")).to_be_in_viewport()
+        expect(tour.get_by_role("button", name="Leave")).to_be_in_viewport(ratio=1)
         count = tour.get_by_role("heading").inner_text()
         page.keyboard.press("Enter")
         expect(tour.get_by_role("heading", name=count, exact=True)).to_be_hidden()

@@ -7,7 +7,7 @@ import { button, setText } from "./fields.js";
 import { whatHappened } from "./outcome.js";
 import { STATIONS, stationOf } from "./stations.js";
 
-// Return the lesson's element for the tour, and `notify`, which shows a sentence until the next change of the setup.
+// Return the places of the tour's panel and button, and `notify`, which shows a sentence until the next change of the setup.
 export function createLesson(stage, container) {
   const number = element("span", { class: "soft" });
   const question = element("h2");
@@ -19,11 +19,12 @@ export function createLesson(stage, container) {
   const move = (by) => stage.change(STATIONS[STATIONS.indexOf(stationOf(stage)) + by].setup);
   const previous = button("‹ Previous", () => move(-1));
   const next = button("Next ›", () => move(1));
-  const tour = element("div");
+  const tour = { panel: element("div", { class: "place" }), start: element("div", { class: "place" }) };
   // On a phone, the network is between the two parts.
   container.append(
     element("div", { class: "asked" }, element("p", { class: "buttons small" }, number, read), question, notice),
-    element("div", { class: "answered" }, look, variants, happened, element("div", { class: "buttons other-stations" }, previous, next), tour));
+    element("div", { class: "answered" }, look, variants, tour.panel, happened,
+      element("div", { class: "buttons other-stations" }, previous, next), tour.start));
 
   let shownStation;
   let shownSetup;

@@ -9,8 +9,9 @@ import { STATIONS } from "./stations.js";
 import { TOUR_STEPS } from "./tour_steps.js";
 
 const POSITION = "tour";
+const isWide = matchMedia("(min-width: 70.01rem)");
 
-export function createTour(stage, container) {
+export function createTour(stage, places) {
   let position = null; // of the step that is shown
   const start = button("", () => show(rememberedPosition()), { id: "take-tour" });
   const title = element("h3", { tabindex: -1 });
@@ -19,7 +20,8 @@ export function createTour(stage, container) {
   const next = button("Next", () => (position < TOUR_STEPS.length - 1 ? show(position + 1) : leave(0)), { class: "main" });
   const panel = element("aside", { id: "tour", "aria-label": "Guided tour", hidden: true },
     title, element("div", { "aria-live": "polite" }, text), element("div", { class: "buttons" }, back, next, button("Leave", () => leave(position))));
-  container.append(start, panel);
+  places.start.append(start);
+  places.panel.append(panel);
 
   const rememberedPosition = () => {
     const stored = Number(memory.get(POSITION));
@@ -43,7 +45,7 @@ export function createTour(stage, container) {
     panel.hidden = false;
     start.hidden = true;
     pointAt(step.at);
-    if (isStart) title.focus();
+    if (isStart) title.focus({ preventScroll: true });
     // A disabled button loses the focus.
     if (back.disabled && document.activeElement === document.body) next.focus();
   }
@@ -52,7 +54,11 @@ export function createTour(stage, container) {
     document.querySelector(".pointed-at")?.classList.remove("pointed-at");
     const part = selector && document.querySelector(selector);
     part?.classList.add("pointed-at");
-    part?.scrollIntoView({ block: "nearest" });
+    // On a wide screen the whole stage fits, with this panel in it; it follows to the parts below.
+    const onStage = part?.closest("#stage");
+    panel.classList.toggle("away", part !== null && !onStage);
+    // The part may be drawn in the next frame only.
+    requestAnimationFrame(() => (isWide.matches && onStage || part)?.scrollIntoView());
   }
 
   function leave(at) {
