@@ -46,5 +46,5 @@ function matrixTable(matrix, d) {
   const name = `weights_${d}_${d + 1}`;
   const cells = matrix.map((row, i) => element("tr", {}, ...row.map((_, j) =>
     element("td", {}, textField("start", { size: 6, "aria-label": `${name}[${i}][${j}]` })))));
-  return element("table", {}, element("caption", {}, name), element("tbody", {}, ...cells));
+  return element("table", {}, element("caption", {}, `${name}: a row for each node of layer_${d}`), element("tbody", {}, ...cells));
 }
