@@ -8,9 +8,10 @@ import { miniLights } from "./corner.js";
 
 const MAX_ROWS = 100;
 
-// `known` is the last event `observations`, or null; it says which rows are the newest.
-export async function showLedger(known, levels, reload) {
-  const newest = known?.latest ?? (await callApi("GET", "observations?limit=1")).total;
+// Show the newest rows; `latest` is the id of the newest, if it is known. Return what the event
+// `observations` would say of the shown rows.
+export async function showLedger(latest, levels, reload) {
+  const newest = latest ?? (await callApi("GET", "observations?limit=1")).total;
   const page = await callApi("GET", `observations?limit=1000&after=${Math.max(0, newest - MAX_ROWS)}`);
   const rows = page.observations.slice(-MAX_ROWS).reverse();
   byId("ledger").hidden = !rows.length;
@@ -26,6 +27,7 @@ export async function showLedger(known, levels, reload) {
   table(byId("ledger"), ["id", "lights", "people", "predicted", "source", ""], rows.map((row) => ({
     key: row.id,
     kind: row.withdrawn ? "gone" : null,
+    state: levels.join(),
     cells: [
       String(row.id), miniLights(row.lights, levels),
       element("span", {}, decisionLabel(row.outcome), isContradicted(row) ? element("span", { class: "soft" }, " contradicted") : ""),
@@ -39,6 +41,7 @@ export async function showLedger(known, levels, reload) {
       }, "withdraw"),
     ],
   })));
+  return { total: page.total, latest: rows[0]?.id ?? 0 };
 }
 
 export function setUpObservationForm(currentLights, reload) {

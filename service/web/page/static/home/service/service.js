@@ -20,7 +20,8 @@ const GAP = 500;
 
 let lights = [];
 let state = { live: undefined, versions: [], levels: [0, 1] };
-let ledger = null; // the last event `observations`
+let ledger = {}; // of the shown rows: the total, and the id of the latest
+let latest; // the id of the latest observation, by the last event
 
 const liveRow = () => state.versions.find(({ version }) => version === state.live);
 
@@ -46,7 +47,7 @@ function showCorner() {
 
 // One request at a time, with the newest lights.
 const explain = coalesce(() => load(async () => {
-  if (state.live === null) return showNoDecision("no version is live: promote one below");
+  if (state.live === null) return showNoDecision("No version is live: promote one below.");
   const asked = lights;
   showCurl("predict", "POST", "predict", { lights: asked });
   const explanation = await callApi("POST", "explain", { body: { lights: asked } });
@@ -67,7 +68,9 @@ const refreshVersions = coalesce(() => load(async () => {
   await showVersions(state);
 }), GAP);
 
-const refreshLedger = coalesce(() => load(() => showLedger(ledger, state.levels, refreshLedger)), GAP);
+const refreshLedger = coalesce(() => load(async () => {
+  ledger = await showLedger(latest, state.levels, refreshLedger);
+}), GAP);
 
 // Load data of the page; an error is shown at the head of the service's half.
 async function load(action) {
@@ -91,11 +94,12 @@ export async function startService(stage) {
     showVersions(state);
   });
   await refreshVersions();
+  await refreshLedger();
+  performance.mark("interactive");
   followEvents({
     observations(event) {
-      const isNews = JSON.stringify(event) !== JSON.stringify(ledger);
-      ledger = event;
-      if (!isNews) return;
+      latest = event.latest;
+      if (event.total === ledger.total && event.latest === ledger.latest) return;
       refreshLedger();
       refreshVersions();
     },
@@ -107,6 +111,4 @@ export async function startService(stage) {
     },
     jobs: updateJob,
   });
-  await refreshLedger();
-  performance.mark("interactive");
 }
