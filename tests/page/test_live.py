@@ -80,3 +80,34 @@ def test_many_events_cause_few_requests(windows: tuple[Page, Page], site: Server
     expect(page.locator("#ledger tbody tr").first).to_contain_text("106")
     # At most every half a second, the ledger and the versions are read again.
     assert len(urls) < 6 + 4 * (time.monotonic() - start)
+
+
+def test_the_page_reconnects_to_a_server_that_was_restarted(
+    windows: tuple[Page, Page], site: Server
+) -> None:
+    page = windows[0]
+    site.stop()
+    expect(page.locator("#live")).to_contain_text("live: version 1, reconnecting … ○")
+    site.process = site.start()
+    site.wait_until_ready()
+    site.expect(201, "POST", "/observations", {"lights": [0, 0, 0], "outcome": "stop"})
+    expect(page.locator("#live")).to_contain_text("live: version 1 ●")
+    expect(page.locator("#ledger tbody tr").first).to_contain_text("107")
+
+
+def test_a_damaged_version_and_a_missing_live_one_are_shown(
+    windows: tuple[Page, Page], site: Server
+) -> None:
+    page = windows[0]
+    models = site.data_dir / "models"
+    (models / "3.npz").write_text("no archive", encoding="ascii")
+    expect(page.locator("#version-table tbody tr").first).to_contain_text("damaged: 3.npz")
+    (models / "live").unlink()
+    expect(page.locator("#live")).to_contain_text("no live version")
+    expect(page.locator("#score")).to_have_text("No version is live: promote one below.")
+    expect(page.locator("#pattern-table")).to_be_hidden()
+    page.get_by_role("button", name="show version 2").click()
+    page.get_by_role("button", name="Promote version 2").click()
+    expect(page.locator("#live")).to_contain_text("live: version 2")
+    expect(page.locator("#score")).to_contain_text("version 2")
+    expect(page.locator("#pattern-table tbody tr")).to_have_count(8)

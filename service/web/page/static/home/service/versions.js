@@ -40,6 +40,7 @@ export function setUpVersions(reload) {
   });
 }
 
+const liveMark = () => element("span", {}, " ", element("span", { class: "dot live", "aria-hidden": true }, "●"), " live");
 const isUsable = (row) => !row.damaged;
 const rowOf = (n) => state.versions.find(({ version }) => version === n);
 
@@ -60,7 +61,7 @@ export async function showVersions(newState) {
   byId("version-details").hidden = !shown;
   table(byId("version-table"), ["version", "curve", "trained on", "error", "accuracy", "ledger"], versions.map((row) => {
     const n = row.version;
-    if (row.damaged) return { key: n, cells: [`${n}${n === live ? " ● live" : ""}`, "", `damaged: ${row.damaged}`, "", "", ""] };
+    if (row.damaged) return { key: n, cells: [element("span", {}, String(n), n === live ? liveMark() : ""), "", `damaged: ${row.damaged}`, "", "", ""] };
     const choose = element("button", {
       type: "button", "aria-pressed": String(n === shown), "aria-label": `show version ${n}`, onclick: () => select("version", n),
     }, String(n));
@@ -71,7 +72,7 @@ export async function showVersions(newState) {
     return {
       key: n, kind: n === shown ? "now" : null,
       cells: [
-        element("span", {}, choose, n === live ? " ● live" : ""), curve,
+        element("span", {}, choose, n === live ? liveMark() : ""), curve,
         `${plural(row.rows, "row")}, ${row.dataset}`, formatNumber(row.error), formatPercent(row.accuracy),
         row.asked ? `${row.right} of ${row.asked} right` : "",
       ],
