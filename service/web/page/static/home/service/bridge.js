@@ -71,7 +71,7 @@ async function takeLive(stage, live, signal) {
   stage.change({
     ...data.rows, scale, hiddenSizes: recipe.hidden_sizes, activation: recipe.activation, alpha: recipe.alpha,
     batchSize: recipe.batch_size, weightDecay: recipe.weight_decay, l1Penalty: recipe.l1_penalty,
-    seed: live.seed, start: Object.values(weights), iterations: recipe.iterations, compare: [],
+    seed: live.seed, start: Object.values(weights), iterations: recipe.iterations, compare: [], station: "your-own",
   });
   byId("stage").scrollIntoView();
   return `The stage starts with the weights of version ${n}, and has ${data.name}.`;
