@@ -32,6 +32,7 @@ export function createPressureGrid(stage, container) {
     note, element("div", { class: "curl", "data-curl": "stage-pressure" }));
 
   let shown = ""; // the shape of the table
+  let shownSetup = null;
   let weights = []; // the weights with a column: {d, i, j}
   let columns = []; // the cells of each weight, to mark the weight under the pointer
   let shownWeights = null; // those of the curl command
@@ -74,7 +75,6 @@ export function createPressureGrid(stage, container) {
   // Build the table if its shape changed, and return the rows that it shows.
   function build() {
     const { setup, experiment } = stage;
-    const sizes = [setup.lights[0].length, ...setup.hiddenSizes, 1];
     const names = experiment.weights.map((_, d) => `weights_${d}_${d + 1}`);
     const isByMatrix = names.length > 1 && experiment.weights.flat(2).length > MAX_WEIGHTS;
     if (chooser.options.length !== names.length) chooser.replaceChildren(...names.map((name, d) => option(d, name)));
@@ -84,16 +84,16 @@ export function createPressureGrid(stage, container) {
     const count = Math.min(setup.lights.length, Math.max(6, Math.floor(MAX_CELLS / weights.length)));
     const start = stage.row - (stage.row % count);
     const end = Math.min(start + count, setup.lights.length);
-    const shape = JSON.stringify([sizes, matrices, start, end]);
-    if (shape === shown && setup.lights === body.lights && setup.outcomes === body.outcomes) return { start, end };
+    const shape = [matrices, start, end].join();
+    if (shape === shown && setup === shownSetup) return { start, end };
     shown = shape;
-    Object.assign(body, { lights: setup.lights, outcomes: setup.outcomes });
+    shownSetup = setup;
     showHead(matrices);
     const row = (...title) => element("tr", {}, element("th", { scope: "row" }, ...title), ...weights.map(() => element("td")));
     body.replaceChildren(...setup.lights.slice(start, end).map((lights, i) =>
       row(`${start + i + 1}: ${lights.map(formatNumber).join(" ")} `, decisionLabel(outcomeName(setup.outcomes[start + i])))));
     foot.replaceChildren(...TOTALS.map((total) => row(total)));
-    columns = weights.map((_, c) => [...head.rows[1].cells].slice(c + 1, c + 2).concat([...body.rows, ...foot.rows].map(({ cells }) => cells[c + 1])));
+    columns = weights.map((_, c) => [head.rows[1], ...body.rows, ...foot.rows].map(({ cells }) => cells[c + 1]));
     setText(note, end - start < setup.lights.length ? `Rows ${start + 1} to ${end} of ${setup.lights.length}; up, down and sum are of all rows.` : "");
     return { start, end };
   }
