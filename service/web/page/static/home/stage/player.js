@@ -14,7 +14,7 @@ function speedInWords(stage) {
   return steps < 1 ? `1 ${one} in ${1 / steps} seconds` : `${steps} ${steps === 1 ? one : many} a second`;
 }
 
-const USUAL_SPEED = 2;
+export const USUAL_SPEED = 2;
 
 export function createPlayer(stage, container, remember) {
   remember("speed", () => (stage.speed === USUAL_SPEED ? "" : String(stage.speed)),

@@ -5,6 +5,7 @@
 import { element } from "../shared/dom.js";
 import { button, setText } from "./fields.js";
 import { memory } from "./memory.js";
+import { USUAL_SPEED } from "./player.js";
 import { STATIONS } from "./stations.js";
 import { TOUR_STEPS } from "./tour_steps.js";
 
@@ -36,6 +37,7 @@ export function createTour(stage, places) {
     const station = STATIONS.find(({ slug }) => slug === step.station);
     stage.change(station.variants[step.variant ?? 0].setup);
     stage.skip((step.steps ?? 0) + (step.passes ?? 0) * stage.experiment.batches.length);
+    stage.setSpeed(step.speed ?? USUAL_SPEED);
     if (step.then === "play") stage.play();
     if (step.then === "step") stage.step();
     setText(title, `Tour, step ${position + 1} of ${TOUR_STEPS.length}`);

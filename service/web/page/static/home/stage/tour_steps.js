@@ -1,18 +1,20 @@
 // The steps of the guided tour, in the lab's order.
 //
-// A step is {station, text, at, variant, passes, steps, then}: `at` is the selector of the part that is
-// outlined, `variant` the number of the variant of the station, `passes` and `steps` what was learnt before, and
-// `then` is "play" or "step". So a step shows the same, whether the reader comes from before or after it.
+// A step is {station, text, at, variant, passes, steps, then, speed}: `at` is the selector of the part
+// that is outlined, `variant` the number of the station's variant, `passes` and `steps` what was learnt
+// before, `then` is "play" or "step", and `speed` the number of the player's speed. So a step shows the
+// same, whether the reader comes from before or after it.
 
 const steps = (station, ...all) => all.map(([text, at, rest]) => ({ station, text, at, ...rest }));
 const one = { then: "step" };
-const play = { then: "play" };
+// At a speed at which the end is reached in some seconds.
+const play = { then: "play", speed: 4 };
 
 export const TOUR_STEPS = [
   ...steps("one-light",
     ["A corner in a foreign city: people stopped at the lights 1 0 1. Each light times its weight, summed up, is the score. Above 0.501 the network decides walk.", "#picture"],
     ["One step: the signal runs forward, the delta (goal minus score) runs back, and each weight moves by alpha times input times delta. The middle light is off, so its weight stays.", "#picture", one],
-    ["Play: each pass leaves 0.8 of the score. The error falls, fast at first and then more slowly.", "#curve", play]),
+    ["Play: each pass leaves 0.8 of the score. The error falls, fast at first and then more slowly.", "#curve", { ...play, speed: 3 }]),
   ...steps("six-rows",
     ["Six observations are the rows of a matrix. Which light means walk? The network does not know; it looks for correlation.", "#data"],
     ["Play: after each row the weights change. This is stochastic gradient descent.", "#picture", play],
@@ -27,16 +29,16 @@ export const TOUR_STEPS = [
   ...steps("two-rows",
     ["With these weights both rows have an error of 0. Nothing moves, however long it learns.", "#picture", play],
     ["But 1 1 1 would get a score of 1.5, and 0 0 1 one of -0.5: two rows are memorised, and nothing is learnt that generalises. This is overfitting.", "#happened", { passes: 40 }],
-    ["Its escape: the other four rows push the right weight up, and the deceiving weights fall apart.", "#picture", { variant: 2, then: "play" }]),
+    ["Its escape: the third of the six rows, 0 0 1, pushes the right weight up, so the left and the right weight no longer cancel.", "#picture", { variant: 2, ...play }]),
   ...steps("conflicting-pressure",
     ["The right light is on in every row: three rows push its weight up, and three push it down.", "#pressure"],
-    ["It rises at first, and goes to 0 as the middle weight takes over the correlation: then the rows with walk have little error left.", "#picture", play]),
+    ["Its weight rises at first, and goes to 0 as the middle weight takes over the correlation: then the rows with walk have little error left.", "#picture", play]),
   ...steps("regularization",
     ["A penalty silences weights without correlation. Compare no penalty, L2 and L1.", "#comparison", play],
     ["L2 lets the right light take a part of the middle one's weight. L1 brings the weights without correlation to 0.", "#happened", { passes: 40 }]),
   ...steps("no-correlation",
     ["Four other rows. Each light is on as often with walk as with stop.", "#data"],
-    ["The pressures cancel. Two layers can only give each row a score of 0.5: the error stays at 1.", "#curve", play]),
+    ["The pressures cancel. Two layers can only give each row a score of 0.5: the error stays at 1.", "#curve", { ...play, speed: 5 }]),
   ...steps("linear",
     ["A hidden layer makes new data from the lights. Backpropagation gives each hidden node its part of the delta, by its weight.", "#picture", one],
     ["Without relu it does not help: two weighted sums in a row equal one weighted sum. This two-layer network has the same scores.", "#equivalent", { passes: 60 }]),
