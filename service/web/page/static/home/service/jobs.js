@@ -10,6 +10,7 @@ import { drawCurves } from "./curves.js";
 import { showVerdict } from "./verdict.js";
 
 const SHOWN = 6;
+const KEPT = 100;
 
 const jobs = new Map();
 const waiting = new Map(); // by the id of a job: functions that wait for its end
@@ -23,6 +24,7 @@ export function updateJob(job) {
   if (jobs.get(job.id)?.revision > job.revision) return;
   jobs.set(job.id, job);
   addPoint(job);
+  forgetOldJobs();
   if (isFinished(job)) {
     for (const resolve of waiting.get(job.id) ?? []) resolve(job);
     waiting.delete(job.id);
@@ -46,6 +48,14 @@ export function waitForJob(id) {
 }
 
 export const cancelJob = (id, options) => callApi("DELETE", `jobs/${id}`, { curl: "retrain", ...options }).then(updateJob);
+
+function forgetOldJobs() {
+  for (const id of jobs.keys()) {
+    if (jobs.size <= KEPT) break;
+    jobs.delete(id);
+    curves.delete(id);
+  }
+}
 
 function addPoint({ id, progress, ...job }) {
   if (!progress) return;

@@ -4,7 +4,7 @@ import { getNumbers, getParameter, setParameter } from "../shared/address.js";
 import { callApi } from "../shared/api.js";
 import { byId, decisionLabel, element, table } from "../shared/dom.js";
 import { act } from "../shared/feedback.js";
-import { formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
+import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
 
 let state = { live: null, versions: [] };
@@ -95,8 +95,8 @@ async function showDetails(row) {
   byId("verify").textContent = `Verify version ${n}`;
   byId("download").href = `versions/${n}/weights`;
   byId("version-recipe").textContent = `${recipe.hidden_sizes.length ? `hidden nodes ${recipe.hidden_sizes.join(", ")}, ${recipe.activation}` : "no hidden layer"}; `
-    + `alpha ${formatNumber(recipe.alpha)}, passes ${recipe.iterations}, seed ${row.seed}`
-    + `${recipe.weight_decay ? `, L2 ${formatNumber(recipe.weight_decay)}` : ""}${recipe.l1_penalty ? `, L1 ${formatNumber(recipe.l1_penalty)}` : ""}`
+    + `alpha ${exactNumber(recipe.alpha)}, passes ${recipe.iterations}, seed ${row.seed}`
+    + `${recipe.weight_decay ? `, L2 ${exactNumber(recipe.weight_decay)}` : ""}${recipe.l1_penalty ? `, L1 ${exactNumber(recipe.l1_penalty)}` : ""}`
     + `${parent ? `; trained while version ${parent} was live` : ""}.`;
   const numbers = [...new Set([n, ...compared()])];
   const live = rowOf(state.live);
