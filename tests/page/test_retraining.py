@@ -21,6 +21,7 @@ def test_a_retraining_shows_its_verdict(page: Page, site: Server) -> None:
     page.locator("#start").click()
     expect(page.locator("#job")).to_contain_text("Job 1 succeeded: seed 1, pass 500, error ≈ 0")
     expect(page.locator("#headline")).to_have_text("Version 2 is live now.")
+    expect(page.locator("#headline")).to_be_visible()
     expect(page.locator("#changes tbody tr", has_text="0 1 0")).to_have_text(
         re.compile("0 1 0▶ walk■ stop1")
     )
