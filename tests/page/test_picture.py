@@ -338,6 +338,13 @@ def test_the_shown_row_can_be_chosen(page: Page, run: Run) -> None:
     page.get_by_role("button", name="previous row").click()
     page.get_by_role("button", name="previous row").click()
     expect(shown).to_contain_text("row 6 of 6: 1 0 1 → stop")
+    # Passes keep the chosen row. A step shows the row that it learns from, and then the next one.
+    run("stage.pass()")
+    expect(shown).to_contain_text("row 6 of 6")
+    run("stage.step(); await until(() => stage.phase.name === 'backward')")
+    expect(shown).to_contain_text("row 1 of 6")
+    run("await until(() => stage.phase.name === 'rest')")
+    expect(shown).to_contain_text("row 2 of 6")
 
 
 def test_the_curve_has_ticks_without_exponents_and_two_scales(page: Page, run: Run) -> None:

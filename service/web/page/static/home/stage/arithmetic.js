@@ -1,6 +1,6 @@
 // The arithmetic of the node or weight that the user points at, with the exact numbers.
 //
-// Without a focus, it is the arithmetic of the score.
+// Without a focus, it is the arithmetic of the score, and how to choose another node or a weight.
 
 import { exactNumber, formatNumber } from "../shared/numbers.js";
 import { element } from "../shared/dom.js";
@@ -8,19 +8,20 @@ import { nodeName, weightName } from "./names.js";
 
 // With more terms than this, a sum has rounded numbers.
 const MAX_EXACT_TERMS = 6;
+const HINT = "Point at a node or a line to see its numbers, or use Tab and the arrow keys.";
 
 export function createArithmetic(stage, container) {
   let shown = "";
 
   stage.subscribe(() => {
     // A sum that changes in each frame can't be read.
-    const lines = stage.playing && !stage.isSlow ? ["Pause to see the arithmetic of a node or of a weight."] : arithmetic(stage);
+    const lines = stage.playing && !stage.isSlow ? ["Pause to see the numbers of a node or a line."] : arithmetic(stage);
     const key = lines.join("\n");
     // Read the arithmetic out if the user asked for it, not at every step.
     container.setAttribute("aria-live", stage.focus && !stage.playing ? "polite" : "off");
     if (key === shown) return;
     shown = key;
-    container.replaceChildren(...lines.map((line) => element("span", {}, line)));
+    container.replaceChildren(...lines.map((line) => element("span", { class: line === HINT && "soft" }, line)));
     // A box that scrolls must be reachable by keyboard.
     if (container.scrollHeight > container.clientHeight + 1) container.setAttribute("tabindex", 0);
     else container.removeAttribute("tabindex");
@@ -30,9 +31,9 @@ export function createArithmetic(stage, container) {
 // Return the lines that compute what the stage's focus is on.
 export function arithmetic(stage) {
   const last = stage.layers.length - 1;
-  const focus = stage.focus ?? { kind: "node", layer: last, node: 0 };
-  if (focus.kind === "node") return nodeArithmetic(stage, focus, last);
-  return weightArithmetic(stage, focus);
+  const { focus } = stage;
+  if (!focus) return [...nodeArithmetic(stage, { layer: last, node: 0 }, last), HINT];
+  return focus.kind === "node" ? nodeArithmetic(stage, focus, last) : weightArithmetic(stage, focus);
 }
 
 function nodeArithmetic({ layers, deltas, weights, setup, experiment, row }, { layer, node }, last) {

@@ -135,6 +135,8 @@ export class Stage {
 
   #startStep(milliseconds) {
     this.#takeStep();
+    // A step shows the row that it learns from, and then the next one.
+    if (this.update && this.#shownRow(this.update.start, this.update.end) !== this.#pinned) this.#pinned = null;
     if (this.update && !stillPictures.matches && !this.experiment.diverged) {
       this.phase = phaseAt(0, milliseconds);
     }
