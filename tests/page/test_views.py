@@ -151,9 +151,9 @@ def test_each_hidden_node_has_a_map(page: Page) -> None:
     layers = network.layers(np.array([[x, y, 1] for y in edge for x in edge]))
     highest = np.concatenate([layers[1].max(axis=0), layers[2].max(axis=0)])
     for text, expected in zip(maps.all_text_contents(), highest, strict=True):
-        found = re.fullmatch(rf"layer_\d\[\d\](?:off|[\d.]+ to {NUMBER})", text)
+        found = re.fullmatch(rf"layer_\d\[\d\](?:off|[\d.]+…{NUMBER})", text)
         assert found, text
-        assert number(found[1] or "0") == pytest.approx(expected, rel=0.01, abs=0.0006)
+        assert number(found[1] or "0") == pytest.approx(expected, rel=0.01, abs=0.006)
     # Pointing at a map points at the node.
     maps.nth(5).hover()
     expect(maps.nth(5)).to_have_class("focused")
@@ -210,7 +210,6 @@ def check_pressure(page: Page) -> None:
 
 def test_the_pressure_table_changes_with_every_step(page: Page) -> None:
     show(page, "pressure", 0)
-    page.locator("#pressure").scroll_into_view_if_needed()
     expect(page.locator(".pressure tr.now th")).to_have_text("1: 1 0 1 ■ stop")
     check_pressure(page)
     press(page, "One row")
@@ -225,7 +224,6 @@ def test_the_pressure_table_changes_with_every_step(page: Page) -> None:
 
 def test_the_pressure_table_of_large_networks_is_divided(page: Page) -> None:
     show(page, "deeper", 0)
-    page.locator("#pressure").scroll_into_view_if_needed()
     matrices = page.locator(".pressure th[scope=colgroup]")
     expect(matrices).to_have_count(3)
     check_pressure(page)
@@ -248,7 +246,6 @@ def test_the_pressure_table_of_large_networks_is_divided(page: Page) -> None:
 def test_the_equal_two_layer_network_is_shown(page: Page) -> None:
     show(page, "linear", 60)
     view = page.locator("#equivalent")
-    view.scroll_into_view_if_needed()
     network = trained(60, activation="linear")
     product = network.weights[0] @ network.weights[1]
     expect(view).to_contain_text("by rounding")
@@ -269,8 +266,6 @@ def test_the_views_are_accessible(page: Page, colour_scheme: Any, width: int) ->
     page.set_viewport_size({"width": width, "height": 900})
     show(page, "linear", 3)
     views = [page.locator(f"#{name}") for name in ("heat-map", "pressure", "equivalent")]
-    for view in views:
-        view.scroll_into_view_if_needed()
     expect(page.locator("[data-curl=stage-pressure] code")).not_to_be_empty()
     scope = {"include": [["#heat-map"], ["#pressure"], ["#equivalent"]]}
     results = Axe().run(page, context=scope)
@@ -288,7 +283,6 @@ def test_the_views_show_the_last_finite_numbers_of_a_training_that_diverges(page
         press(page, "One pass")
     expect(page.locator("#happened")).to_contain_text("Training diverged")
     expect(page.locator("#heat-map .heat")).to_have_attribute("aria-label", re.compile("999,999"))
-    page.locator("#pressure").scroll_into_view_if_needed()
     expect(page.locator(".pressure tfoot")).to_contain_text("▲ > 999,999")
 
 

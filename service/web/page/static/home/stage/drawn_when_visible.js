@@ -1,22 +1,22 @@
-// When the larger views are drawn: only while they are in the window, and in a part of the time.
+// When the larger views are drawn: always at rest, and while the network moves only if they are in the
+// window, and in a part of the time.
 
 // While the network moves, a view is drawn in at most this share of the time.
 const SHARE = 0.25;
 
-// Call `draw(stage)` after changes of the stage, and when `container` comes into the window. While the
-// stage moves, a call that took long is followed by a pause; the state at rest is always drawn.
+// Call `draw(stage)` now and after changes of the stage. While it moves, `draw` is called only if
+// `container` is in the window, and a call that took long is followed by a pause.
 export function drawWhenVisible(stage, container, draw) {
   let isVisible = false;
   let next = 0;
   const update = () => {
     const start = performance.now();
-    if (!isVisible || (isMoving(stage) && start < next)) return;
+    if (isMoving(stage) && (!isVisible || start < next)) return;
     draw(stage);
     next = start + (performance.now() - start) / SHARE;
   };
   new IntersectionObserver((entries) => {
     isVisible = entries.at(-1).isIntersecting;
-    update();
   }).observe(container);
   stage.subscribe(update);
 }

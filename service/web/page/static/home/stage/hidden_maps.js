@@ -1,7 +1,7 @@
 // The small maps of the heat map: the value of each hidden node over the same two lights.
 
 import { element } from "../shared/dom.js";
-import { formatNumber } from "../shared/numbers.js";
+import { shortNumber } from "../shared/numbers.js";
 import { setText } from "./fields.js";
 import { drawGrid } from "./heat_colours.js";
 import { nodeName } from "./names.js";
@@ -42,7 +42,7 @@ export function createHiddenMaps(stage) {
       const [lowest, highest] = [Math.min(...all), Math.max(...all)];
       const largest = Math.max(highest, -lowest) || 1;
       drawGrid(canvas, nodes.map((row) => row.map((value) => value / largest)), "--negative-fill", "--positive");
-      const range = lowest === 0 && highest === 0 ? "off" : `${formatNumber(lowest)} to ${formatNumber(highest)}`;
+      const range = lowest === 0 && highest === 0 ? "off" : `${shortNumber(lowest)}…${shortNumber(highest)}`;
       setText(values, range);
       figure.title = `${nodeName(layer, node)}: ${range}`;
       const { focus } = stage;
