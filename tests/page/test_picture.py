@@ -431,6 +431,11 @@ def test_the_drawing_fits_every_screen(page: Page, run: Run, size: tuple[int, in
             }"""
         )
         assert outside == [], (size, slug)
+    show(run, "descents")
+    run("stage.pass(); await frame()")
+    bar = page.locator("#comparison rect").first.bounding_box()
+    assert bar
+    assert bar["width"] > 1
     page.set_viewport_size({"width": 1440, "height": 900})
 
 

@@ -57,10 +57,10 @@ function createCard(stage, { label, experiment }, index) {
 
 function createBar(d, i, j) {
   const middle = BAR.width / 2;
-  const bar = svgElement("rect", { height: BAR.height, rx: 2 });
+  const bar = svgElement("rect", { height: BAR.height });
   const number = element("td", { class: "number" });
   const row = element("tr", {}, element("th", { scope: "row" }, weightName(d, i, j)), element("td", {},
-    svgElement("svg", { width: BAR.width, height: BAR.height, "aria-hidden": "true" }, bar,
+    svgElement("svg", { viewBox: `0 0 ${BAR.width} ${BAR.height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, bar,
       svgElement("line", { x1: middle, x2: middle, y2: BAR.height }))), number);
 
   function draw(weights) {
