@@ -273,6 +273,15 @@ def test_the_arithmetic_has_the_numbers_of_the_service(
                 assert ("L1" in line) == ("L2" in line) == ("l1Penalty" in changes)
 
 
+def test_the_arithmetic_of_a_step_is_the_same_in_all_its_phases(page: Page, run: Run) -> None:
+    show(run, "six-rows")
+    text = page.locator("#arithmetic").inner_text()
+    for phase in ("forward", "update"):
+        run("stage.step(); await until(() => stage.phase.name === argument)", phase)
+        assert page.locator("#arithmetic").inner_text() == text
+        run("stage.reset()")
+
+
 def test_the_arithmetic_of_a_batch_is_an_average(page: Page, run: Run) -> None:
     show(run, "six-rows", batchSize=2)
     run("stage.setFocus({ kind: 'weight', layer: 0, from: 0, to: 0 })")

@@ -36,7 +36,9 @@ export function arithmetic(stage) {
   return focus.kind === "node" ? nodeArithmetic(stage, focus, last) : weightArithmetic(stage, focus);
 }
 
-function nodeArithmetic({ layers, deltas, weights, setup, experiment, row }, { layer, node }, last) {
+function nodeArithmetic({ layers, deltas, setup, experiment, phase, update, row }, { layer, node }, last) {
+  // The weights of the forward pass, also while the drawing shows how they change.
+  const weights = phase.name === "rest" ? experiment.weights : update.before;
   const value = layers[layer][node];
   const name = nodeName(layer, node);
   if (layer === 0) {
