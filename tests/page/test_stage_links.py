@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,6 +14,9 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
 ]
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,16 @@ def test_broken_values_are_ignored_with_a_sentence(
     expect(happened(page)).not_to_contain_text("Not started")
     page.get_by_role("button", name="on = 10 (matrix B)").click()
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_documentation_lists_the_parameters(page: Page) -> None:
+    table = (ROOT / "docs/stage.md").read_text().partition("| parameter | value |")[2]
+    names = re.findall(
+        "`([a-z0-9]+)`", " ".join(row.split("|")[0] for row in table.split("\n|")[1:])
+    )
+    module = "import('/page/stage/setup_parameters.js')"
+    setup = page.evaluate(f"{module}.then(({{ PARAMETERS }}) => Object.keys(PARAMETERS))")
+    assert set(names) == {"station", "steps", "speed", "row", "curve", "map", *setup}
 
 
 def test_unknown_station_shows_the_first_one(page: Page) -> None:
