@@ -74,6 +74,3 @@ export function decisionLabel(decision) {
   const symbol = decision === "walk" ? "▶ " : "■ ";
   return element("span", { class: `${decision}-text` }, symbol + decision);
 }
-
-export { showCurl } from "./curl.js";
-export * from "./numbers.js";

@@ -4,7 +4,8 @@
 
 import { pressure } from "../learning/pressure.js";
 import { pressureBody } from "../learning/requests.js";
-import { decisionLabel, element, showCurl } from "../shared/dom.js";
+import { showCurl } from "../shared/curl.js";
+import { decisionLabel, element } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
 import { drawWhenVisible, isMoving } from "./drawn_when_visible.js";
 import { labelled, option, setText } from "./fields.js";
