@@ -112,7 +112,7 @@ def test_the_verdict_shows_the_exam(browser: Browser, tmp_path: Path) -> None:
                 "McNemar's test: p < 0.001."
             )
             expect(page.locator("#exam-table tr")).to_have_text(
-                ["2 right2 wrong", "1 right150", "1 wrong150"]
+                ["version 2 rightversion 2 wrong", "version 1 right150", "version 1 wrong150"]
             )
             expect(page.locator("#changes tbody tr", has_text="0 1 0")).to_have_text(
                 re.compile("▶ walk■ stop10$")

@@ -93,12 +93,12 @@ function showJob(job) {
   byId("job").textContent = `Job ${id} ${job.state}`
     + (progress ? `: seed ${progress.seed}${run}, pass ${progress.iteration}, error ${formatNumber(progress.error)}` : "");
   const bar = byId("job-progress");
-  bar.hidden = isFinished(job);
+  byId("job-running").hidden = isFinished(job);
   bar.max = recipe.iterations;
   if (progress) bar.value = progress.iteration;
   else bar.removeAttribute("value");
   const cancel = byId("cancel");
-  cancel.hidden = isFinished(job) || job.cancel_requested;
+  cancel.hidden = job.cancel_requested;
   cancel.onclick = () => act(cancel, async (signal) => {
     await cancelJob(id, { signal });
     return `Job ${id} is being cancelled.`;

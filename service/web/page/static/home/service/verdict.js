@@ -35,8 +35,9 @@ function showExam(version, verdict) {
     result(verdict.against, exam.champion), result(version, exam.challenger),
     `McNemar's test: p ${formatP(exam.p)}.`,
   ].join(" ");
-  table(byId("exam-table"), ["", `${version} right`, `${version} wrong`], [
-    { cells: [`${verdict.against} right`, String(both_right), String(only_champion)] },
-    { cells: [`${verdict.against} wrong`, String(only_challenger), String(both_wrong)] },
+  const [old, fresh] = [`version ${verdict.against}`, `version ${version}`];
+  table(byId("exam-table"), ["", `${fresh} right`, `${fresh} wrong`], [
+    { cells: [`${old} right`, String(both_right), String(only_champion)] },
+    { cells: [`${old} wrong`, String(only_challenger), String(both_wrong)] },
   ]);
 }
