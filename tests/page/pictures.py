@@ -1,51 +1,77 @@
 """Take the screenshots in docs/images of a real server: `python -m tests.page.pictures`.
 
-Also print, for the first load, the bytes transferred and the milliseconds until it is complete.
+The animated picture is made in `animation`, the tutorial's pictures in `tests.tutorial_pictures`.
 """
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser
+from PIL import Image
+from playwright.sync_api import Page, expect
 
+from tests.page import animation
+from tests.page.animation import IMAGES
 from tests.page.browser import chromium, opened
 from tests.server import Server
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-DESKTOP: dict[str, Any] = {"color_scheme": "light", "viewport": {"width": 1280, "height": 1250}}
-CONTEXTS: dict[str, dict[str, Any]] = {
-    "page-light": DESKTOP,
-    "page-dark": DESKTOP | {"color_scheme": "dark"},
-    "page-phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+DARK = {"color_scheme": "dark"}
+PHONE = {"viewport": {"width": 390, "height": 844}}
+# Of each picture of the stage: the fragment of its address, the pass that it shows, the context.
+STAGES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "stage-descents-light": ("descents&steps=240", 40, {}),
+    "stage-relu-light": ("relu&steps=60", 15, {}),
+    "stage-relu-dark": ("relu&steps=60", 15, DARK),
+    "stage-relu-phone": ("relu&steps=60", 15, PHONE),
+    "stage-deeper-light": ("deeper&steps=240", 60, {}),
 }
-TRANSFERRED_BYTES = "performance.getEntries().reduce((sum, e) => sum + (e.transferSize ?? 0), 0)"
-LOAD_MILLISECONDS = "performance.getEntriesByName('interactive')[0].startTime"
+
+# The header stays at the top of the window, and would cover a part of a higher picture.
+UNSTICK = "header => { header.style.position = 'static' }"
 
 
 def main() -> None:
     """Write all pictures."""
-    IMAGES.mkdir(exist_ok=True)
-    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
-        take_page_pictures(browser, Path(folder))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Server(Path(folder), trainer=True) as server,
+        chromium() as browser,
+    ):
+        for name, (fragment, shown, context) in STAGES.items():
+            url = f"{server.url}/#station={fragment}"
+            with opened(browser, url, **DESKTOP | {"reduced_motion": "reduce"} | context) as page:
+                expect(page.locator("#happened")).to_contain_text(f"Pass {shown},")
+                save(name, page.screenshot())
+        with opened(browser, server.url, **DESKTOP) as page:
+            retrain(page, server)
+            page.locator("header").evaluate(UNSTICK)
+            save("service-light", page.locator("#service").screenshot())
+        animation.record(browser, server.url)
 
 
-def take_page_pictures(browser: Browser, folder: Path) -> None:
-    """Take pictures of the page with observations, a retraining and its verdict."""
-    with Server(folder, trainer=True) as server:
-        for lights, outcome in (([0, 1, 0], "stop"), ([1, 1, 0], "stop"), ([1, 1, 1], "walk")):
-            server.expect(201, "POST", "/observations", {"lights": lights, "outcome": outcome})
-        server.expect(200, "DELETE", "/observations/7")
-        for name, context in CONTEXTS.items():
-            with opened(browser, f"{server.url}/#lights=0,1,0", **context) as page:
-                size, load = page.evaluate(TRANSFERRED_BYTES), page.evaluate(LOAD_MILLISECONDS)
-                print(f"{name}: {size} bytes, {load:.0f} ms")
-                page.locator("#recipe [name=seed]").fill(str(len(name)))
-                page.locator("#start").click()
-                page.locator("#job", has_text="succeeded").wait_for()
-                page.locator("#headline", has_text="Version").wait_for()
-                page.evaluate("scrollTo(0, 0)")
-                page.screenshot(path=IMAGES / f"{name}.png")
+def retrain(page: Page, server: Server) -> None:
+    """Record observations, and retrain on the page, up to the verdict with its exam."""
+    for i in range(240):
+        lights, walk = [i % 2, i // 2 % 2, i // 4 % 2], i // 4 % 2 != (i % 9 == 4)
+        body = {"lights": lights, "outcome": "walk" if walk else "stop"}
+        server.expect(201, "POST", "/observations", body)
+    page.locator("#recipe summary").click()
+    page.locator("#recipe [name=target_error]").fill("")
+    page.locator("#recipe [name=iterations]").fill("100")
+    page.locator("#recipe summary").click()
+    page.locator("#start").click()
+    expect(page.locator("#headline")).to_have_text("Version 2 is live now.")
+    expect(page.locator("#decision")).to_have_text("Walk")
+    page.mouse.move(0, 0)
+
+
+def save(name: str, png: bytes) -> None:
+    """Write a screenshot with a palette, which is a third as large."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    image.save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
