@@ -93,7 +93,7 @@ def test_broken_values_are_ignored_with_a_sentence(
 
 
 def test_documentation_lists_the_parameters(page: Page) -> None:
-    table = (ROOT / "docs/stage.md").read_text().partition("| parameter | value |")[2]
+    table = (ROOT / "docs/page.md").read_text().partition("| parameter | value |")[2]
     names = re.findall(
         "`([a-z0-9]+)`", " ".join(row.split("|")[0] for row in table.split("\n|")[1:])
     )
