@@ -65,6 +65,6 @@ export function createLesson(stage, container) {
   return { tour, notify };
 }
 
-export const isSame = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+const isSame = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 
 const sorted = (setup) => Object.entries(setup).sort(([a], [b]) => (a < b ? -1 : 1));
