@@ -214,6 +214,17 @@ def test_keys_play_step_and_choose_a_station(page: Page) -> None:
     expect(page.locator("#lesson h2")).to_have_text("What changes if a node can be off?")
 
 
+def test_keys_work_after_the_choice_of_a_station(page: Page) -> None:
+    open_station(page, "six-rows&speed=1")
+    page.locator("#stations input:checked").focus()
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#lesson h2")).to_contain_text("After how many rows")
+    page.keyboard.press("5")
+    expect(page.locator("#lesson h2")).to_have_text("Can an error of 0 be wrong?")
+
+
 def test_keys_belong_to_the_control_with_the_focus(page: Page) -> None:
     open_station(page, "six-rows")
     field(page, "alpha").press("3")

@@ -13,9 +13,10 @@ const LIST = [
   ["?", "this list"],
 ];
 const OFF = "keys-off";
-// Controls that use a key themselves.
-const OWN_SPACE = "button, summary";
-const OWN_ARROWS = "svg, canvas, code, .scroll, [role='grid'], [role='tab']";
+// Controls that use all keys, the space key or the arrow keys themselves.
+const OWN_KEYS = "input:not([type='radio'], [type='range'], [type='checkbox']), select, textarea";
+const OWN_SPACE = "button, summary, [type='checkbox']";
+const OWN_ARROWS = "input, svg, canvas, code, .scroll, [role='grid'], [role='tab']";
 
 export function createKeys(stage, container) {
   const isOn = element("input", { type: "checkbox", onchange: () => memory.set(OFF, isOn.checked ? "" : "1") });
@@ -31,7 +32,7 @@ export function createKeys(stage, container) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     const isElsewhere = event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]");
-    if (isElsewhere || !isOn.checked || target.closest("input, select, textarea, [contenteditable]")) return;
+    if (isElsewhere || !isOn.checked || target.closest(OWN_KEYS)) return;
     const action = actionOf(key, event, target);
     if (!action) return;
     event.preventDefault();
