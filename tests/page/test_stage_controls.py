@@ -127,9 +127,12 @@ def test_rows_are_edited_in_the_table_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#data-said")).to_have_text("Row 2 removed.")
     expect(page.locator("#data")).to_contain_text("Your own rows: 5.")
+    expect(page.locator(".variants")).to_contain_text("your own setup")
+    expect(page.locator(".variants [aria-pressed=true]")).to_have_count(0)
     assert page.locator(".data-table button[tabindex='0']").count() == 1
     press(page, "The station's rows again")
     expect(page.locator(".data-table tbody tr")).to_have_count(6)
+    expect(page.get_by_text("your own setup")).to_be_hidden()
 
 
 def test_lights_and_rows_are_added(page: Page) -> None:

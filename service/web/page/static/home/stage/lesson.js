@@ -13,6 +13,7 @@ export function createLesson(stage, container) {
   const question = element("h2");
   const look = element("p", { class: "look" });
   const variants = element("div", { class: "variants", role: "group", "aria-label": "Variants of this station" });
+  const own = element("span", { class: "own" }, "your own setup");
   const happened = element("p", { id: "happened", role: "status" });
   const notice = element("p", { id: "notice", class: "said error", role: "alert", hidden: true });
   const read = element("a", {}, "Read this station");
@@ -34,14 +35,12 @@ export function createLesson(stage, container) {
     if (stage.setup !== shownSetup) {
       notice.hidden = notice.setup !== stage.setup;
       shownSetup = stage.setup;
-      for (const [i, button] of [...variants.children].entries()) {
-        button.setAttribute("aria-pressed", isSame(station.variants[i].setup, stage.setup));
-      }
+      station.variants.forEach(({ setup }, i) => variants.children[i].setAttribute("aria-pressed", isSame(setup, stage.setup)));
+      own.hidden = variants.querySelector('[aria-pressed="true"]') !== null;
     }
     // A screen reader would read each frame's sentence, so it changes only while nothing moves.
     if (stage.playing || stage.phase.name !== "rest") return;
-    const sentence = whatHappened(stage);
-    setText(happened, sentence);
+    setText(happened, whatHappened(stage));
   });
 
   function showStation(station) {
@@ -54,7 +53,7 @@ export function createLesson(stage, container) {
     previous.disabled = i === 0;
     next.disabled = i === STATIONS.length - 1;
     variants.replaceChildren(...station.variants.map(({ label, setup }) =>
-      button(label, () => stage.change(setup))));
+      button(label, () => stage.change(setup))), own);
   }
 
   function notify(sentence) {
