@@ -17,6 +17,8 @@ import { setUpVersions, showVersions } from "./versions.js";
 
 // Milliseconds between two requests for the same data, however many events there are.
 const GAP = 500;
+// Milliseconds between two changes of the URL, which browsers limit.
+const URL_GAP = 200;
 
 let lights = [];
 let state = { live: undefined, versions: [], levels: [0, 1] };
@@ -35,9 +37,11 @@ const setLight = (i, value) => setLights(lights.map((light, j) => (i === j ? val
 
 function setLights(newLights) {
   lights = newLights;
-  setParameter("lights", lights.join(","));
+  storeLights();
   showCorner();
 }
+
+const storeLights = coalesce(async () => setParameter("lights", lights.join(",")), URL_GAP);
 
 function showCorner() {
   showLights(lights, state.levels, setLight);
@@ -61,7 +65,8 @@ const refreshVersions = coalesce(() => load(async () => {
   state = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
   showLiveVersion(live);
   if (changed) {
-    lights = lightsFromUrl(row?.lights ?? 3);
+    const count = row?.lights ?? 3;
+    if (lights.length !== count) lights = lightsFromUrl(count);
     await loadPatterns(state, lights.length);
     await showCorner();
   }
