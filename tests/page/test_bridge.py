@@ -38,6 +38,18 @@ def test_the_server_trains_the_weights_of_the_stage(page: Page, site: Server) ->
     site.post("/rollback")
 
 
+def test_a_training_of_the_stage_can_be_cancelled(page: Page, site: Server) -> None:
+    # This job is trained first, so that the one of the stage waits.
+    body = {"dataset": "four", "iterations": 1_000_000, "alpha": 1e-6}
+    first = site.expect(202, "POST", "/retrain", body)["id"]
+    choose_station(page, "relu")
+    page.locator("#train-here").click()
+    expect(said(page)).to_contain_text(f"Job {first + 1} trains")
+    said(page).get_by_role("button", name="Cancel").click()
+    expect(said(page)).to_have_text(f"Job {first + 1} cancelled.")
+    site.expect(200, "DELETE", f"/jobs/{first}")
+
+
 def test_start_weights_by_hand_stay_in_the_browser(page: Page) -> None:
     choose_station(page, "six-rows")
     page.locator("#train-here").click()

@@ -12,7 +12,8 @@ from tests.server import Server, streetlight
 
 pytestmark = needs_browser
 
-SECOND = 1000
+# Milliseconds: a second, and one more for machines on which other tests run, too.
+SOON = 2000
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,9 @@ def curl(*arguments: str) -> None:
 def test_an_observation_in_one_window_appears_in_the_other(windows: tuple[Page, Page]) -> None:
     one, other = windows
     one.locator("#stopped").click()
-    expect(other.locator("#ledger tbody tr").first).to_contain_text("5", timeout=SECOND)
+    expect(other.locator("#ledger tbody tr").first).to_contain_text("5", timeout=SOON)
     other.get_by_role("button", name="withdraw observation 5").click()
-    expect(one.locator("#ledger tbody tr").first).to_have_class("gone", timeout=SECOND)
+    expect(one.locator("#ledger tbody tr").first).to_have_class("gone", timeout=SOON)
 
 
 def test_what_curl_and_the_command_line_do_appears(
@@ -39,22 +40,22 @@ def test_what_curl_and_the_command_line_do_appears(
     body = '{"lights": [0, 1, 0], "outcome": "walk"}'
     curl(f"{site.url}/observations", "-d", body)
     for page in windows:
-        expect(page.locator("#ledger tbody tr").first).to_contain_text("6", timeout=SECOND)
+        expect(page.locator("#ledger tbody tr").first).to_contain_text("6", timeout=SOON)
     curl(f"{site.url}/retrain", "-d", '{"dataset": "four", "seed": 3, "promote": "never"}')
     for page in windows:
         expect(page.locator("#job")).to_contain_text("Job 1 succeeded")
-        expect(page.locator("#version-table tbody tr").first).to_contain_text("2", timeout=SECOND)
+        expect(page.locator("#version-table tbody tr").first).to_contain_text("2", timeout=SOON)
     run = streetlight("promote", "2", data_dir=site.data_dir)
     assert run.returncode == 0, run.stderr
     for page in windows:
-        expect(page.locator("#live")).to_contain_text("live: version 2", timeout=SECOND)
-        expect(page.locator("#score")).to_contain_text("version 2", timeout=SECOND)
+        expect(page.locator("#live")).to_contain_text("live: version 2", timeout=SOON)
+        expect(page.locator("#score")).to_contain_text("version 2", timeout=SOON)
 
 
 def test_a_rollback_in_one_window_appears_in_the_other(windows: tuple[Page, Page]) -> None:
     one, other = windows
     one.locator("#rollback").click()
-    expect(other.locator("#live")).to_contain_text("live: version 1", timeout=SECOND)
+    expect(other.locator("#live")).to_contain_text("live: version 1", timeout=SOON)
     expect(other.locator("#promote")).to_have_text("Promote version 2")
 
 
