@@ -31,6 +31,11 @@ def test_an_observation_is_recorded_and_withdrawn(page: Page, site: Server) -> N
     rows = page.locator("#ledger tbody tr")
     expect(rows.first).to_contain_text(f"{latest + 2}")
     expect(page.locator("#ledger tr", has_text="contradicted")).to_have_count(2)
+    [version] = site.get("/versions")["versions"]
+    assert version["asked"] > 1
+    expect(page.locator("#version-table")).to_contain_text(
+        f"{version['right']} of {version['asked']} right"
+    )
     # By keyboard: the row has no button any more, so that of the next row gets the focus.
     page.get_by_role("button", name=f"withdraw observation {latest + 2}").press("Enter")
     expect(rows.first).to_have_class("gone")

@@ -103,10 +103,9 @@ export async function startService(stage) {
   performance.mark("interactive");
   followEvents({
     observations(event) {
+      if (latest !== undefined) refreshVersions(); // they count the observations that each decided
       latest = event.latest;
-      if (event.total === ledger.total && event.latest === ledger.latest) return;
-      refreshLedger();
-      refreshVersions();
+      if (event.total !== ledger.total || event.latest !== ledger.latest) refreshLedger();
     },
     live({ live }) {
       if (live !== state.live) refreshVersions();
