@@ -193,6 +193,12 @@ def test_the_pictures_of_the_tutorial_are_those_of_the_service() -> None:
         assert file.read_text(encoding="utf-8") == picture, "run make docs"
 
 
+def test_every_picture_is_shown_on_a_page() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for picture in (ROOT / "docs" / "images").iterdir():
+        assert f"images/{picture.name})" in pages, picture
+
+
 def test_the_picture_has_an_arrow_for_every_import_and_no_other() -> None:
     arrows = architecture.imports()
     drawn = architecture.drawn(arrows)

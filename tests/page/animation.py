@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page
 
 from tests.page.browser import opened
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
 FRAME = 80  # milliseconds
 # The speeds of the player, as positions of its slider, and how long each is recorded.
 SPEEDS = {0: 4000, 4: 2480, 5: 2960}
@@ -30,8 +29,8 @@ CLIP = """() => {
 Frames = list[tuple[Image.Image, int]]
 
 
-def record(browser: Browser, url: str) -> None:
-    """Write the picture."""
+def record(browser: Browser, url: str, file: Path) -> None:
+    """Write the picture of the server at `url` to `file`."""
     with opened(
         browser,
         f"{url}/#station=relu&speed=0",
@@ -50,7 +49,7 @@ def record(browser: Browser, url: str) -> None:
         for frame, _ in frames
     )
     first.save(
-        IMAGES / "learning.webp",
+        file,
         save_all=True,
         append_images=rest,
         duration=[duration for _, duration in frames],

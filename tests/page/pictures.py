@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.page import animation
-from tests.page.animation import IMAGES
 from tests.page.browser import chromium, opened
 from tests.server import Server
 
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 DARK = {"color_scheme": "dark"}
 PHONE = {"viewport": {"width": 390, "height": 844}}
@@ -39,24 +39,34 @@ def main() -> None:
         Server(Path(folder), trainer=True) as server,
         chromium() as browser,
     ):
-        for name, (fragment, shown, context) in STAGES.items():
-            url = f"{server.url}/#station={fragment}"
-            with opened(browser, url, **DESKTOP | {"reduced_motion": "reduce"} | context) as page:
-                expect(page.locator("#happened")).to_contain_text(f"Pass {shown},")
-                save(name, page.screenshot())
-        with opened(browser, server.url, **DESKTOP) as page:
-            retrain(page, server)
-            page.locator("header").evaluate(UNSTICK)
-            save("service-light", page.locator("#service").screenshot())
-        animation.record(browser, server.url)
+        take(browser, server, IMAGES)
+        animation.record(browser, server.url, IMAGES / "learning.webp")
+
+
+def take(browser: Browser, server: Server, folder: Path) -> None:
+    """Write the screenshots of a server without observations of its own."""
+    for name, (fragment, shown, context) in STAGES.items():
+        url = f"{server.url}/#station={fragment}"
+        with opened(browser, url, **DESKTOP | {"reduced_motion": "reduce"} | context) as page:
+            expect(page.locator("#happened")).to_contain_text(f"Pass {shown},")
+            save(folder / f"{name}.png", page.screenshot())
+    with opened(browser, server.url, **DESKTOP) as page:
+        retrain(page, server)
+        page.locator("header").evaluate(UNSTICK)
+        save(folder / "service-light.png", page.locator("#service").screenshot())
 
 
 def retrain(page: Page, server: Server) -> None:
-    """Record observations, and retrain on the page, up to the verdict with its exam."""
+    """Record observations, and retrain on the page, up to the verdict with its exam.
+
+    The right light decides, and every ninth person does the opposite.
+    """
+    rows = ["left,middle,right,outcome"]
     for i in range(240):
-        lights, walk = [i % 2, i // 2 % 2, i // 4 % 2], i // 4 % 2 != (i % 9 == 4)
-        body = {"lights": lights, "outcome": "walk" if walk else "stop"}
-        server.expect(201, "POST", "/observations", body)
+        right = i // 4 % 2
+        outcome = "walk" if right != (i % 9 == 4) else "stop"
+        rows.append(f"{i % 2},{i // 2 % 2},{right},{outcome}")
+    server.expect(201, "POST", "/observations", "\n".join(rows), **{"Content-Type": "text/csv"})
     page.locator("#recipe summary").click()
     page.locator("#recipe [name=target_error]").fill("")
     page.locator("#recipe [name=iterations]").fill("100")
@@ -67,11 +77,11 @@ def retrain(page: Page, server: Server) -> None:
     page.mouse.move(0, 0)
 
 
-def save(name: str, png: bytes) -> None:
+def save(file: Path, png: bytes) -> None:
     """Write a screenshot with a palette, which is a third as large."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     image = image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-    image.save(IMAGES / f"{name}.png", optimize=True)
+    image.save(file, optimize=True)
 
 
 if __name__ == "__main__":
