@@ -306,3 +306,22 @@ def test_the_heat_map_fits_on_the_first_screen(page: Page, hidden_sizes: list[in
     assert curve["height"] >= 180
     assert curve["bottom"] <= view["top"]
     assert view["bottom"] <= player["top"]
+
+
+def test_in_a_low_window_the_graphs_scroll(page: Page) -> None:
+    before = page.viewport_size
+    assert before
+    page.set_viewport_size({"width": 1280, "height": 720})
+    show(page, "deeper", 60)
+    expect(page.locator(".hidden-maps figure")).to_have_count(7)
+    caption, view = [
+        page.locator(name).evaluate("element => element.getBoundingClientRect().toJSON()")
+        for name in ("#curve figcaption", "#heat-map")
+    ]
+    assert caption["bottom"] <= view["top"]
+    covered = """() => {
+      const { right, top, bottom } = document.getElementById("player").getBoundingClientRect();
+      return document.elementFromPoint(right - 100, (top + bottom) / 2).closest("#graphs") !== null;
+    }"""
+    assert not page.evaluate(covered)
+    page.set_viewport_size(before)
