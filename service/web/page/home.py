@@ -1,9 +1,8 @@
 """The demonstration page: set lights, see the network decide, and retrain it."""
 
-from http import HTTPStatus
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, send_file
+from flask import Blueprint, Response, abort, request, send_file
 
 from streetlight.service.web.compression import compress
 from streetlight.service.web.page.docs import POLICY
@@ -35,10 +34,10 @@ def static_file(name: str) -> Response:
 
 
 def _send(name: str) -> Response:
-    response = send_file(_page / name)
-    if response.status_code == HTTPStatus.OK:
-        response.direct_passthrough = False
-        # The tag is the same for the compressed bytes and the file's own.
-        response.set_etag(str(response.get_etag()[0]), weak=True)
-        response = compress(response, FILE_LEVEL)
+    response = send_file(_page / name, conditional=False)
+    response.direct_passthrough = False
+    # The tag is the same for the compressed bytes and the file's own, so there are no ranges.
+    response.set_etag(str(response.get_etag()[0]), weak=True)
+    compress(response, FILE_LEVEL)
+    response.make_conditional(request)
     return response

@@ -27,8 +27,19 @@ def test_a_file_is_compressed_for_clients_that_accept_gzip(
 
 
 def test_a_file_that_the_client_has_is_not_sent_again(shared_app: App) -> None:
-    tag = shared_app.request("GET", "/page/main.js").headers["ETag"]
-    headers = {"If-None-Match": tag, "Accept-Encoding": "gzip"}
+    whole = shared_app.request("GET", "/page/main.js")
+    headers = {"If-None-Match": whole.headers["ETag"], "Accept-Encoding": "gzip"}
     response = shared_app.request("GET", "/page/main.js", **headers)
     assert response.status == 304
     assert not response.data
+    for name in ("ETag", "Vary", "Cache-Control"):
+        assert response.headers[name] == whole.headers[name]
+
+
+def test_a_client_never_joins_compressed_bytes_with_others(shared_app: App) -> None:
+    tag = shared_app.request("GET", "/page/main.js").headers["ETag"]
+    headers = {"Range": "bytes=100-", "If-Range": tag, "Accept-Encoding": "gzip"}
+    response = shared_app.request("GET", "/page/main.js", **headers)
+    assert response.status == 200
+    assert gzip.decompress(response.data) == (FOLDER / "main.js").read_bytes()
+    assert "Accept-Ranges" not in response.headers
