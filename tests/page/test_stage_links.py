@@ -92,6 +92,11 @@ def test_broken_values_are_ignored_with_a_sentence(
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_speed_that_is_no_number_is_the_usual_one(page: Page) -> None:
+    open_station(page, "six-rows&speed=length&steps=6")
+    expect(page.locator(".speed output")).to_have_text("2 rows a second")
+
+
 def test_documentation_lists_the_parameters(page: Page) -> None:
     table = (ROOT / "docs/page.md").read_text().partition("| parameter | value |")[2]
     names = re.findall(

@@ -18,7 +18,7 @@ export const USUAL_SPEED = 2;
 
 export function createPlayer(stage, container, remember) {
   remember("speed", () => (stage.speed === USUAL_SPEED ? "" : String(stage.speed)),
-    (text) => stage.setSpeed(text in SPEEDS ? Number(text) : USUAL_SPEED));
+    (text) => stage.setSpeed(/^\d$/.test(text) && text in SPEEDS ? Number(text) : USUAL_SPEED));
   const play = button("", () => (stage.playing ? stage.pause() : stage.play()), { class: "main", title: "Space" });
   const step = button("", () => stage.step(), { title: "Right arrow key" });
   const pass = button("One pass", () => stage.pass(), { title: "Shift and right arrow key" });
