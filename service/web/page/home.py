@@ -1,4 +1,4 @@
-"""The demonstration page: set lights, see the network decide, and retrain it."""
+"""The page: a stage, on which a network learns, and the state of the service."""
 
 from pathlib import Path
 
