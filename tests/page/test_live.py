@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import needs_browser, opened
+from tests.page.browser import load, needs_browser, opened
 from tests.server import Server, streetlight
 
 pytestmark = needs_browser
@@ -69,6 +69,46 @@ def test_a_job_of_another_window_is_shown_and_can_be_cancelled(
     expect(other.locator("#job")).to_contain_text("Job 2 running: seed 1, pass")
     other.locator("#cancel").click()
     expect(one.locator("#job")).to_contain_text("Job 2 cancelled")
+
+
+def show(page: Page, *, hidden: bool) -> None:
+    """Make the page believe that the user has left its tab, or returned to it."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_a_hidden_tab_leaves_its_connection_to_others(
+    windows: tuple[Page, Page], site: Server
+) -> None:
+    page = windows[1]
+    # With the page's own stream, these are all the connections to a server that a browser has.
+    page.evaluate("""() => Promise.all(Array.from({ length: 5 }, () => new Promise((resolve) => {
+      new EventSource("events").addEventListener("open", resolve);
+    })))""")
+    show(page, hidden=True)
+    assert page.evaluate("() => fetch('livez').then((response) => response.status)") == 200
+    load(page, site.url)
+
+
+def test_a_job_that_ended_while_the_tab_was_hidden_is_read_again(
+    windows: tuple[Page, Page], site: Server
+) -> None:
+    page = windows[1]
+    body = {"dataset": "four", "alpha": 1e-6, "iterations": 1_000_000, "promote": "never"}
+    number = site.expect(202, "POST", "/retrain", body)["id"]
+    page.get_by_role("button", name=f"show job {number}").click()
+    expect(page.locator("#job")).to_contain_text(f"Job {number} running")
+    show(page, hidden=True)
+    later = [site.expect(202, "POST", "/retrain", body)["id"] for _ in range(11)]
+    for each in (*reversed(later), number):
+        site.expect(200, "DELETE", f"/jobs/{each}")
+    show(page, hidden=False)
+    expect(page.locator("#job")).to_contain_text(f"Job {number} cancelled")
 
 
 def test_many_events_cause_few_requests(windows: tuple[Page, Page], site: Server) -> None:

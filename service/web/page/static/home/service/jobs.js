@@ -32,6 +32,13 @@ export function updateJob(job) {
   showJobs();
 }
 
+// Read the jobs again that may have ended unseen: a new stream reports only the last ten that have.
+export async function readUnfinishedJobs() {
+  for (const { id } of [...jobs.values()].filter((job) => !isFinished(job))) {
+    await callApi("GET", `jobs/${id}`).then(updateJob, () => {}); // the next stream tries again
+  }
+}
+
 // Show a job until the user chooses another.
 export function chooseJob(job) {
   chosen = job.id;

@@ -7,17 +7,30 @@ import { byId, element } from "../shared/dom.js";
 const RETRY = 3000;
 
 // `listeners` has a function for each kind of event, which is called with the event's data;
-// `disconnected` is called when the stream ends.
-export function followEvents(listeners) {
-  const source = new EventSource("events");
-  for (const [kind, listener] of Object.entries(listeners)) {
-    source.addEventListener(kind, (event) => listener(JSON.parse(event.data)));
+// `opened` is called when a stream starts, also after an interruption. While the tab is hidden it
+// has no stream: a browser has six connections to a server, for all its tabs.
+export function followEvents(listeners, opened) {
+  let source = null;
+  let retry = null;
+  function follow() {
+    clearTimeout(retry);
+    source?.close();
+    if (document.hidden) return showConnection("reconnecting");
+    source = new EventSource("events");
+    for (const [kind, listener] of Object.entries(listeners)) {
+      source.addEventListener(kind, (event) => listener(JSON.parse(event.data)));
+    }
+    source.addEventListener("open", () => {
+      showConnection("live");
+      opened();
+    });
+    source.addEventListener("error", () => {
+      showConnection("reconnecting");
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(follow, RETRY);
+    });
   }
-  source.addEventListener("open", () => showConnection("live"));
-  source.addEventListener("error", () => {
-    showConnection("reconnecting");
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => followEvents(listeners), RETRY);
-  });
+  document.addEventListener("visibilitychange", follow);
+  follow();
 }
 
 let version = null;

@@ -8,7 +8,7 @@ import { byId } from "../shared/dom.js";
 import { messageOf } from "../shared/feedback.js";
 import { setUpBridge } from "./bridge.js";
 import { showDecision, showLights, showNoDecision } from "./corner.js";
-import { chooseJob, updateJob } from "./jobs.js";
+import { chooseJob, readUnfinishedJobs, updateJob } from "./jobs.js";
 import { setUpObservationForm, showLedger } from "./ledger.js";
 import { followEvents, showLiveVersion } from "./live.js";
 import { loadPatterns, showPatterns } from "./patterns.js";
@@ -114,5 +114,5 @@ export async function startService(stage) {
       if (newest !== state.versions[0]?.version || count !== state.versions.length) refreshVersions();
     },
     jobs: updateJob,
-  });
+  }, readUnfinishedJobs);
 }
