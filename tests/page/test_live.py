@@ -143,6 +143,11 @@ def test_a_damaged_version_and_a_missing_live_one_are_shown(
     models = site.data_dir / "models"
     (models / "3.npz").write_text("no archive", encoding="ascii")
     expect(page.locator("#version-table tbody tr").first).to_contain_text("damaged: 3.npz")
+    whole = (models / "2.npz").read_bytes()
+    (models / "2.npz").write_bytes(whole[:100])
+    expect(page.locator("#version-table tbody tr").nth(1)).to_contain_text("damaged: 2.npz")
+    (models / "2.npz").write_bytes(whole)
+    expect(page.locator("#version-table tbody tr").nth(1)).not_to_contain_text("damaged")
     (models / "live").unlink()
     expect(page.locator("#live")).to_contain_text("no live version")
     expect(page.locator("#score")).to_have_text("No version is live: promote one below.")

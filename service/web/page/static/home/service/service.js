@@ -110,9 +110,7 @@ export async function startService(stage) {
     live({ live }) {
       if (live !== state.live) refreshVersions();
     },
-    versions({ newest, count }) {
-      if (newest !== state.versions[0]?.version || count !== state.versions.length) refreshVersions();
-    },
+    versions: () => refreshVersions(), // also if a file was overwritten
     jobs: updateJob,
   }, readUnfinishedJobs);
 }
