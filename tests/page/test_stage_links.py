@@ -52,6 +52,35 @@ def test_link_keeps_start_weights_and_layers(page: Page) -> None:
     expect(page.locator("[name=seed]").first).to_have_value("")
 
 
+@pytest.mark.parametrize(
+    ("station", "chosen", "labels"),
+    [
+        ("descents", "Show full on the stage", ["full", "batches of 2", "stochastic"]),
+        ("descents", "batches of 2", ["batches of 2", "stochastic", "full"]),
+        ("regularization", "L2 alone", []),
+        ("regularization", "Show L2 0.05 on the stage", ["L2 0.05", "no penalty", "L1 0.005"]),
+    ],
+)
+def test_link_shows_the_networks_that_are_compared(
+    page: Page, station: str, chosen: str, labels: list[str]
+) -> None:
+    open_station(page, station)
+    page.locator("#lesson, #comparison").get_by_role("button", name=chosen, exact=True).click()
+    press(page, "One pass")
+    expect(page).to_have_url(re.compile("compare=.*steps="))
+    expect(page.locator("#comparison h4")).to_have_text(labels)
+    shown, link = happened(page).inner_text(), page.url
+    page.goto("about:blank")
+    page.goto(link)
+    expect(happened(page)).to_have_text(shown)
+    expect(page.locator("#comparison h4")).to_have_text(labels)
+
+
+def test_networks_that_are_compared_are_named_by_their_own_setup(page: Page) -> None:
+    open_station(page, "regularization&l2=0.2")
+    expect(page.locator("#comparison h4")).to_have_text(["L2 0.2", "L2 0.05", "L2 0.2, L1 0.005"])
+
+
 def test_link_to_a_diverged_run_shows_the_divergence(page: Page) -> None:
     open_station(page, "six-rows&speed=8")
     page.get_by_role("button", name="on = 10 with scale 1").click()
@@ -72,6 +101,9 @@ def test_link_to_a_diverged_run_shows_the_divergence(page: Page) -> None:
         ("&alpha=abc&steps=6", "alpha: expected a number from 1e-9 to 1000000000, got abc"),
         ("&hidden=99", "hidden: expected from 1 to 16 nodes in a layer, got 99"),
         ("&rows=1_0_1,5", "rows: expected"),
+        ("&compare=lamps_3", "compare: expected networks such as batch_2"),
+        ("&compare=batch_0", "compare: expected a whole number from 1 to"),
+        ("&compare=l2_1,l2_2,l2_3,l2_4", "compare: expected at most 3 networks, got 4"),
         ("&start=1,2", "start: expected 3 rows of 1 weights in weights_0_1"),
         ("&start=1,2,3,4", "start: expected 1 weight matrices, got 2"),
         ("&steps=-1", "steps: expected a whole number from 0 to 300000"),

@@ -4,7 +4,7 @@
 import { forward, isWalk } from "../learning/network.js";
 import { element, svgElement } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
-import { mainLabel, outcomeName, weightName } from "./names.js";
+import { labelOf, outcomeName, weightName } from "./names.js";
 
 const BAR = { width: 120, height: 14 };
 // The weight whose bar fills its half.
@@ -22,7 +22,7 @@ export function createComparison(stage, container) {
     }
     if (built !== stage.others) {
       built = stage.others;
-      cards = [{ label: mainLabel(stage), experiment: stage.experiment }, ...stage.others].map((each, i) => createCard(stage, each, i - 1));
+      cards = [{ label: labelOf(stage.setup), experiment: stage.experiment }, ...stage.others].map((each, i) => createCard(stage, each, i - 1));
       container.replaceChildren(element("h3", {}, "Side by side, after the same number of passes"),
         element("div", { class: "comparison" }, ...cards.map(({ card }) => card)));
     }
@@ -78,10 +78,8 @@ function createBar(d, i, j) {
 // Return the setup in which the network of `compare[index]` and the one on the stage change places.
 function swapped(stage, index) {
   const { setup } = stage;
-  const fields = [...new Set(setup.compare.flatMap(Object.keys))].filter((name) => name !== "label");
+  const fields = [...new Set(setup.compare.flatMap(Object.keys))];
   const own = Object.fromEntries(fields.map((name) => [name, setup[name]]));
-  const all = setup.compare.map((other) => ({ ...own, ...other }));
-  const { label, ...chosen } = all[index];
-  all[index] = { ...own, label: mainLabel(stage) };
-  return { ...chosen, compare: all };
+  const compare = setup.compare.map((other, i) => (i === index ? own : { ...own, ...other }));
+  return { ...own, ...setup.compare[index], compare };
 }

@@ -4,7 +4,7 @@
 import { element, svgElement } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
 import { watchSize } from "../shared/size.js";
-import { mainLabel } from "./names.js";
+import { labelOf } from "./names.js";
 
 const MARGIN = { left: 62, right: 14, top: 12, bottom: 22 };
 // The lowest error of the logarithmic scale.
@@ -93,7 +93,7 @@ export function createCurve(stage, container, remember) {
 }
 
 function seriesOf(stage) {
-  return [{ label: mainLabel(stage), errors: stage.experiment.errors },
+  return [{ label: labelOf(stage.setup), errors: stage.experiment.errors },
     ...stage.others.map(({ label, experiment: { errors } }) => ({ label, errors }))];
 }
 

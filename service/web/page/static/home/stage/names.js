@@ -4,9 +4,8 @@ export const nodeName = (layer, node) => `layer_${layer}[${node}]`;
 export const weightName = (layer, from, to) => `weights_${layer}_${layer + 1}[${from}][${to}]`;
 export const outcomeName = (isWalk) => (isWalk ? "walk" : "stop");
 
-// Return the label of the stage's own network among those that are compared: what differs in their setups.
-export function mainLabel({ setup }) {
-  const { batchSize, weightDecay, l1Penalty, compare } = setup;
+// Return the label of a network with `setup` among those that are compared: what differs in their setups.
+export function labelOf({ batchSize, weightDecay, l1Penalty, compare }) {
   if (compare.some((other) => "batchSize" in other)) {
     return batchSize === 1 ? "stochastic" : batchSize === null ? "full" : `batches of ${batchSize}`;
   }

@@ -5,6 +5,7 @@
 
 import { Experiment } from "../learning/experiment.js";
 import { backpropagate, forward } from "../learning/network.js";
+import { labelOf } from "./names.js";
 import { REST, phaseAt } from "./phases.js";
 
 // The speeds of the player. Each step of a slow speed is shown in phases.
@@ -39,7 +40,7 @@ export class Stage {
     const setup = { ...this.setup, ...overrides };
     const { compare = [], ...own } = setup;
     const experiment = new Experiment(own);
-    this.others = compare.map(({ label, ...changed }) => ({ label, experiment: new Experiment({ ...own, ...changed }) }));
+    this.others = compare.map((changed) => ({ label: labelOf({ ...setup, ...changed }), experiment: new Experiment({ ...own, ...changed }) }));
     this.setup = setup;
     this.experiment = experiment;
     this.focus = null;
