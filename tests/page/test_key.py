@@ -1,11 +1,12 @@
 """Tests of the page on a server with an API key."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import load, needs_browser
+from tests.page.browser import load, needs_browser, opened
 from tests.server import ForkedServer, Server
 
 pytestmark = needs_browser
@@ -52,3 +53,13 @@ def test_a_request_that_is_given_no_key_says_so(page: Page, site: Server) -> Non
     page.locator("#walked").click()
     page.locator("#key-dialog").get_by_role("button", name="Cancel").click()
     expect(page.locator("#corner .said")).to_contain_text("expected the header Authorization")
+
+
+def test_a_key_may_have_any_characters(browser: Browser, tmp_path: Path) -> None:
+    key = "Schlüssel-€"
+    with ForkedServer(tmp_path, api_key=key) as server, opened(browser, server.url) as page:
+        page.locator("#walked").click()
+        give_key(page, "falscher Schlüssel €")
+        expect(page.locator("#key-problem")).to_have_text("This key is not valid.")
+        give_key(page, key)
+        expect(page.locator("#corner .said")).to_have_text("Recorded as observation 5.")

@@ -27,7 +27,7 @@ export async function callApi(method, path, { body, curl, type, signal } = {}) {
     { type, file: type && body.name, withKey: changes && (keyIsWanted || key !== null) });
   show();
   const headers = {};
-  if (key) headers.Authorization = `Bearer ${key}`;
+  if (key) headers.Authorization = `Bearer ${utf8(key)}`;
   if (type) headers["Content-Type"] = type;
   const data = body === undefined || type ? body : JSON.stringify(body);
   const response = await fetch(path, { method, headers, body: data, signal }).catch((error) => {
@@ -42,6 +42,9 @@ export async function callApi(method, path, { body, curl, type, signal } = {}) {
   if (!response.ok) throw new ApiError(result.error, result.details?.[0]?.field);
   return result;
 }
+
+// A header consists of bytes: for the key, those that curl sends.
+const utf8 = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
 // Ask for the key, once for all requests that wait for it; `rejected` is the key that was sent.
 // Return whether there is a key to try.
