@@ -116,3 +116,18 @@ def test_a_link_restores_the_lights(page: Page, site: Server) -> None:
     expect(page.locator("#pattern-table tr.now")).to_contain_text("0 0 1")
     page.evaluate("location.hash = 'lights=1,0,1'")
     expect(page.locator("#decision")).to_have_text("Walk")
+
+
+def test_a_command_is_copied_also_without_the_clipboard_api(page: Page, site: Server) -> None:
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.evaluate("addEventListener('copy', () => { window.copied = String(getSelection()); })")
+    curl = page.locator('[data-curl="predict"]')
+    copy = curl.get_by_role("button", name="copy the command")
+    copy.click()
+    expect(copy).to_have_text("copied")
+    assert page.evaluate("copied") == curl.locator("code").inner_text()
+    # The button keeps the focus while the command changes.
+    page.evaluate("location.hash = 'lights=0,0,1'")
+    expect(curl.locator("code")).to_contain_text("[0,0,1]")
+    expect(copy).to_have_text("copy")
+    expect(copy).to_be_focused()

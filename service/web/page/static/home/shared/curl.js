@@ -14,15 +14,21 @@ export function showCurl(name, method, path, body, { file, type, withKey = false
   if (withKey) parts.push("-H", '"Authorization: Bearer $STREETLIGHT_API_KEY"');
   if (file) parts.push("-H", `'Content-Type: ${type}'`, "--data-binary", quote(`@${file}`));
   else if (body) parts.push("-d", quote(JSON.stringify(body)));
-  const code = element("code", { tabindex: 0 }, parts.join(" "));
-  const copy = element("button", {
-    type: "button", "aria-label": "copy the command",
-    onclick: async () => {
-      await navigator.clipboard.writeText(code.textContent);
-      copy.textContent = "copied";
-    },
-  }, "copy");
-  document.querySelector(`[data-curl="${name}"]`).replaceChildren(code, copy);
+  const place = document.querySelector(`[data-curl="${name}"]`);
+  if (!place.firstChild) {
+    place.append(element("code", { tabindex: 0 }), element("button", { type: "button", "aria-label": "copy the command", onclick: () => copy(place) }));
+  }
+  const [code, button] = place.children;
+  const command = parts.join(" ");
+  if (code.textContent === command) return; // what the user has selected in it stays
+  code.textContent = command;
+  button.textContent = "copy";
+}
+
+// Not by `navigator.clipboard`: a page that comes over HTTP from another machine has none.
+function copy({ children: [code, button] }) {
+  getSelection().selectAllChildren(code);
+  button.textContent = document.execCommand("copy") ? "copied" : "selected";
 }
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
