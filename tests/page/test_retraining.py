@@ -17,6 +17,7 @@ def test_a_retraining_shows_its_verdict(page: Page, site: Server) -> None:
     page.get_by_role("button", name="0 1 0", exact=True).click()
     expect(page.locator("#decision")).to_have_text("Walk")
     expect(page.locator("#no-job")).to_be_visible()
+    expect(page.locator("#job-progress")).to_be_hidden()
     page.locator("#recipe [name=iterations]").fill("500")
     page.locator("#start").click()
     expect(page.locator("#job")).to_contain_text("Job 1 succeeded: seed 1, pass 500, error ≈ 0")
