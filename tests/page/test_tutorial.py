@@ -112,3 +112,12 @@ def test_the_pages_lead_from_station_to_station(browser: Browser, shared_server:
     page.locator("#lesson a").click()
     expect(page.locator(HEADING)).to_have_text("10. Relu")
     page.close()
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+def test_a_picture_can_be_opened_by_itself(browser: Browser, shared_server: Server) -> None:
+    page = browser.new_page()
+    page.goto(f"{shared_server.url}/tutorial/descents.svg")
+    line = page.locator("polyline, path").first
+    assert line.evaluate("line => getComputedStyle(line).fill") == "none"
