@@ -1,5 +1,6 @@
 """Tests of the stage's setup, rows, player and keys."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -181,6 +182,32 @@ def test_rows_are_pasted_as_csv(page: Page, text: str, said: str) -> None:
         press(page, "One pass")
         press(page, "Compare with the service")
         expect(page.locator("#compared")).to_contain_text("Identical to the last bit")
+
+
+def test_body_that_is_too_long_for_a_command_is_saved(page: Page) -> None:
+    open_station(page, "your-own")
+    rows = "".join(f"{i % 7},{i % 5},{i % 3},{i % 2}\n" for i in range(3000))
+    page.locator("#data input[type=file]").set_input_files(
+        {"name": "long.csv", "mimeType": "text/csv", "buffer": rows.encode()}
+    )
+    expect(page.locator("#data-said")).to_contain_text("3000 rows taken")
+    expect(page.locator("#pressure code")).to_contain_text("/pressure -d @pressure.json")
+    with page.expect_download() as download:
+        press(page, "save pressure.json")
+    assert download.value.suggested_filename == "pressure.json"
+    body = json.loads(download.value.path().read_text())
+    assert len(body["rows"]) == 3000
+
+
+def test_most_lights_of_the_most_rows_have_a_range(page: Page) -> None:
+    script = """async () => {
+      const { LightPlane } = await import("/page/stage/light_plane.js");
+      const { valueOfOn } = await import("/page/stage/data_table.js");
+      const row = (_, r) => Array.from({ length: 16 }, (_, i) => i - r);
+      const lights = Array.from({ length: 10000 }, row);
+      return [...new LightPlane(lights).range, valueOfOn({ lights })];
+    }"""
+    assert page.evaluate(script) == [-9999, 15, 9999]
 
 
 def test_rows_are_taken_from_a_file_and_by_drop(page: Page) -> None:

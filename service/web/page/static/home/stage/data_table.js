@@ -10,7 +10,7 @@ import { lightNames } from "./light_names.js";
 const MAX_SHOWN = 50;
 
 // The value of a light that is on.
-export const valueOfOn = ({ lights }) => Math.max(...lights.flat().map(Math.abs)) || 1;
+export const valueOfOn = ({ lights }) => Math.max(...lights.map((row) => Math.max(...row.map(Math.abs)))) || 1;
 
 // `take(overrides, sentence)` changes the setup and says what was done.
 export function createDataTable(stage, box, take) {

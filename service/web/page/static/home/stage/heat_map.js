@@ -15,6 +15,7 @@ import { outcomeName } from "./names.js";
 
 const SIZE = 24; // points of the grid in each direction, from edge to edge
 const LAST = SIZE - 1;
+const MARK_SPOTS = 40; // rows that are closer to each other, in parts of the map, have one mark
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const HINT = "Point at the map, or use its arrow keys.";
 
@@ -125,11 +126,12 @@ export function createHeatMap(stage, container, remember) {
     const rows = new Map();
     lights.forEach((row, i) => {
       const place = plane.placeOf(row);
-      const key = `${place} ${outcomes[i]}`;
-      rows.set(key, { place, outcome: outcomes[i], isHere: plane.has(row) || Boolean(rows.get(key)?.isHere) });
+      const spot = place.map((part) => Math.round(MARK_SPOTS * part));
+      const key = `${spot} ${outcomes[i]}`;
+      rows.set(key, { place, spot, outcome: outcomes[i], isHere: plane.has(row) || Boolean(rows.get(key)?.isHere) });
     });
-    marks.replaceChildren(...[...rows.values()].map(({ place, outcome, isHere }) => {
-      const isShared = rows.has(`${place} ${1 - outcome}`); // by the other outcome, so both move aside
+    marks.replaceChildren(...[...rows.values()].map(({ place, spot, outcome, isHere }) => {
+      const isShared = rows.has(`${spot} ${1 - outcome}`); // by the other outcome, so both move aside
       const x = LAST * place[0] + (isShared ? (outcome ? 1 : -1) : 0);
       return svgElement("path", {
         d: outcome ? "M-.8-1L1 0L-.8 1Z" : "M-.8-.8H.8V.8H-.8Z",

@@ -10,9 +10,8 @@ const MARGIN = 0.15; // of the range of the lights, around it
 export class LightPlane {
   // The first two lights are across and up. If there is one light only, it is across.
   constructor(lights) {
-    const all = lights.flat();
     this.names = lightNames(lights[0].length);
-    this.range = [Math.min(0, ...all), Math.max(0, ...all)];
+    this.range = [Math.min(0, ...lights.map((row) => Math.min(...row))), Math.max(0, ...lights.map((row) => Math.max(...row)))];
     if (this.range[0] === this.range[1]) this.range[1] = 1;
     this.axes = this.names.length > 1 ? [0, 1] : [0];
     this.values = this.names.map(() => this.range[1]); // those of the axes are not used

@@ -20,14 +20,14 @@ export function createPointGrid(stage, container, inputs, outcome, addRow) {
   container.append(element("p", { class: "small" }, "Or click where two lights were seen:"), svg,
     element("div", { class: "buttons" }, labelled("across", across), labelled("up", up)));
 
-  const on = () => valueOfOn(stage.setup);
-  const place = (value) => MARGIN + (value / on()) * (SIZE - 2 * MARGIN);
+  let on; // the value of a light that is on
+  const place = (value) => MARGIN + (value / on) * (SIZE - 2 * MARGIN);
 
   function click(event) {
     const { left, top, width, height } = svg.getBoundingClientRect();
     const snapped = (share) => {
       const step = Math.round(((share * SIZE - MARGIN) / (SIZE - 2 * MARGIN)) * STEPS);
-      return Math.min(Math.max(step, 0), STEPS) * on() / STEPS;
+      return Math.min(Math.max(step, 0), STEPS) * on / STEPS;
     };
     const row = inputs().map((input) => numberFrom(input.value));
     row[across.value] = snapped((event.clientX - left) / width);
@@ -55,6 +55,7 @@ export function createPointGrid(stage, container, inputs, outcome, addRow) {
     const { setup } = stage;
     if (setup === shown) return;
     shown = setup;
+    on = valueOfOn(setup);
     const names = lightNames(setup.lights[0].length);
     if (across.children.length !== names.length) {
       for (const select of [across, up]) select.replaceChildren(...names.map((name, i) => option(i, name)));
