@@ -131,3 +131,12 @@ def test_a_command_is_copied_also_without_the_clipboard_api(page: Page, site: Se
     expect(curl.locator("code")).to_contain_text("[0,0,1]")
     expect(copy).to_have_text("copy")
     expect(copy).to_be_focused()
+
+
+def test_a_response_of_a_proxy_is_an_error(page: Page) -> None:
+    page.route("**/observations", lambda route: route.fulfill(status=413, body="<html>"))
+    page.locator("#walked").click()
+    expect(page.locator("#corner .said")).to_have_text(
+        "The server's response can't be read; its status is 413. Try again."
+    )
+    page.unroute_all()

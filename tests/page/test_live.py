@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page.browser import load, needs_browser, opened
 from tests.server import Server, streetlight
@@ -129,11 +129,16 @@ def test_the_page_reconnects_to_a_server_that_was_restarted(
     page = windows[0]
     site.stop()
     expect(page.locator("#live")).to_contain_text("live: version 1, reconnecting … ○")
+    page.get_by_role("button", name="left light", exact=True).click()
+    expect(page.locator("#score")).to_have_text("The server can't be reached. Try again.")
     site.process = site.start()
     site.wait_until_ready()
     site.expect(201, "POST", "/observations", {"lights": [0, 0, 0], "outcome": "stop"})
     expect(page.locator("#live")).to_contain_text("live: version 1 ●")
     expect(page.locator("#ledger tbody tr").first).to_contain_text("107")
+    # What failed meanwhile is loaded now.
+    expect(page.locator("#decision")).to_have_text("Stop")
+    expect(page.locator("#trouble")).to_be_hidden()
 
 
 def test_a_damaged_version_and_a_missing_live_one_are_shown(
@@ -157,3 +162,37 @@ def test_a_damaged_version_and_a_missing_live_one_are_shown(
     expect(page.locator("#live")).to_contain_text("live: version 2")
     expect(page.locator("#score")).to_contain_text("version 2")
     expect(page.locator("#pattern-table tbody tr")).to_have_count(8)
+
+
+def test_a_part_that_fails_leaves_the_others_and_is_loaded_again(
+    browser: Browser, site: Server
+) -> None:
+    def fail(route: Route) -> None:
+        route.fulfill(status=503, json={"error": "version 2 is damaged"})
+
+    with browser.new_context() as context:
+        context.route("**/predict/batch", fail)
+        context.route("**/explain", fail)
+        page = context.new_page()
+        load(page, site.url)
+        expect(page.locator("#trouble")).to_have_text("version 2 is damaged")
+        expect(page.locator("#score")).to_have_text("version 2 is damaged")
+        expect(page.locator("#pattern-table")).to_be_hidden()
+        expect(page.locator("#ledger tbody tr").first).to_be_visible()
+        context.unroute_all()
+        expect(page.locator("#trouble")).to_be_hidden()
+        expect(page.locator("#decision")).to_have_text("Walk")
+        expect(page.locator("#pattern-table tbody tr")).to_have_count(8)
+
+
+def test_without_a_stream_the_page_still_shows_what_changes(browser: Browser, site: Server) -> None:
+    with browser.new_context() as context:
+        # The limit of streams is reached.
+        context.route("**/events", lambda route: route.fulfill(status=503, json={}))
+        page = context.new_page()
+        page.goto(site.url)
+        expect(page.locator("#live")).to_contain_text("reconnecting")
+        page.locator("#start").click()
+        expect(page.locator("#job")).to_contain_text("succeeded")
+        context.unroute_all()
+        expect(page.locator("#live")).to_contain_text("●")

@@ -7,9 +7,10 @@ import { byId, element } from "../shared/dom.js";
 const RETRY = 3000;
 
 // `listeners` has a function for each kind of event, which is called with the event's data;
-// `opened` is called when a stream starts, also after an interruption. While the tab is hidden it
-// has no stream: a browser has six connections to a server, for all its tabs.
-export function followEvents(listeners, opened) {
+// `opened` is called when a stream starts, also after an interruption, and `refused` before each new
+// attempt while the server refuses it. While the tab is hidden it has no stream: a browser has six
+// connections to a server, for all its tabs.
+export function followEvents(listeners, opened, refused) {
   let source = null;
   let retry = null;
   function follow() {
@@ -26,7 +27,11 @@ export function followEvents(listeners, opened) {
     });
     source.addEventListener("error", () => {
       showConnection("reconnecting");
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(follow, RETRY);
+      if (source.readyState !== EventSource.CLOSED) return;
+      retry = setTimeout(() => {
+        refused();
+        follow();
+      }, RETRY);
     });
   }
   document.addEventListener("visibilitychange", follow);

@@ -9,10 +9,18 @@ const MAX_LIGHTS = 6;
 
 let loaded = null;
 
-// Load the decisions for the versions in `state`, and show them.
-export async function loadPatterns({ live, versions, levels }, count) {
-  loaded = null;
-  if (count > MAX_LIGHTS || live === null) return;
+// Load the decisions for the versions in `state`.
+export async function loadPatterns(state, count) {
+  try {
+    loaded = await load(state, count);
+  } catch (error) {
+    loaded = null;
+    throw error;
+  }
+}
+
+async function load({ live, versions, levels }, count) {
+  if (count > MAX_LIGHTS || live === null) return null;
   const patterns = Array.from({ length: 2 ** count }, (_, i) =>
     Array.from({ length: count }, (_, bit) => levels[(i >> (count - 1 - bit)) & 1]));
   const other = versions.find((row) => row.version !== live && !row.damaged && row.lights === count)?.version;
@@ -21,7 +29,7 @@ export async function loadPatterns({ live, versions, levels }, count) {
     other && callApi("GET", `versions/${other}/diff/${live}`),
   ]);
   const otherDecisions = new Map(diff?.changes.map((change) => [formatLights(change.lights), change.was]));
-  loaded = { patterns, decisions, scores, other, otherDecisions, levels };
+  return { patterns, decisions, scores, other, otherDecisions, levels };
 }
 
 // Show the loaded decisions, with the pattern `lights` marked.

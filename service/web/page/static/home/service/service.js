@@ -17,6 +17,8 @@ import { setUpVersions, showVersions } from "./versions.js";
 
 // Milliseconds between two requests for the same data, however many events there are.
 const GAP = 500;
+// Milliseconds after which what the server or the network failed to load is loaded again.
+const RETRY = 3000;
 // Milliseconds between two changes of the URL, which browsers limit.
 const URL_GAP = 200;
 
@@ -24,6 +26,7 @@ let lights = [];
 let state = { live: undefined, versions: [], levels: [0, 1] };
 let ledger = {}; // of the shown rows: the total, and the id of the latest
 let latest; // the id of the latest observation, by the last event
+const problems = new Map(); // the error of each function that failed to load its data
 
 const liveRow = () => state.versions.find(({ version }) => version === state.live);
 
@@ -49,16 +52,49 @@ function showCorner() {
   return explain();
 }
 
-// One request at a time, with the newest lights.
-const explain = coalesce(() => load(async () => {
+// Return a function that loads data by `action`, one request at a time, and again later if the server
+// or the network fails. The errors are shown at the head of the service's half.
+function loader(action, gap) {
+  let retry;
+  const load = coalesce(async () => {
+    clearTimeout(retry);
+    try {
+      await action();
+      problems.delete(load);
+    } catch (error) {
+      problems.set(load, messageOf(error));
+      if (error.isTemporary) retry = setTimeout(load, RETRY);
+    }
+    const trouble = byId("trouble");
+    const text = [...new Set(problems.values())].join(" ");
+    if (trouble.textContent !== text) trouble.textContent = text;
+    trouble.hidden = !text;
+  }, gap);
+  return load;
+}
+
+const explain = loader(async () => {
   if (state.live === null) return showNoDecision("No version is live: promote one below.");
   const asked = lights;
   showCurl("predict", "POST", "predict", { lights: asked });
-  const explanation = await callApi("POST", "explain", { body: { lights: asked } });
-  if (asked.length === lights.length) showDecision(explanation, setLight);
-}));
+  try {
+    const explanation = await callApi("POST", "explain", { body: { lights: asked } });
+    if (asked.length === lights.length) showDecision(explanation, setLight);
+  } catch (error) {
+    showNoDecision(messageOf(error));
+    throw error;
+  }
+});
 
-const refreshVersions = coalesce(() => load(async () => {
+const refreshPatterns = loader(async () => {
+  try {
+    await loadPatterns(state, lights.length);
+  } finally {
+    showPatterns(lights, setLights);
+  }
+});
+
+const refreshVersions = loader(async () => {
   const { live, versions } = await callApi("GET", "versions");
   const changed = live !== state.live || versions[0]?.version !== state.versions[0]?.version;
   const row = versions.find(({ version }) => version === live);
@@ -67,26 +103,18 @@ const refreshVersions = coalesce(() => load(async () => {
   if (changed) {
     const count = row?.lights ?? 3;
     if (lights.length !== count) lights = lightsFromUrl(count);
-    await loadPatterns(state, lights.length);
-    await showCorner();
   }
-  await showVersions(state);
-}), GAP);
+  await Promise.all([showVersions(state), ...(changed ? [showCorner(), refreshPatterns()] : [])]);
+}, GAP);
 
-const refreshLedger = coalesce(() => load(async () => {
+const refreshLedger = loader(async () => {
   ledger = await showLedger(latest, state.levels, refreshLedger);
-}), GAP);
+}, GAP);
 
-// Load data of the page; an error is shown at the head of the service's half.
-async function load(action) {
-  try {
-    await action();
-    byId("trouble").hidden = true;
-  } catch (error) {
-    byId("trouble").textContent = messageOf(error);
-    byId("trouble").hidden = false;
-  }
-}
+const refreshJobs = loader(async () => {
+  const { jobs } = await callApi("GET", "jobs?limit=10");
+  jobs.reverse().forEach(updateJob);
+});
 
 export async function startService(stage) {
   setUpObservationForm(() => lights, refreshLedger);
@@ -112,5 +140,9 @@ export async function startService(stage) {
     },
     versions: () => refreshVersions(), // also if a file was overwritten
     jobs: updateJob,
-  }, readUnfinishedJobs);
+  }, readUnfinishedJobs, () => {
+    refreshVersions();
+    refreshLedger();
+    refreshJobs();
+  });
 }

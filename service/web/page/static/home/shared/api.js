@@ -10,11 +10,18 @@ const READ_ONLY = /^(predict|explain|fit|step|pressure)\b/;
 let keyIsWanted = false;
 let prompt = null;
 
-// An error response, or no response; `field` names the field of the request at fault, if any.
-export class ApiError extends Error {
-  constructor(message, field) {
+// An error response, or no response, which has the status 0; `field` names the field of the request at
+// fault, if any.
+class ApiError extends Error {
+  constructor(message, status, field) {
     super(message);
+    this.status = status;
     this.field = field;
+  }
+
+  // Whether the same request may succeed later.
+  get isTemporary() {
+    return this.status < 400 || this.status >= 500;
   }
 }
 
@@ -31,15 +38,19 @@ export async function callApi(method, path, { body, curl, type, signal } = {}) {
   if (type) headers["Content-Type"] = type;
   const data = body === undefined || type ? body : JSON.stringify(body);
   const response = await fetch(path, { method, headers, body: data, signal }).catch((error) => {
-    throw signal?.aborted ? error : new ApiError("The server can't be reached. Try again.");
+    throw signal?.aborted ? error : new ApiError("The server can't be reached. Try again.", 0);
   });
   if (response.status === 401) {
     keyIsWanted = true;
     show();
     if (await promptForKey(key)) return callApi(method, path, { body, curl, type, signal });
   }
-  const result = await response.json();
-  if (!response.ok) throw new ApiError(result.error, result.details?.[0]?.field);
+  // A proxy responds with HTML if it can't reach the service.
+  const result = await response.json().catch((error) => {
+    if (signal?.aborted) throw error;
+    throw new ApiError(`The server's response can't be read; its status is ${response.status}. Try again.`, response.status);
+  });
+  if (!response.ok) throw new ApiError(result.error, response.status, result.details?.[0]?.field);
   return result;
 }
 
