@@ -132,8 +132,9 @@ def test_a_job_can_be_cancelled(page: Page) -> None:
     page.locator("#start").click()
     expect(page.locator("#job")).to_contain_text("running: seed 1, pass")
     expect(page.locator("#job-progress")).to_have_attribute("value", re.compile("."))
-    page.locator("#cancel").click()
+    page.locator("#cancel").press("Enter")
     expect(page.locator("#job")).to_contain_text("cancelled")
+    expect(page.locator("#start")).to_be_focused()
     expect(page.locator("#cancel")).to_be_hidden()
     expect(page.locator("#job-progress")).to_be_hidden()
 

@@ -30,11 +30,12 @@ def test_versions_are_compared_verified_promoted_and_rolled_back(page: Page) -> 
     expect(page.locator("#difference-table tbody tr").first).to_contain_text("▶ walk■ stop")
     page.locator("#verify").click()
     expect(said(page)).to_have_text("Version 2 was trained again: identical bit for bit.")
-    page.get_by_role("button", name="Promote version 2").click()
+    page.get_by_role("button", name="Promote version 2").press("Enter")
     expect(said(page)).to_have_text("Version 2 is live.")
     expect(page.locator("#version-table tr", has_text="● live")).to_contain_text("2 ●")
     expect(page.locator("#live")).to_contain_text("live: version 2")
     expect(page.locator("#promote")).to_be_hidden()
+    expect(page.locator("#verify")).to_be_focused()
     page.get_by_role("button", name="Roll back").click()
     expect(page.locator("#rollback").locator("xpath=../../*[@role='status']")).to_have_text(
         "Version 1 is live."
@@ -71,4 +72,5 @@ def test_a_long_verification_can_be_cancelled(page: Page) -> None:
     expect(said(page)).to_contain_text("Working …")
     said(page).get_by_role("button", name="Cancel").click()
     expect(said(page)).to_have_text("Cancelled.")
+    expect(page.locator("#verify")).to_be_focused()
     page.unroute("**/verify")

@@ -3,7 +3,7 @@
 // The event stream reports each change of a job, without its curve; verdict.js shows the result.
 
 import { callApi } from "../shared/api.js";
-import { byId, element, table } from "../shared/dom.js";
+import { byId, element, hide, table } from "../shared/dom.js";
 import { act, say, saidOf } from "../shared/feedback.js";
 import { formatNumber } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
@@ -100,12 +100,12 @@ function showJob(job) {
   byId("job").textContent = `Job ${id} ${job.state}`
     + (progress ? `: seed ${progress.seed}${run}, pass ${progress.iteration}, error ${formatNumber(progress.error)}` : "");
   const bar = byId("job-progress");
-  byId("job-running").hidden = isFinished(job);
   bar.max = recipe.iterations;
   if (progress) bar.value = progress.iteration;
   else bar.removeAttribute("value");
   const cancel = byId("cancel");
-  cancel.hidden = job.cancel_requested;
+  hide(cancel, job.cancel_requested || isFinished(job), byId("start"));
+  byId("job-running").hidden = isFinished(job);
   cancel.onclick = () => act(cancel, async (signal) => {
     await cancelJob(id, { signal });
     return `Job ${id} is being cancelled.`;

@@ -2,7 +2,7 @@
 
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
 import { callApi } from "../shared/api.js";
-import { byId, decisionLabel, element, table } from "../shared/dom.js";
+import { byId, decisionLabel, element, hide, table } from "../shared/dom.js";
 import { act } from "../shared/feedback.js";
 import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
@@ -91,7 +91,7 @@ async function showDetails(row) {
   const isLive = n === state.live;
   byId("version-name").textContent = `Version ${n}${isLive ? ", live" : ""}`;
   byId("promote").textContent = `Promote version ${n}`;
-  byId("promote").hidden = isLive;
+  hide(byId("promote"), isLive, byId("verify"));
   byId("verify").textContent = `Verify version ${n}`;
   byId("download").href = `versions/${n}/weights`;
   byId("version-recipe").textContent = `${recipe.hidden_sizes.length ? `hidden nodes ${recipe.hidden_sizes.join(", ")}, ${recipe.activation}` : "no hidden layer"}; `

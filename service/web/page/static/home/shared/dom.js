@@ -25,6 +25,13 @@ function fill(node, attributes, children) {
   return node;
 }
 
+// Hide an element or show it; the focus goes to `next` if the element that is hidden had it.
+export function hide(target, isHidden, next) {
+  const hadFocus = target.contains(document.activeElement);
+  target.hidden = isHidden;
+  if (isHidden && hadFocus) next.focus();
+}
+
 // Show `rows` in the table `target`; a row is {cells, kind, key}, and `kind` is its CSS class.
 //
 // A row that looks as before keeps its element, and so the focus in it. `key` identifies a row, by

@@ -22,10 +22,16 @@ export async function act(control, action) {
   const cancel = setTimeout(() => said.append(" ", element("button", {
     type: "button", onclick: () => abort.abort(),
   }, "Cancel")), CANCEL_AFTER);
+  // The focus returns from the button that cancels.
+  const end = (text, kind) => {
+    const hadFocus = said.contains(document.activeElement);
+    say(said, text, kind);
+    if (hadFocus) control.focus();
+  };
   try {
-    say(said, (await action(abort.signal, (text) => said.firstChild.replaceWith(text))) ?? "");
+    end((await action(abort.signal, (text) => said.firstChild.replaceWith(text))) ?? "");
   } catch (error) {
-    if (!(error.field && showAtField(control.form, error))) say(said, messageOf(error), "error");
+    if (!(error.field && showAtField(control.form, error))) end(messageOf(error), "error");
   } finally {
     clearTimeout(cancel);
     control.ariaBusy = null;
