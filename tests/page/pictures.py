@@ -72,7 +72,7 @@ def retrain(page: Page, server: Server) -> None:
     page.locator("#recipe [name=iterations]").fill("100")
     page.locator("#recipe summary").click()
     page.locator("#start").click()
-    expect(page.locator("#headline")).to_have_text("Version 2 is live now.")
+    expect(page.locator("#headline")).to_have_text("Version 2 was promoted.")
     expect(page.locator("#decision")).to_have_text("Walk")
     page.mouse.move(0, 0)
 

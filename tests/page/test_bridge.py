@@ -44,7 +44,7 @@ def test_a_training_of_the_stage_can_be_cancelled(page: Page, site: Server) -> N
     first = site.expect(202, "POST", "/retrain", body)["id"]
     choose_station(page, "relu")
     page.locator("#train-here").click()
-    expect(said(page)).to_contain_text(f"Job {first + 1} trains")
+    expect(said(page)).to_contain_text(f"Job {first + 1}: its progress is below.")
     said(page).get_by_role("button", name="Cancel").click()
     expect(said(page)).to_have_text(f"Job {first + 1} cancelled.")
     site.expect(200, "DELETE", f"/jobs/{first}")

@@ -21,7 +21,7 @@ def test_a_retraining_shows_its_verdict(page: Page, site: Server) -> None:
     page.locator("#recipe [name=iterations]").fill("500")
     page.locator("#start").click()
     expect(page.locator("#job")).to_contain_text("Job 1 succeeded: seed 1, pass 500, error ≈ 0")
-    expect(page.locator("#headline")).to_have_text("Version 2 is live now.")
+    expect(page.locator("#headline")).to_have_text("Version 2 was promoted.")
     expect(page.locator("#headline")).to_be_visible()
     expect(page.locator("#changes tbody tr", has_text="0 1 0")).to_have_text(
         re.compile("0 1 0▶ walk■ stop1")
@@ -35,6 +35,11 @@ def test_a_retraining_shows_its_verdict(page: Page, site: Server) -> None:
     expect(page.locator("#version-table tr", has_text="● live")).to_contain_text("2")
     expect(page.locator("#decision")).to_have_text("Stop")
     expect(page.locator("#pattern-table tr.now")).to_contain_text("≠")
+    # What the job did stays true after a rollback.
+    site.post("/rollback")
+    expect(page.locator("#live")).to_contain_text("live: version 1")
+    expect(page.locator("#headline")).to_have_text("Version 2 was promoted.")
+    expect(page.locator("#job-table")).to_contain_text("version 2, promoted")
     assert not re.search(r"\de[+-]?\d", page.locator("#service").inner_text().split("curl")[0])
 
 
@@ -120,7 +125,7 @@ def test_the_verdict_shows_the_exam(browser: Browser, tmp_path: Path) -> None:
             )
             page.locator("#recipe [name=promote]").select_option("better")
             page.locator("#start").click()
-            expect(page.locator("#headline")).to_have_text("Version 3 is live now.")
+            expect(page.locator("#headline")).to_have_text("Version 3 was promoted.")
             assert server.get("/jobs/2")["promote"] == "better"
             results = Axe().run(page, context="#retrain")
             assert results.violations_count == 0, results.generate_report()
@@ -146,3 +151,14 @@ def test_a_link_restores_the_recipe(page: Page, site: Server) -> None:
     page.locator("#recipe [name=alpha]").fill("0.3")
     page.locator("#recipe [name=seed]").focus()
     expect(page).to_have_url(re.compile("recipe.alpha=0.3"))
+
+
+def test_a_job_without_a_trainer_waits_and_can_be_cancelled(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with ForkedServer(tmp_path) as server, opened(browser, server.url) as page:
+        page.locator("#start").click()
+        expect(page.locator("#job")).to_have_text("Job 1 queued: it waits for a trainer")
+        page.locator("#cancel").click()
+        expect(page.locator("#job")).to_have_text("Job 1 cancelled")
+        expect(page.locator("#job-result .said")).to_have_text("")

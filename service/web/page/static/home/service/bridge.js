@@ -37,7 +37,7 @@ async function train(stage, signal, report) {
   const queued = await callApi("POST", "retrain", { body, curl: "bridge", signal });
   signal.addEventListener("abort", () => cancelJob(queued.id));
   chooseJob(queued);
-  report(`Job ${queued.id} trains: its progress is below.`);
+  report(`Job ${queued.id}: its progress is below.`);
   const job = await waitForJob(queued.id);
   if (!job.version) return `Job ${job.id} ${job.state}${job.error ? `: ${job.error}` : ""}.`;
   const trained = await callApi("GET", `versions/${job.version}`);

@@ -88,7 +88,7 @@ function showJobs() {
       }, String(job.id)),
       job.data.dataset ?? (job.data.source === "rows" ? `${job.data.rows} rows` : "ledger"),
       job.cancel_requested && !isFinished(job) ? "cancelling" : job.state,
-      job.version ? `version ${job.version}${job.promoted ? ", live" : ", not promoted"}` : job.error ?? "",
+      job.version ? `version ${job.version}${job.promoted ? ", promoted" : ", not promoted"}` : job.error ?? "",
     ],
   })));
   showJob(shown);
@@ -97,7 +97,7 @@ function showJobs() {
 function showJob(job) {
   const { id, progress, recipe } = job;
   const run = progress && recipe.restarts && progress.restart ? `, run ${progress.restart + 1} of at most ${recipe.restarts + 1}` : "";
-  byId("job").textContent = `Job ${id} ${job.state}`
+  byId("job").textContent = `Job ${id} ${job.state}${job.state === "queued" ? ": it waits for a trainer" : ""}`
     + (progress ? `: seed ${progress.seed}${run}, pass ${progress.iteration}, error ${formatNumber(progress.error)}` : "");
   const bar = byId("job-progress");
   bar.max = recipe.iterations;
@@ -108,7 +108,7 @@ function showJob(job) {
   byId("job-running").hidden = isFinished(job);
   cancel.onclick = () => act(cancel, async (signal) => {
     await cancelJob(id, { signal });
-    return `Job ${id} is being cancelled.`;
+    return isFinished(jobs.get(id)) ? "" : `Job ${id} is being cancelled.`;
   });
   if (isFinished(job)) say(saidOf(cancel), "");
   drawCurves(byId("job-curve"), [{ name: progress ? `seed ${progress.seed}` : "", points: curves.get(id)?.points ?? [] }]);

@@ -5,7 +5,7 @@ import { byId, decisionLabel, element, table } from "../shared/dom.js";
 import { formatLights, formatP, formatPercent, plural } from "../shared/numbers.js";
 
 export function showVerdict({ version, promoted, error, verdict }) {
-  const headline = version ? `Version ${version} ${promoted ? "is live now." : "was not promoted."}` : error ?? "";
+  const headline = version ? `Version ${version} was ${promoted ? "" : "not "}promoted.` : error ?? "";
   byId("headline").textContent = headline;
   byId("verdict").replaceChildren(...(verdict?.reasons ?? []).map((reason) => element("li", {}, reason)));
   const changes = verdict?.changes ?? [];
