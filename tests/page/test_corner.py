@@ -118,7 +118,7 @@ def test_a_link_restores_the_lights(page: Page, site: Server) -> None:
     expect(page.locator("#decision")).to_have_text("Walk")
 
 
-def test_a_command_is_copied_also_without_the_clipboard_api(page: Page, site: Server) -> None:
+def test_a_command_is_copied_also_without_the_clipboard_api(page: Page) -> None:
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.evaluate("addEventListener('copy', () => { window.copied = String(getSelection()); })")
     curl = page.locator('[data-curl="predict"]')
