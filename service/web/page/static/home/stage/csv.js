@@ -1,7 +1,7 @@
 // Rows from CSV, in the format of the service's ledger: light names and `outcome` as header, then one
 // line for each observation. The header may be left out, and cells may be separated by tabs.
 
-const OUTCOMES = { walk: 1, 1: 1, stop: 0, 0: 0 };
+const OUTCOMES = new Map([["walk", 1], ["1", 1], ["stop", 0], ["0", 0]]);
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 // A comma that is followed by an even number of quotes is in no quoted cell.
 const COMMA = /,(?=(?:[^"]*"[^"]*")*[^"]*$)/;
@@ -15,7 +15,7 @@ export function parseCsv(text) {
   const count = header.indexOf("outcome");
   const rows = lines.map(({ number, cells }) => {
     if (cells.length !== header.length) throw new Error(`line ${number}: expected ${header.length} columns, got ${cells.length}`);
-    const outcome = OUTCOMES[cells[count].toLowerCase()];
+    const outcome = OUTCOMES.get(cells[count].toLowerCase());
     if (outcome === undefined) throw new Error(`line ${number}: outcome: expected walk, stop, 1 or 0, got "${cells[count]}"`);
     return { lights: cells.slice(0, count).map((cell, i) => lightOf(cell, `line ${number}: ${header[i]}`)), outcome };
   });
