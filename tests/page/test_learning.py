@@ -349,7 +349,7 @@ def test_a_linear_network_equals_a_two_layer_network(page: Page) -> None:
         ({"hiddenSizes": [4] * 9}, "hiddenSizes: expected at most 8 hidden layers, got 9"),
         ({"hiddenSizes": [17]}, "hiddenSizes: expected from 1 to 16 nodes in a layer, got 17"),
         ({"activation": "tanh"}, "activation: expected relu or linear, got tanh"),
-        ({"alpha": 0}, "alpha: expected a number from 1e-9 to 1000000000, got 0"),
+        ({"alpha": 0}, "alpha: expected a number from 0.000000001 to 1000000000, got 0"),
         ({"batchSize": 1.5}, "batchSize: expected a whole number from 1 to 1000000000, got 1.5"),
         ({"seed": -1}, "seed: expected a whole number from 0 to 2147483648, got -1"),
         ({"start": [[[1]] * 3]}, "start: expected 2 weight matrices, got 1"),

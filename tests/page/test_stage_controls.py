@@ -1,6 +1,7 @@
 """Tests of the stage's setup, rows, player and keys."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -33,8 +34,8 @@ def write(control: Locator, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("alpha", "abc", "alpha: expected a number from 1e-9 to 1000000000, got abc"),
-        ("alpha", "", "alpha: expected a number from 1e-9 to 1000000000, got nothing"),
+        ("alpha", "abc", "alpha: expected a number from 0.000000001 to 1000000000, got abc"),
+        ("alpha", "", "alpha: expected a number from 0.000000001 to 1000000000, got nothing"),
         ("hiddenSizes", "17", "hiddenSizes: expected from 1 to 16 nodes in a layer, got 17"),
         ("weightDecay", "-1", "weightDecay: expected a number from 0 to 1000000000, got -1"),
         ("l1Penalty", "x", "l1Penalty: expected a number from 0 to 1000000000, got x"),
@@ -166,6 +167,7 @@ def test_lights_and_rows_are_added(page: Page) -> None:
         ),
         ("a,b,outcome\n1,x,walk", 'the text: line 2: b: expected a finite number, got "x"'),
         ("a,b,outcome\n1,walk", "the text: line 2: expected 3 columns, got 2"),
+        ("1,constructor", 'outcome: expected walk, stop, 1 or 0, got "constructor"'),
         ("", "the text: expected at least one observation, got none"),
         ("hello", "the text: line 1: expected a header of light names and then outcome"),
         (",".join(["1"] * 18), "lights: expected from 1 to 16 lights, got 17"),
@@ -182,6 +184,29 @@ def test_rows_are_pasted_as_csv(page: Page, text: str, said: str) -> None:
         press(page, "One pass")
         press(page, "Compare with the service")
         expect(page.locator("#compared")).to_contain_text("Identical to the last bit")
+
+
+def test_small_numbers_have_no_exponent(page: Page) -> None:
+    open_station(page, "regularization&alpha=1e-7&l2=1e-8&start=1e-9,1,0")
+    page.locator("#setup details").evaluate("(details) => { details.open = true; }")
+    expect(field(page, "alpha")).to_have_value("0.0000001")
+    expect(page.get_by_label("weights_0_1[0][0]", exact=True)).to_have_value("0.000000001")
+    expect(page.locator("#comparison h4").first).to_have_text("L2 0.00000001")
+    open_station(page, "your-own&rows=0.1_0.1_0.1_1,0_5e-9_0_0")
+    expect(page.get_by_role("button", name="row 2, middle: ≈ 0")).to_be_visible()
+    grid = page.locator("svg.point-grid")
+    box = grid.bounding_box()
+    assert box
+    grid.click(position={"x": 0.36 * box["width"], "y": 0.4 * box["height"]})
+    expect(page.locator("#data-said")).to_have_text("Row 3 added: 0.03 0.06 1, walk.")
+    expect(page).to_have_url(re.compile("0.03_0.06_1_1$"))
+
+
+def test_errors_close_to_0_have_different_ticks(page: Page) -> None:
+    open_station(page, "two-rows&start=0.0001,1,0&steps=20")
+    expect(happened(page)).to_contain_text("Pass 10,")
+    ticks = page.locator("#curve text.end").all_text_contents()
+    assert ticks[:-1] == ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.001"]
 
 
 def test_body_that_is_too_long_for_a_command_is_saved(page: Page) -> None:

@@ -98,7 +98,7 @@ def test_link_to_a_diverged_run_shows_the_divergence(page: Page) -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ("&alpha=abc&steps=6", "alpha: expected a number from 1e-9 to 1000000000, got abc"),
+        ("&alpha=abc&steps=6", "alpha: expected a number from 0.000000001 to 1000000000, got abc"),
         ("&hidden=99", "hidden: expected from 1 to 16 nodes in a layer, got 99"),
         ("&rows=1_0_1,5", "rows: expected"),
         ("&compare=lamps_3", "compare: expected networks such as batch_2"),

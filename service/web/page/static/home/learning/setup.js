@@ -30,7 +30,7 @@ export function checkSetup(setup) {
     if (field === "batchSize" && value === null) continue;
     const isWhole = field === "batchSize" || field === "seed";
     check(field, isNumber(value) && value >= lowest && value <= highest && !(isWhole && value % 1),
-      `a ${isWhole ? "whole " : ""}number from ${lowest} to ${highest}`, value);
+      `a ${isWhole ? "whole " : ""}number from ${lowest && lowest < 1e-6 ? lowest.toFixed(9) : lowest} to ${highest}`, value);
   }
   if (setup.start !== null) checkStart(setup);
 }

@@ -10,6 +10,8 @@ const MARGIN = { left: 62, right: 14, top: 12, bottom: 22 };
 // The lowest error of the logarithmic scale.
 const MIN_LOG = 1e-6;
 const MAX_ERROR = 1e6;
+// The scale reaches at least this error, unless all are 0: the numbers on the page end there.
+const MIN_TOP = 0.001;
 
 // `remember` keeps the scale in the URL.
 export function createCurve(stage, container, remember) {
@@ -102,7 +104,8 @@ function frame(series, iterations, scale, width, height) {
   const passes = series[0].errors.length;
   const maxPass = Math.max(iterations * Math.ceil(passes / iterations), iterations);
   const all = series.flatMap(({ errors }) => extremes(errors));
-  const highest = Math.min(MAX_ERROR, Math.max(0, ...all) || 1);
+  const largest = Math.max(0, ...all);
+  const highest = Math.min(MAX_ERROR, Math.max(largest, MIN_TOP * (largest > 0)) || 1);
   const lowest = Math.max(MIN_LOG, Math.min(...all, highest));
   const yTicks = scale === "log" ? powers(lowest, highest) : steps(highest, 5);
   const [low, high] = [yTicks[0], scale === "log" ? yTicks.at(-1) : highest];
@@ -141,7 +144,7 @@ function powers(lowest, highest) {
   return Array.from({ length: Math.max(to, from + 1) - from + 1 }, (_, i) => Number((10 ** (from + i)).toPrecision(1)));
 }
 
-const tickName = (value) => value.toLocaleString("en", { maximumFractionDigits: 6 });
+const tickName = (value) => value.toLocaleString("en", { maximumFractionDigits: 6, useGrouping: value < MAX_ERROR });
 
 function drawAxes({ ticks, x, y, right, bottom }) {
   const text = (at, name, attributes) => svgElement("text", { ...at, ...attributes }, name);

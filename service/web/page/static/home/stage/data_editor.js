@@ -4,6 +4,7 @@
 
 import { SetupError } from "../learning/setup.js";
 import { element } from "../shared/dom.js";
+import { formatLights } from "../shared/numbers.js";
 import { parseCsv } from "./csv.js";
 import { createDataTable } from "./data_table.js";
 import { button, labelled, numberFrom, option, setText, textField } from "./fields.js";
@@ -41,7 +42,7 @@ export function createDataEditor(stage, container) {
 
   const addRow = (lights, outcome) => take(
     { lights: [...stage.setup.lights, lights], outcomes: [...stage.setup.outcomes, outcome] },
-    `Row ${stage.setup.lights.length + 1} added: ${lights.join(" ")}, ${outcome ? "walk" : "stop"}.`);
+    `Row ${stage.setup.lights.length + 1} added: ${formatLights(lights)}, ${outcome ? "walk" : "stop"}.`);
   const changeLights = (change, sentence) => take({ lights: stage.setup.lights.map(change) }, sentence);
   const moreLights = button("Add a light", () => changeLights((row) => [...row, 0], "Added a light, which is off in every row."));
   const fewerLights = button("Remove the last light", () => changeLights((row) => row.slice(0, -1), "Removed the last light."));

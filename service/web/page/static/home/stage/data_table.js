@@ -3,6 +3,7 @@
 // It is a grid with one tab stop, in which the arrow keys move.
 
 import { element } from "../shared/dom.js";
+import { formatNumber } from "../shared/numbers.js";
 import { button } from "./fields.js";
 import { lightNames } from "./light_names.js";
 
@@ -46,9 +47,9 @@ export function createDataTable(stage, box, take) {
 
   function rowOf(lights, outcome, r, names) {
     const { setup } = stage;
-    const light = (value, i) => button(String(value), () => take(
+    const light = (value, i) => button(formatNumber(value), () => take(
       { lights: put(setup.lights, r, put(lights, i, value ? 0 : valueOfOn(setup))) }, `Row ${r + 1}: ${names[i]} is ${value ? "off" : "on"}.`),
-    { class: value ? "lit" : "", "aria-label": `row ${r + 1}, ${names[i]}: ${value}` });
+    { class: value ? "lit" : "", "aria-label": `row ${r + 1}, ${names[i]}: ${formatNumber(value)}` });
     const decision = button(outcome ? "walk" : "stop", () => take(
       { outcomes: put(setup.outcomes, r, 1 - outcome) }, `Row ${r + 1}: ${outcome ? "stop" : "walk"}.`),
     { class: outcome ? "walk-text" : "stop-text", "aria-label": `row ${r + 1}, people: ${outcome ? "walk" : "stop"}` });

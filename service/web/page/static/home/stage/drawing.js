@@ -169,7 +169,8 @@ function drawNetwork(stage, state, { weights, nodes }) {
 function drawOutput({ group, text, decision, goal, number }, isKnown, outcome) {
   const walk = isWalk(number);
   put(group, "class", `node output ${isKnown ? outcomeName(walk) : "unknown"}`);
-  write(text, "score", isKnown ? shortNumber(number) : "");
+  const score = isKnown ? shortNumber(number) : "";
+  write(text, score.length > 6 ? "score long" : "score", score);
   write(decision, "decision", isKnown ? outcomeName(walk).toUpperCase() : "");
   write(goal, "goal", `goal ${outcome} ${outcomeName(outcome)}${isKnown ? (walk === Boolean(outcome) ? " ✓" : " ✗") : ""}`);
 }

@@ -27,7 +27,7 @@ export function createPointGrid(stage, container, inputs, outcome, addRow) {
     const { left, top, width, height } = svg.getBoundingClientRect();
     const snapped = (share) => {
       const step = Math.round(((share * SIZE - MARGIN) / (SIZE - 2 * MARGIN)) * STEPS);
-      return Math.min(Math.max(step, 0), STEPS) * on / STEPS;
+      return Number((Math.min(Math.max(step, 0), STEPS) * on / STEPS).toPrecision(12));
     };
     const row = inputs().map((input) => numberFrom(input.value));
     row[across.value] = snapped((event.clientX - left) / width);

@@ -4,6 +4,7 @@
 
 import { SetupError } from "../learning/setup.js";
 import { element } from "../shared/dom.js";
+import { exactNumber } from "../shared/numbers.js";
 import { errorPlace, labelled, numberFrom, option, textField } from "./fields.js";
 import { createStartWeights } from "./start_weights.js";
 
@@ -89,7 +90,7 @@ export function createSetupForm(stage, form) {
     for (const [d, node] of [...nodes.children].entries()) write(node, hiddenSizes[d]);
     activation.value = setup.activation;
     activation.disabled = !hiddenSizes.length;
-    for (const [name, control] of Object.entries(numbers)) write(control, setup[name]);
+    for (const [name, control] of Object.entries(numbers)) write(control, exactNumber(setup[name]));
     const isListed = setup.batchSize === null || BATCH_SIZES.includes(String(setup.batchSize));
     batch.value = isListed ? setup.batchSize ?? "" : "other";
     write(batchSize, setup.batchSize ?? "");

@@ -1,6 +1,7 @@
 // The start weights: random by the seed, or by hand in one field for each weight.
 
 import { element } from "../shared/dom.js";
+import { exactNumber } from "../shared/numbers.js";
 import { numberFrom, textField } from "./fields.js";
 
 // More weights are not edited by hand.
@@ -37,7 +38,7 @@ export function createStartWeights(stage, setStart) {
     const sizes = JSON.stringify(start.map((matrix) => [matrix.length, matrix[0].length]));
     if (tables.dataset.sizes !== sizes) tables.replaceChildren(...start.map(matrixTable));
     tables.dataset.sizes = sizes;
-    inputs().forEach((input, i) => { input.value = weights[i]; });
+    inputs().forEach((input, i) => { input.value = Math.abs(weights[i]) < 1 ? exactNumber(weights[i]) : weights[i]; });
   });
   return box;
 }
