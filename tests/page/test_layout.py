@@ -9,7 +9,7 @@ import urllib3
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import needs_browser, opened
+from tests.page.browser import load, needs_browser, opened
 from tests.server import Server
 
 pytestmark = needs_browser
@@ -40,6 +40,19 @@ def test_nothing_overflows_or_is_clipped(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate(OVERFLOW) == 0
     assert page.evaluate(CLIPPED) == []
+    if before:
+        page.set_viewport_size(before)
+
+
+def test_rows_of_16_lights_leave_room_for_the_form(page: Page, site: Server) -> None:
+    before = page.viewport_size
+    page.set_viewport_size({"width": 768, "height": 900})
+    row = "_".join(["1", "0"] * 8)
+    load(page, f"{site.url}/#station=your-own&rows={row}_1,{row}_0")
+    assert page.evaluate(OVERFLOW) == 0
+    form = page.get_by_role("form", name="Add a row").bounding_box()
+    assert form
+    assert form["width"] > 200
     if before:
         page.set_viewport_size(before)
 
