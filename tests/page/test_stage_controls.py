@@ -160,6 +160,8 @@ def test_lights_and_rows_are_added(page: Page) -> None:
     [
         ("left,right,outcome\n1,0,walk\n0,1,stop\n", "2 rows taken from the text."),
         ("10\t0\t1\n0\t10\t0", "2 rows taken from the text."),
+        ('left;right;outcome\r\n0,5;"1";walk\r\n-,25;0;stop', "2 rows taken from the text."),
+        ('"a;b",outcome\n1,walk', "1 row taken from the text."),
         ('a,outcome,request_id\n"1",WALK,"x,y"', "1 row taken from the text."),
         (
             "1,0,walk\n1,0,maybe",

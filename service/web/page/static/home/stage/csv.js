@@ -1,8 +1,10 @@
 // Rows from CSV, in the format of the service's ledger: light names and `outcome` as header, then one
-// line for each observation. The header may be left out, and cells may be separated by tabs.
+// line for each observation. The header may be left out, and cells may be separated by
+// tabs, or as by spreadsheets with a decimal comma, by semicolons.
 
 const OUTCOMES = new Map([["walk", 1], ["1", 1], ["stop", 0], ["0", 0]]);
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
+const DECIMAL_COMMA = /^([\s"]*[-+]?\d*),(\d+[\s"]*)$/;
 // A comma that is followed by an even number of quotes is in no quoted cell.
 const COMMA = /,(?=(?:[^"]*"[^"]*")*[^"]*$)/;
 
@@ -36,9 +38,12 @@ function headerOf(lines) {
 }
 
 function cellsOf(line) {
-  const cells = line.includes("\t") ? line.split("\t") : line.split(COMMA);
+  const cells = line.includes("\t") ? line.split("\t") : isBySemicolons(line)
+    ? line.split(";").map((cell) => cell.replace(DECIMAL_COMMA, "$1.$2")) : line.split(COMMA);
   return cells.map((cell) => cell.trim().replace(/^"(.*)"$/, (_, inner) => inner.replaceAll('""', '"').trim()));
 }
+
+const isBySemicolons = (line) => line.replace(/"[^"]*"/g, "").includes(";");
 
 function lightOf(cell, place) {
   if (!NUMBER.test(cell) || !isFinite(cell)) throw new Error(`${place}: expected a finite number, got "${cell}"`);
