@@ -38,6 +38,20 @@ def test_the_server_trains_the_weights_of_the_stage(page: Page, site: Server) ->
     site.post("/rollback")
 
 
+def test_as_many_rows_and_lights_as_the_stage_has_are_trained(page: Page) -> None:
+    page.evaluate("""async () => {
+      const { stage } = await import("./page/main.js");
+      const lights = Array.from({ length: 10_000 }, (_, i) =>
+        Array.from({ length: 13 }, (_, j) => i >> j & 1));
+      stage.change({
+        lights, outcomes: lights.map(([first]) => first), scale: null, start: null, batchSize: null,
+        hiddenSizes: [2], alpha: 0.01, iterations: 1, compare: [], station: "your-own",
+      });
+    }""")
+    page.locator("#train-here").click()
+    expect(said(page)).to_contain_text("its weights are the browser's to the last bit")
+
+
 def test_a_training_of_the_stage_can_be_cancelled(page: Page, site: Server) -> None:
     # This job is trained first, so that the one of the stage waits.
     body = {"dataset": "four", "iterations": 1_000_000, "alpha": 1e-6}

@@ -5,7 +5,7 @@
 import { update } from "./descent.js";
 import { forward } from "./network.js";
 import { randomWeights } from "./random.js";
-import { SetupError, checkSetup } from "./setup.js";
+import { SetupError, checkSetup, scaleOf } from "./setup.js";
 
 // `weights` is replaced by each update and never changed in place, so that a view may keep it.
 export class Experiment {
@@ -17,7 +17,7 @@ export class Experiment {
     const { lights, outcomes, start } = setup;
     this.setup = setup;
     this.outcomes = outcomes;
-    this.scale = setup.scale ?? (Math.max(...lights.map((row) => Math.max(...row.map(Math.abs)))) || 1);
+    this.scale = setup.scale ?? scaleOf(lights);
     // Adding 0 turns -0 into 0, as the service does.
     this.inputs = lights.map((row) => row.map((light) => (light + 0) / this.scale));
     this.batchSize = setup.batchSize ?? lights.length;

@@ -19,6 +19,10 @@ export class SetupError extends Error {
   }
 }
 
+// Return the scale of rows that have no other: the largest absolute value of a light, or 1 if all are 0.
+export const scaleOf = (lights) =>
+  lights.reduce((largest, row) => Math.max(largest, ...row.map(Math.abs)), 0) || 1;
+
 // Throw a SetupError if `setup` is not a valid setup of an experiment.
 export function checkSetup(setup) {
   checkRows(setup);

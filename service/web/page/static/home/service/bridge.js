@@ -3,15 +3,18 @@
 
 import { datasetName } from "../learning/datasets.js";
 import { Experiment } from "../learning/experiment.js";
+import { scaleOf } from "../learning/setup.js";
 import { callApi } from "../shared/api.js";
 import { byId } from "../shared/dom.js";
-import { act } from "../shared/feedback.js";
+import { act, messageOf } from "../shared/feedback.js";
 import { plural } from "../shared/numbers.js";
 import { cancelJob, chooseJob, waitForJob } from "./jobs.js";
 
 const MAX_NODES = 16;
 const MAX_LAYERS = 4;
 const MAX_ROWS = 100;
+// Milliseconds that the browser trains without a pause, in which the page responds.
+const SLICE = 10;
 
 // `liveVersion()` returns the row of GET /versions of the live version, if any.
 export function setUpBridge(stage, liveVersion) {
@@ -23,9 +26,11 @@ async function train(stage, signal, report) {
   const { experiment } = stage;
   const { setup } = experiment;
   if (setup.start) throw new Error("The start weights are set by hand, and the service starts with those of a seed: choose a seed first.");
-  const scale = Math.max(...setup.lights.flat().map(Math.abs)) || 1;
+  const scale = scaleOf(setup.lights);
   if (experiment.scale !== scale) throw new Error(`The scale is ${experiment.scale}, and the service divides the lights by the largest, ${scale}.`);
-  const { iterations, weights } = passesOf(stage);
+  // The passes that the stage has finished, or those of its station before the first.
+  const iterations = experiment.errors.length || stage.setup.iterations;
+  const finished = experiment.errors.length && experiment.weightsOfPass;
   const dataset = datasetName(setup);
   const rows = setup.lights.map((lights, i) => ({ lights, outcome: setup.outcomes[i] ? "walk" : "stop" }));
   const body = {
@@ -35,9 +40,10 @@ async function train(stage, signal, report) {
     seed: setup.seed, restarts: 0, target_error: null, repeats: "kept", promote: byId("train-promote").value,
   };
   const queued = await callApi("POST", "retrain", { body, curl: "bridge", signal });
-  signal.addEventListener("abort", () => cancelJob(queued.id));
+  signal.addEventListener("abort", () => cancelJob(queued.id).catch((error) => report(messageOf(error))));
   chooseJob(queued);
   report(`Job ${queued.id}: its progress is below.`);
+  const weights = finished || await weightsAfter(setup, iterations, signal);
   const job = await waitForJob(queued.id);
   if (!job.version) return `Job ${job.id} ${job.state}${job.error ? `: ${job.error}` : ""}.`;
   const trained = await callApi("GET", `versions/${job.version}`);
@@ -46,14 +52,17 @@ async function train(stage, signal, report) {
     + `${identical ? "the browser's to the last bit" : "not the browser's"}. ${job.promoted ? "It is live." : "It is not live: promote it below."}`;
 }
 
-// The passes that the stage has finished, or those of its station before the first, and the weights
-// after them.
-function passesOf({ experiment, setup }) {
-  const { errors, weightsOfPass } = experiment;
-  if (errors.length) return { iterations: errors.length, weights: weightsOfPass };
-  const fresh = new Experiment(experiment.setup);
-  while (fresh.errors.length < setup.iterations && !fresh.diverged) fresh.takePass();
-  return { iterations: setup.iterations, weights: fresh.weights };
+// Return the weights after as many passes.
+async function weightsAfter(setup, passes, signal) {
+  const experiment = new Experiment(setup);
+  let start = performance.now();
+  while (experiment.errors.length < passes && !experiment.diverged && !signal.aborted) {
+    experiment.takeStep();
+    if (performance.now() - start < SLICE) continue;
+    await new Promise((resolve) => { setTimeout(resolve); });
+    start = performance.now();
+  }
+  return experiment.weights;
 }
 
 const sameBits = (a, b) => a.length === b.length && a.every((matrix, d) =>
@@ -65,7 +74,8 @@ async function takeLive(stage, live, signal) {
   const widest = Math.max(live.lights, ...recipe.hidden_sizes);
   if (widest > MAX_NODES || recipe.hidden_sizes.length > MAX_LAYERS) {
     throw new Error(`Version ${n} is too large for the stage, which has at most ${MAX_NODES} lights, ${MAX_NODES} nodes a layer `
-      + `and ${MAX_LAYERS} hidden layers; version ${n} has ${live.lights} lights and hidden layers of ${recipe.hidden_sizes.join(", ")} nodes.`);
+      + `and ${MAX_LAYERS} hidden layers; version ${n} has ${plural(live.lights, "light")} and `
+      + `${recipe.hidden_sizes.length ? `hidden layers of ${recipe.hidden_sizes.join(", ")} nodes` : "no hidden layer"}.`);
   }
   const [{ weights, scale }, data] = await Promise.all([callApi("GET", `versions/${n}`, { curl: "bridge", signal }), rowsOf(live, signal)]);
   stage.change({

@@ -2,6 +2,7 @@
 //
 // It is a grid with one tab stop, in which the arrow keys move.
 
+import { scaleOf } from "../learning/setup.js";
 import { element } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
 import { button } from "./fields.js";
@@ -11,7 +12,7 @@ import { lightNames } from "./light_names.js";
 const MAX_SHOWN = 50;
 
 // The value of a light that is on.
-export const valueOfOn = ({ lights }) => Math.max(...lights.map((row) => Math.max(...row.map(Math.abs)))) || 1;
+export const valueOfOn = ({ lights }) => scaleOf(lights);
 
 // `take(overrides, sentence)` changes the setup and says what was done.
 export function createDataTable(stage, box, take) {
