@@ -60,6 +60,9 @@ def test_curves_are_compared_and_in_the_link(page: Page, site: Server) -> None:
     expect(page.locator("#version-curves path.line")).to_have_count(2)
     expect(page).to_have_url(re.compile("curves=1"))
     expect(page.get_by_label("show the curve of version 1")).to_be_focused()
+    page.evaluate("location.hash = 'curves=2'")
+    expect(page.get_by_label("show the curve of version 1")).not_to_be_checked()
+    expect(page.get_by_label("show the curve of version 2")).to_be_checked()
     load(page, f"{site.url}/#version=1&curves=2")
     expect(page.locator("#version-name")).to_have_text("Version 1, live")
     expect(page.get_by_label("show the curve of version 2")).to_be_checked()
@@ -74,3 +77,14 @@ def test_a_long_verification_can_be_cancelled(page: Page) -> None:
     expect(said(page)).to_have_text("Cancelled.")
     expect(page.locator("#verify")).to_be_focused()
     page.unroute("**/verify")
+
+
+def test_an_error_of_a_selection_appears_at_the_details(page: Page) -> None:
+    page.route("**/versions/1", lambda route: route.fulfill(status=410, json={"error": "gone"}))
+    page.get_by_role("button", name="show version 1").click()
+    expect(said(page)).to_have_text("gone")
+    expect(said(page)).to_have_role("alert")
+    page.unroute_all()
+    page.get_by_role("button", name="show version 2").click()
+    expect(page.locator("#version-name")).to_have_text("Version 2")
+    expect(said(page)).to_have_text("")

@@ -13,7 +13,7 @@ import { setUpObservationForm, showLedger } from "./ledger.js";
 import { followEvents, showLiveVersion } from "./live.js";
 import { loadPatterns, showPatterns } from "./patterns.js";
 import { setUpRecipe } from "./recipe.js";
-import { setUpVersions, showVersions } from "./versions.js";
+import { setUpVersions, showSelected, showVersions } from "./versions.js";
 
 // Milliseconds between two requests for the same data, however many events there are.
 const GAP = 500;
@@ -124,7 +124,7 @@ export async function startService(stage) {
   window.addEventListener("hashchange", () => {
     lights = lightsFromUrl(lights.length);
     showCorner();
-    showVersions(state);
+    showSelected();
   });
   await refreshVersions();
   await refreshLedger();

@@ -3,7 +3,7 @@
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
 import { callApi } from "../shared/api.js";
 import { byId, decisionLabel, element, hide, table } from "../shared/dom.js";
-import { act } from "../shared/feedback.js";
+import { act, messageOf, say, saidOf } from "../shared/feedback.js";
 import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
 
@@ -70,7 +70,7 @@ export async function showVersions(newState) {
       onchange: ({ target }) => select("curves", compared().filter((it) => it !== n).concat(target.checked ? n : [])),
     });
     return {
-      key: n, kind: n === shown ? "now" : null,
+      key: n, kind: n === shown ? "now" : null, state: checked.has(n),
       cells: [
         element("span", {}, choose, n === live ? liveMark() : ""), curve,
         `${plural(row.rows, "row")}, ${row.dataset}`, formatNumber(row.error), formatPercent(row.accuracy),
@@ -83,7 +83,14 @@ export async function showVersions(newState) {
 
 function select(name, value) {
   setParameter(name, String(value));
-  return showVersions(state);
+  return showSelected();
+}
+
+// Show what the user selected; an error is shown at the details.
+export async function showSelected() {
+  const said = saidOf(byId("promote"));
+  say(said, "");
+  await showVersions(state).catch((error) => say(said, messageOf(error), "error"));
 }
 
 async function showDetails(row) {
