@@ -1,6 +1,7 @@
 """Tests of the whole page: widths, accessibility, first load, security headers, path prefix."""
 
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,7 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.browser import load, needs_browser, opened
-from tests.server import Server
+from tests.server import ForkedServer, Server
+from tests.service.services import publish_network
 
 pytestmark = needs_browser
 
@@ -34,6 +36,16 @@ def hundred_rows(site: Server) -> None:
     site.expect(202, "POST", "/retrain", {"iterations": 20, "restarts": 0})
 
 
+@pytest.fixture(scope="module")
+def twelve_lights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("twelve")
+    publish_network(folder / "models", (12, 4))
+    with ForkedServer(folder, start_empty=True) as server:
+        rows = [{"lights": [i / 100] * 12, "outcome": "walk"} for i in range(100)]
+        server.expect(201, "POST", "/observations", {"observations": rows})
+        yield server
+
+
 @pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_nothing_overflows_or_is_clipped(page: Page, width: int) -> None:
     before = page.viewport_size
@@ -55,6 +67,16 @@ def test_rows_of_16_lights_leave_room_for_the_form(page: Page, site: Server) -> 
     assert form["width"] > 200
     if before:
         page.set_viewport_size(before)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
+def test_twelve_lights_fit(browser: Browser, twelve_lights: Server, width: int) -> None:
+    viewport = {"width": width, "height": 900}
+    with opened(browser, twelve_lights.url, viewport=viewport) as page:
+        expect(page.locator("#contributions li")).to_have_count(12)
+        expect(page.locator("#patterns")).to_be_hidden()
+        assert page.evaluate(OVERFLOW) == 0
+        assert page.evaluate(CLIPPED) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

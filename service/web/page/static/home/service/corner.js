@@ -87,7 +87,7 @@ function drawFigure(decision) {
 
 // Small lamps with the values of a light state, for tables.
 export function miniLights(lights, levels) {
-  return element("span", { class: "mini" }, ...lights.slice(0, 16).map((light) => {
+  return element("span", { class: lights.length > 6 ? "mini many" : "mini" }, ...lights.slice(0, 16).map((light) => {
     const dot = element("i", { "aria-hidden": true });
     dot.style.setProperty("--level", levelOf(light, levels));
     return dot;

@@ -34,11 +34,9 @@ async function load({ live, versions, levels }, count) {
 
 // Show the loaded decisions, with the pattern `lights` marked.
 export function showPatterns(lights, setLights) {
-  byId("pattern-table").hidden = !loaded;
-  byId("no-patterns").textContent = loaded ? ""
-    : lights.length > MAX_LIGHTS ? `${lights.length} lights have more patterns than this page lists.`
-      : "No version is live: promote one below.";
-  if (!loaded) return;
+  const isLoaded = loaded?.patterns[0].length === lights.length;
+  byId("patterns").hidden = !isLoaded;
+  if (!isLoaded) return;
   const { patterns, decisions, scores, other, otherDecisions, levels } = loaded;
   const now = formatLights(lights);
   table(byId("pattern-table"), ["lights", "decision", "score", ...(other ? [`version ${other}`] : [])], patterns.map((pattern, i) => {
