@@ -43,6 +43,10 @@ def twelve_lights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with ForkedServer(folder, start_empty=True) as server:
         rows = [{"lights": [i / 100] * 12, "outcome": "walk"} for i in range(100)]
         server.expect(201, "POST", "/observations", {"observations": rows})
+        dataset = folder / f"{'long' * 50}.csv"
+        table = f"{','.join('abcdefghijkl')},outcome\n{'1,' * 12}walk\n"
+        dataset.write_text(table, encoding="ascii")
+        server.train("--dataset", str(dataset), "--no-promote")
         yield server
 
 
@@ -70,11 +74,16 @@ def test_rows_of_16_lights_leave_room_for_the_form(page: Page, site: Server) -> 
 
 
 @pytest.mark.parametrize("width", [390, 768, 1440, 2560])
-def test_twelve_lights_fit(browser: Browser, twelve_lights: Server, width: int) -> None:
+def test_twelve_lights_and_long_names_fit(
+    browser: Browser, twelve_lights: Server, width: int
+) -> None:
     viewport = {"width": width, "height": 900}
     with opened(browser, twelve_lights.url, viewport=viewport) as page:
         expect(page.locator("#contributions li")).to_have_count(12)
         expect(page.locator("#patterns")).to_be_hidden()
+        expect(page.locator("#version-table tbody tr")).to_have_count(2)
+        page.locator("#csv").set_input_files(twelve_lights.data_dir / f"{'long' * 50}.csv")
+        expect(page.locator("#observe .said")).to_contain_text("recorded 1")
         assert page.evaluate(OVERFLOW) == 0
         assert page.evaluate(CLIPPED) == []
 
