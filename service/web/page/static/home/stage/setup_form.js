@@ -82,6 +82,8 @@ export function createSetupForm(stage, form) {
 
   function fill({ setup }) {
     const { hiddenSizes } = setup;
+    // Links and versions can have more layers than the list.
+    if (!depth.querySelector(`[value="${hiddenSizes.length}"]`)) depth.append(option(hiddenSizes.length));
     depth.value = hiddenSizes.length;
     if (nodes.children.length !== hiddenSizes.length) {
       nodes.replaceChildren(...hiddenSizes.map((_, d) => textField("hiddenSizes", { size: 2, "aria-label": `nodes in layer_${d + 1}` })));
