@@ -3,12 +3,10 @@
 import { svgElement } from "../shared/dom.js";
 import { formatNumber } from "../shared/numbers.js";
 
-const LINE_STYLES = [
-  { stroke: "var(--positive)" },
-  { stroke: "var(--negative)", "stroke-dasharray": "8 4" },
-  { stroke: "var(--soft)", "stroke-dasharray": "2 3" },
-  { stroke: "var(--ink)", "stroke-dasharray": "10 3 2 3" },
-];
+const COLOURS = ["var(--positive)", "var(--negative)", "var(--soft)", "var(--ink)"];
+const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
+// The style of curve `i`; those of 16 curves differ.
+const styleOf = (i) => ({ "stroke-width": 2.5, stroke: COLOURS[i % 4], "stroke-dasharray": DASHES[(i + Math.floor(i / 4)) % 4] });
 // The lowest error of the scale, which is logarithmic.
 const LOWEST = -4;
 
@@ -38,11 +36,11 @@ export function drawCurves(svg, curves) {
     ]),
     svgElement("text", { x: width - 10, y: 194, "text-anchor": "end", class: "soft" }, `pass ${last}`),
     ...nonEmpty.map((curve, i) =>
-      svgElement("path", { d: line(curve), "stroke-width": 2.5, fill: "none", class: "line", ...LINE_STYLES[i % LINE_STYLES.length] })),
+      svgElement("path", { d: line(curve), fill: "none", class: "line", ...styleOf(i) })),
     ...named.flatMap(({ name, points }, i) => {
       const [left, base] = [60 + 190 * (i % columns), 218 + 22 * Math.floor(i / columns)];
       return [
-        svgElement("path", { d: `M${left} ${base - 5} h30`, "stroke-width": 2.5, ...LINE_STYLES[i % LINE_STYLES.length] }),
+        svgElement("path", { d: `M${left} ${base - 5} h30`, ...styleOf(i) }),
         svgElement("text", { x: left + 38, y: base }, `${name}: ${formatNumber(points.at(-1)[1])}`),
       ];
     }),
