@@ -58,6 +58,8 @@ def test_the_weights_can_be_downloaded(page: Page, site: Server) -> None:
 def test_curves_are_compared_and_in_the_link(page: Page, site: Server) -> None:
     page.get_by_label("show the curve of version 1").check()
     expect(page.locator("#version-curves path.line")).to_have_count(2)
+    # The command is that of the version whose details are shown.
+    expect(page.locator('[data-curl="versions"] code')).to_have_text(f"curl {site.url}/versions/2")
     expect(page).to_have_url(re.compile("curves=1"))
     expect(page.get_by_label("show the curve of version 1")).to_be_focused()
     page.evaluate("location.hash = 'curves=2'")

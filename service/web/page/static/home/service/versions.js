@@ -2,16 +2,18 @@
 
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
 import { callApi } from "../shared/api.js";
+import { showCurl } from "../shared/curl.js";
 import { byId, decisionLabel, element, hide, table } from "../shared/dom.js";
 import { act, messageOf, say, saidOf } from "../shared/feedback.js";
 import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
 
 let state = { live: null, versions: [] };
+let described; // the version whose details are shown
 const loaded = new Map(); // responses about versions by their path: a version never changes
 
 function load(path) {
-  if (!loaded.has(path)) loaded.set(path, callApi("GET", path, { curl: "versions" }));
+  if (!loaded.has(path)) loaded.set(path, callApi("GET", path));
   return loaded.get(path).catch((error) => {
     loaded.delete(path);
     throw error;
@@ -95,6 +97,8 @@ export async function showSelected() {
 
 async function showDetails(row) {
   const { version: n, recipe, parent } = row;
+  if (n !== described) showCurl("versions", "GET", `versions/${n}`);
+  described = n;
   const isLive = n === state.live;
   byId("version-name").textContent = `Version ${n}${isLive ? ", live" : ""}`;
   byId("promote").textContent = `Promote version ${n}`;
