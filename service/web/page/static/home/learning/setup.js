@@ -8,7 +8,7 @@ export const BOUNDS = {
   seed: [0, 2 ** 31],
 };
 export const MAX_ROWS = 10000;
-export const MAX_HIDDEN_LAYERS = 8;
+const MAX_HIDDEN_LAYERS = 8;
 // The service computes networks with wider layers in another way, with rounded factors.
 export const MAX_NODES = 16;
 

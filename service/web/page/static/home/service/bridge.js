@@ -3,14 +3,13 @@
 
 import { datasetName } from "../learning/datasets.js";
 import { Experiment } from "../learning/experiment.js";
-import { scaleOf } from "../learning/setup.js";
+import { MAX_NODES, scaleOf } from "../learning/setup.js";
 import { callApi } from "../shared/api.js";
 import { byId } from "../shared/dom.js";
 import { act, messageOf } from "../shared/feedback.js";
 import { plural } from "../shared/numbers.js";
 import { cancelJob, chooseJob, waitForJob } from "./jobs.js";
 
-const MAX_NODES = 16;
 const MAX_LAYERS = 4;
 const MAX_ROWS = 100;
 // Milliseconds that the browser trains without a pause, in which the page responds.
