@@ -104,6 +104,18 @@ def test_change_while_playing_starts_again_and_plays_on(page: Page) -> None:
     expect(happened(page)).to_contain_text("Pass")
 
 
+def test_what_happened_is_of_the_run_that_plays(page: Page) -> None:
+    open_station(page, "six-rows&steps=240&speed=1")
+    expect(happened(page)).to_contain_text("Pass 40,")
+    page.locator("#lesson").get_by_role("button", name="Next").click()
+    press(page, "Play")
+    expect(happened(page)).to_have_text("Learning …")
+    press(page, "Pause")
+    expect(happened(page)).to_contain_text("of the first pass")
+    press(page, "Start again")
+    expect(happened(page)).to_contain_text("Not started")
+
+
 def test_speed_is_said_in_words(page: Page) -> None:
     open_station(page, "six-rows")
     speed = page.get_by_label("speed")

@@ -3,6 +3,7 @@
 // The guided tour in tour.js is shown in the same place.
 
 import { element } from "../shared/dom.js";
+import { isMoving } from "./drawn_when_visible.js";
 import { button, setText } from "./fields.js";
 import { whatHappened } from "./outcome.js";
 import { STATIONS, stationOf } from "./stations.js";
@@ -29,6 +30,7 @@ export function createLesson(stage, container) {
 
   let shownStation;
   let shownSetup;
+  let said = {}; // the setup and the steps of the sentence on what happened
   stage.subscribe(() => {
     const station = stationOf(stage);
     if (station !== shownStation) showStation(station);
@@ -38,8 +40,14 @@ export function createLesson(stage, container) {
       station.variants.forEach(({ setup }, i) => variants.children[i].setAttribute("aria-pressed", isSame(setup, stage.setup)));
       own.hidden = variants.querySelector('[aria-pressed="true"]') !== null;
     }
-    // A screen reader would read each frame's sentence, so it changes only while nothing moves.
-    if (stage.playing || stage.phase.name !== "rest") return;
+    // A screen reader would read each frame's sentence. While the network moves, the last one stays, if
+    // it is of this run.
+    const { setup, experiment: { steps } } = stage;
+    if (isMoving(stage)) {
+      if (setup !== said.setup || steps < said.steps || !said.steps) setText(happened, "Learning …");
+      return;
+    }
+    said = { setup, steps };
     setText(happened, whatHappened(stage));
   });
 
