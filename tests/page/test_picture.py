@@ -302,6 +302,13 @@ def test_the_arithmetic_of_a_batch_is_an_average(page: Page, run: Run) -> None:
     assert "over 6 rows" in page.locator("#arithmetic").inner_text()
 
 
+def test_the_arithmetic_of_a_hidden_node_is_shown_to_its_end(page: Page, run: Run) -> None:
+    show(run, "deeper", seed=3)
+    run("stage.skip(47); stage.setFocus({ kind: 'node', layer: 1, node: 1 })")
+    box = page.locator("#arithmetic")
+    assert box.evaluate("(it) => it.scrollHeight - it.clientHeight") <= 0
+
+
 def test_the_pointer_shows_the_arithmetic_of_a_node_and_of_a_weight(page: Page, run: Run) -> None:
     show(run, "six-rows")
     page.locator("#drawing .light circle:not(.back)").nth(1).hover()
