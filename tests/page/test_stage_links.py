@@ -76,6 +76,11 @@ def test_link_shows_the_networks_that_are_compared(
     expect(page.locator("#comparison h4")).to_have_text(labels)
 
 
+def test_networks_that_diverged_are_named_so(page: Page) -> None:
+    open_station(page, "descents&batch=all&alpha=1.9&compare=batch_1,batch_2&steps=200")
+    expect(happened(page)).to_contain_text("(stochastic, which diverged)")
+
+
 def test_networks_that_are_compared_are_named_by_their_own_setup(page: Page) -> None:
     open_station(page, "regularization&l2=0.2")
     expect(page.locator("#comparison h4")).to_have_text(["L2 0.2", "L2 0.05", "L2 0.2, L1 0.005"])

@@ -59,7 +59,7 @@ const DETAILS = {
     return middle === undefined ? "" : `The middle weight is ${formatNumber(middle)}, the left one ${formatNumber(left)}, the right one ${formatNumber(right)}.`;
   },
   descents: ({ others }) => `After as many passes, the error is ${
-    others.map(({ label, experiment }) => `${formatNumber(experiment.errors.at(-1))} (${label})`).join(" and ")}.`,
+    others.map(({ label, experiment: { errors, diverged } }) => `${formatNumber(errors.at(-1) ?? Infinity)} (${label}${diverged ? ", which diverged" : ""})`).join(" and ")}.`,
   pressure: ({ experiment }) => {
     const { rows } = pressure(experiment.weights, experiment.inputs, experiment.outcomes, experiment.setup.activation);
     const pushes = (i, sign) => rows.filter((row) => Math.sign(row[0][i][0]) === sign).length;
