@@ -91,7 +91,7 @@ def test_more_layers_ask_for_the_nodes_of_each(page: Page) -> None:
 
 def test_number_of_layers_is_shown_if_a_link_has_more_than_the_list(page: Page) -> None:
     open_station(page, "relu&hidden=2,2,2,2,2")
-    expect(page.get_by_label("hidden layers")).to_have_value("5")
+    expect(page.locator("[name=depth]")).to_have_value("5")
 
 
 def test_change_while_playing_starts_again_and_plays_on(page: Page) -> None:
