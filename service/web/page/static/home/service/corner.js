@@ -1,7 +1,8 @@
 // The street corner: the lights, which can be set, and what the live version decides and why.
 
 import { byId, element, svgElement } from "../shared/dom.js";
-import { formatLights, formatNumber, lightName } from "../shared/numbers.js";
+import { lightName } from "../shared/light_names.js";
+import { formatLights, formatNumber } from "../shared/numbers.js";
 
 const levelOf = (light, [off, on]) => Math.max(0, Math.min(1, (light - off) / (on - off)));
 

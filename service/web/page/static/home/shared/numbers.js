@@ -38,7 +38,4 @@ export const formatP = (p) => (p < 0.001 ? "< 0.001" : `= ${formatNumber(p)}`);
 
 export const formatLights = (lights) => lights.map(formatNumber).join(" ");
 
-// Return the name of light `i`, the lab's where there are three.
-export const lightName = (i, count) => (count === 3 ? ["left", "middle", "right"][i] : `light ${i}`);
-
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -4,11 +4,11 @@
 
 import { SetupError } from "../learning/setup.js";
 import { element } from "../shared/dom.js";
+import { lightNames } from "../shared/light_names.js";
 import { formatLights } from "../shared/numbers.js";
 import { parseCsv } from "./csv.js";
 import { createDataTable } from "./data_table.js";
 import { button, labelled, numberFrom, option, setText, textField } from "./fields.js";
-import { lightNames } from "./light_names.js";
 import { createPointGrid } from "./point_grid.js";
 import { stationOf } from "./stations.js";
 

@@ -4,9 +4,9 @@
 
 import { scaleOf } from "../learning/setup.js";
 import { element } from "../shared/dom.js";
+import { lightNames } from "../shared/light_names.js";
 import { formatNumber } from "../shared/numbers.js";
 import { button } from "./fields.js";
-import { lightNames } from "./light_names.js";
 
 // More rows are in the experiment, but not in the table.
 const MAX_SHOWN = 50;

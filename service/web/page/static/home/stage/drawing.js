@@ -5,7 +5,8 @@
 // elements are created again only if the shape of the network or the size of the picture changes.
 
 import { svgElement } from "../shared/dom.js";
-import { formatChange, lightName, shortNumber } from "../shared/numbers.js";
+import { lightName } from "../shared/light_names.js";
+import { formatChange, shortNumber } from "../shared/numbers.js";
 import { watchSize } from "../shared/size.js";
 import { isWalk } from "../learning/network.js";
 import { handleFocus } from "./drawing_focus.js";

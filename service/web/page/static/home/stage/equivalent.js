@@ -3,10 +3,10 @@
 import { collapse } from "../learning/collapse.js";
 import { forward } from "../learning/network.js";
 import { decisionLabel, element } from "../shared/dom.js";
+import { lightNames } from "../shared/light_names.js";
 import { formatNumber } from "../shared/numbers.js";
 import { drawWhenVisible } from "./drawn_when_visible.js";
 import { setText } from "./fields.js";
-import { lightNames } from "./light_names.js";
 import { outcomeName } from "./names.js";
 
 const MAX_ROWS = 12;

@@ -2,8 +2,8 @@
 //
 // A place on the map is [part across, part up], each from 0 to 1. Drawing is in heat_map.js.
 
+import { lightNames } from "../shared/light_names.js";
 import { formatNumber } from "../shared/numbers.js";
-import { lightNames } from "./light_names.js";
 
 const MARGIN = 0.15; // of the range of the lights, around it
 

@@ -4,9 +4,9 @@
 // keyboard.
 
 import { element, svgElement } from "../shared/dom.js";
+import { lightNames } from "../shared/light_names.js";
 import { valueOfOn } from "./data_table.js";
 import { labelled, numberFrom, option } from "./fields.js";
-import { lightNames } from "./light_names.js";
 
 const SIZE = 180;
 const MARGIN = 10;

@@ -6,10 +6,10 @@ import { pressure } from "../learning/pressure.js";
 import { pressureBody } from "../learning/requests.js";
 import { showCurl } from "../shared/curl.js";
 import { decisionLabel, element } from "../shared/dom.js";
+import { lightNames } from "../shared/light_names.js";
 import { formatNumber } from "../shared/numbers.js";
 import { drawWhenVisible, isMoving } from "./drawn_when_visible.js";
 import { labelled, option, setText } from "./fields.js";
-import { lightNames } from "./light_names.js";
 import { outcomeName } from "./names.js";
 
 const MAX_WEIGHTS = 64; // with more weights, one matrix at a time is shown
