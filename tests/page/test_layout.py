@@ -80,6 +80,8 @@ def test_twelve_lights_and_long_names_fit(
     viewport = {"width": width, "height": 900}
     with opened(browser, twelve_lights.url, viewport=viewport) as page:
         expect(page.locator("#contributions li")).to_have_count(12)
+        expect(page.get_by_role("button", name="light 11", exact=True)).to_be_visible()
+        expect(page.get_by_label("brightness of light 11", exact=True)).to_be_visible()
         expect(page.locator("#patterns")).to_be_hidden()
         expect(page.locator("#version-table tbody tr")).to_have_count(2)
         page.locator("#csv").set_input_files(twelve_lights.data_dir / f"{'long' * 50}.csv")

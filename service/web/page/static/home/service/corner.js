@@ -1,7 +1,7 @@
 // The street corner: the lights, which can be set, and what the live version decides and why.
 
 import { byId, element, svgElement } from "../shared/dom.js";
-import { lightName } from "../shared/light_names.js";
+import { lightName, lightPhrase } from "../shared/light_names.js";
 import { formatLights, formatNumber } from "../shared/numbers.js";
 
 const levelOf = (light, [off, on]) => Math.max(0, Math.min(1, (light - off) / (on - off)));
@@ -27,11 +27,10 @@ export function showLights(lights, levels, onChange) {
 }
 
 function lamp(i, count, [off, on], onChange) {
-  const name = lightName(i, count);
   return element("div", { class: "lamp" },
-    element("button", { type: "button", "aria-label": `${name} light` }),
+    element("button", { type: "button", "aria-label": lightPhrase(i, count) }),
     element("input", {
-      type: "range", min: off, max: on, step: "any", "aria-label": `brightness of the ${name} light`,
+      type: "range", min: off, max: on, step: "any", "aria-label": `brightness of ${lightPhrase(i, count, "the ")}`,
       oninput: ({ target }) => onChange(i, round(Number(target.value), on - off)),
       onkeydown: (event) => {
         const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
@@ -41,7 +40,7 @@ function lamp(i, count, [off, on], onChange) {
         onChange(i, round(Math.max(off, Math.min(on, value)), on - off));
       },
     }),
-    element("span", { class: "soft small", "aria-hidden": true }, name));
+    element("span", { class: "soft small", "aria-hidden": true }, lightName(i, count)));
 }
 
 // Round a value of a slider to a hundredth of its range.
@@ -63,7 +62,7 @@ export function showDecision(explanation, setLight) {
       element("span", {}, lightName(i, count)), element("span", { class: "track" }, bar), element("span", {}, formatNumber(part)));
   }));
   byId("flip").replaceChildren(...(flip ? [
-    `It would be ${flip.decision} with the ${lightName(flip.light, count)} light at ${formatNumber(flip.now)} instead of ${formatNumber(flip.was)}. `,
+    `It would be ${flip.decision} with ${lightPhrase(flip.light, count, "the ")} at ${formatNumber(flip.now)} instead of ${formatNumber(flip.was)}. `,
     element("button", { type: "button", onclick: () => setLight(flip.light, flip.now) }, "Try it"),
   ] : ["No single light, switched on or off, would change the decision."]));
 }
