@@ -1,5 +1,5 @@
-// The page's one event stream: what happens in the service, whoever causes it, and the state of the
-// connection. What each event changes on the page is in service.js.
+// The page's one event stream, which reports the changes in the service, and the state of its connection.
+// What each event changes on the page is in service.js.
 
 import { byId, element } from "../shared/dom.js";
 

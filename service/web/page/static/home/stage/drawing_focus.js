@@ -60,7 +60,7 @@ export function handleFocus(stage, svg) {
     focused?.group.classList.remove("focused");
     item?.group.classList.add("focused");
     focused = item;
-    // Names that nobody reads aren't written in each frame.
+    // While the network plays, only the name of the element in focus is kept current.
     for (const each of stage.playing ? [current] : items()) {
       const sentence = describe(each);
       if (each.sentence !== sentence) each.group.setAttribute("aria-label", each.sentence = sentence);
