@@ -16,13 +16,10 @@ from streetlight.model.dataset import LAB_DATASETS, THRESHOLD
 from streetlight.model.network import MAX_NARROW_NODES
 from streetlight.model.recipe import BOUNDS
 from streetlight.model.training.fit import random_weights
-from tests.page.browser import CHROMIUM, chromium
+from tests.page.browser import chromium, needs_browser
 from tests.server import DEADLINE, ForkedServer, Server
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
-]
+pytestmark = needs_browser
 
 CASES = 100
 ROUNDS = [1, pytest.param(int(os.environ.get("STORM_ROUNDS", "3")), marks=pytest.mark.storm)]

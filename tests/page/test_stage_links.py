@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import CHROMIUM
+from tests.page.browser import needs_browser
 from tests.page.stage_page import happened, open_station, press, stage_page
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
-]
+pytestmark = needs_browser
 
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import CHROMIUM
+from tests.page.browser import needs_browser
 from tests.page.stage_page import open_station, stage_page
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
-]
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")

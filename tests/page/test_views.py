@@ -14,13 +14,10 @@ from streetlight.model.dataset import LAB_DATASETS, is_walk
 from streetlight.model.network import Network
 from streetlight.model.recipe import Recipe
 from streetlight.model.training.fit import gradient_descent, initial_network
-from tests.page.browser import CHROMIUM
+from tests.page.browser import needs_browser
 from tests.page.stage_page import open_station, press, stage_page
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed"),
-]
+pytestmark = needs_browser
 
 NUMBER = r"(-?[\d.]+|≈ 0)"
 
