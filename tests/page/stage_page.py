@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
@@ -30,6 +31,18 @@ def stage_page(browser: Browser, directory: Path) -> Iterator[Page]:
         yield page
         context.close()
     assert errors == []
+
+
+def step_body(setup: dict[str, Any], row: int, network: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of POST /step with which `network` learns the row as a stage with `setup`."""
+    return {
+        "lights": setup["lights"][row],
+        "outcome": "walk" if setup["outcomes"][row] else "stop",
+        "network": network,
+        "alpha": setup["alpha"],
+        "weight_decay": setup["weightDecay"],
+        "l1_penalty": setup["l1Penalty"],
+    }
 
 
 def open_station(page: Page, fragment: str) -> None:

@@ -17,6 +17,7 @@ from streetlight.model.network import MAX_NARROW_NODES
 from streetlight.model.recipe import BOUNDS
 from streetlight.model.training.fit import random_weights
 from tests.page.browser import chromium, needs_browser
+from tests.page.stage_page import step_body
 from tests.server import DEADLINE, ForkedServer, Server
 
 pytestmark = needs_browser
@@ -29,7 +30,7 @@ LISTED = 10
 
 # Each case is trained for whole passes, then to the middle of a pass, and then by one more step.
 TRAIN = """async (cases) => {
-  const [{ Experiment }, { fitBody, pressureBody, stepBody }, { pressure }] = await Promise.all(
+  const [{ Experiment }, { fitBody, pressureBody }, { pressure }] = await Promise.all(
     ["experiment", "requests", "pressure"].map((name) => import(`/page/learning/${name}.js`)));
   const state = (experiment) => ({
     weights: experiment.weights, errors: [...experiment.errors], scale: experiment.scale,
@@ -48,9 +49,7 @@ TRAIN = """async (cases) => {
       whole, middle: state(experiment), pressureBody: listed,
       pressure: { ...table, rows: table.rows.slice(0, LISTED) },
     };
-    if (setup.batchSize !== 1) return results;
-    const step = { stepBody: JSON.stringify(stepBody(experiment)), step: experiment.takeStep() };
-    return { ...results, ...step };
+    return setup.batchSize === 1 ? { ...results, step: experiment.takeStep() } : results;
   });
 }""".replace("LISTED", str(LISTED))
 
@@ -182,9 +181,10 @@ def check_pressure(site: Server, experiment: dict[str, Any]) -> None:
         assert bits(table[total]) == bits(result[total])
 
 
-def check_step(site: Server, experiment: dict[str, Any]) -> None:
-    step = experiment["step"]
-    response = site.request("POST", "/step", experiment["stepBody"])
+def check_step(site: Server, setup: dict[str, Any], experiment: dict[str, Any]) -> None:
+    step, network = experiment["step"], json.loads(experiment["pressureBody"])["network"]
+    body = step_body(setup, experiment["middle"]["batch"], network)
+    response = site.request("POST", "/step", body)
     if response.status == 400:
         return  # a score or a weight overflows
     result = response.json()
@@ -205,7 +205,7 @@ def compare(page: Page, site: Server, cases: list[dict[str, Any]]) -> list[dict[
             check_fit(site, experiment["middle"])
             check_pressure(site, experiment)
             if experiment.get("step"):
-                check_step(site, experiment)
+                check_step(site, case["setup"], experiment)
         except AssertionError as error:
             error.add_note(json.dumps(case)[-3000:])
             raise

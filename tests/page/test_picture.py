@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.browser import needs_browser
+from tests.page.stage_page import step_body
 from tests.server import DEADLINE, Server
 
 pytestmark = needs_browser
@@ -226,9 +227,9 @@ def test_the_arithmetic_has_the_numbers_of_the_service(
 ) -> None:
     show(run, "relu", **changes)
     # The lines of each node and each weight, by its name.
-    body, lines = run(
+    setup, row, network, lines = run(
         """stage.skip(5);
-        const { stepBody } = await import("/page/learning/requests.js");
+        const { pressureBody } = await import("/page/learning/requests.js");
         const lines = {};
         const read = async (name, focus) => {
           stage.setFocus(focus);
@@ -250,9 +251,10 @@ def test_the_arithmetic_has_the_numbers_of_the_service(
             }
           }
         }
-        return [stepBody(stage.experiment), lines];"""
+        const { setup, batch } = stage.experiment;
+        return [setup, batch, pressureBody(stage.experiment).network, lines];"""
     )
-    answer = site.post("/step", body)
+    answer = site.post("/step", step_body(setup, row, network))
     for layer in (1, 2):
         for node, value in enumerate(answer["layers"][f"layer_{layer}"]):
             name = f"layer_{layer}[{node}]"

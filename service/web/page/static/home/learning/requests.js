@@ -17,18 +17,13 @@ export function fitBody(experiment) {
     ...(hasOwnStart && { network: networkOf(experiment, batch ? experiment.weightsOfPass : experiment.start) }),
     recipe: {
       ...(!hasOwnStart && { seed, hidden_sizes: setup.hiddenSizes, activation }),
-      ...penaltiesOf(setup),
+      alpha: setup.alpha,
+      ...(setup.weightDecay && { weight_decay: setup.weightDecay }),
+      ...(setup.l1Penalty && { l1_penalty: setup.l1Penalty }),
       batch_size: setup.batchSize,
       iterations: batch ? 1 : experiment.errors.length + (diverged ? 1 : 0),
     },
   };
-}
-
-// Return the body of POST /step for the next row; an update of the experiment is equal to the step if its
-// batches have one row.
-export function stepBody(experiment) {
-  const { setup, batch } = experiment;
-  return { ...rowOf(setup, batch), network: networkOf(experiment, experiment.weights), ...penaltiesOf(setup) };
 }
 
 // Return the body of POST /pressure for the current weights.
@@ -48,9 +43,3 @@ function networkOf({ setup, scale }, weights) {
   const named = weights.map((matrix, d) => [`weights_${d}_${d + 1}`, matrix]);
   return { weights: Object.fromEntries(named), activation: setup.activation, scale };
 }
-
-const penaltiesOf = ({ alpha, weightDecay, l1Penalty }) => ({
-  alpha,
-  ...(weightDecay && { weight_decay: weightDecay }),
-  ...(l1Penalty && { l1_penalty: l1Penalty }),
-});
