@@ -34,7 +34,7 @@ def stage_page(browser: Browser, directory: Path) -> Iterator[Page]:
 
 
 def step_body(setup: dict[str, Any], row: int, network: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of POST /step with which `network` learns the row as a stage with `setup`."""
+    """Return the body of POST /step with which `network` learns a row as with `setup`."""
     return {
         "lights": setup["lights"][row],
         "outcome": "walk" if setup["outcomes"][row] else "stop",

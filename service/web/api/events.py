@@ -11,7 +11,7 @@ blueprint = Blueprint("events", __name__)
 @blueprint.get("/events")
 @operation(responses={200: ResponseSpec(media_types=["text/event-stream"])})
 def follow() -> Response:
-    """Stream the changes of the service as server-sent events.
+    """Stream the changes in the service as server-sent events.
 
     The stream starts with the current state: an event of each kind, and one for each job that
     hasn't ended and for the last ten that have. An event follows within a second of each change,

@@ -1,5 +1,6 @@
 // The signals on the lines of the drawing: forward, a disc for each node times weight; backward, a
-// hollow diamond for each delta times weight. Each has a plus or a minus inside, so that its sign doesn't depend on its colour.
+// hollow diamond for each delta times weight. Each has a plus or a minus inside, so that its sign
+// doesn't depend on its colour.
 
 import { svgElement } from "../shared/dom.js";
 
