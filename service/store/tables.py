@@ -10,6 +10,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -109,6 +110,44 @@ idempotency = Table(
 )
 # Finds the expired rows. Without it, each request with a key reads the whole table.
 Index("ix_idempotency_at", idempotency.c.at)
+
+# Where many hosts share the database (PostgreSQL), it has the versions, and the folder of each
+# host is a cache of them. With SQLite, the folder has the versions, and these tables are empty.
+versions = Table(
+    "versions",
+    metadata,
+    # One above the highest, assigned under the lock of the versions.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("job", BigInteger, unique=True),
+    # The digest of the file.
+    Column("sha256", String(64), nullable=False),
+    Column("file", LargeBinary, nullable=False),
+)
+
+# The live version is that of the last row, unless that is an unload.
+promotions = Table(
+    "promotions",
+    metadata,
+    # One above the highest, assigned under the lock of the versions.
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("instead_of", Integer),
+    Column("reason", Text, nullable=False),
+)
+
+# Which promotion each host has applied, and when it was last heard of.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    # `id` and `at` of the promotion: after a failover that lost commits, an id can come again.
+    Column("promotion", BigInteger),
+    Column("promoted_at", Double),
+    Column("applied_at", Double),
+    Column("seen_at", Double, nullable=False),
+)
 
 predictions = Table(
     "predictions",
