@@ -6,6 +6,7 @@ version that was live before. The lock for appending is in `repository`.
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,23 +71,24 @@ class PromotionLog:
             os.fsync(file.fileno())
         return promotion
 
-    def live_history(self) -> list[int]:
-        """Return the promotion history: the versions that rollbacks step back through.
 
-        The last element is the version that is live according to the log, the one before it is the
-        target of the next rollback. If a line is damaged, the following one still names the version
-        that was live between them.
-        """
-        live_history: list[int] = []
-        for promotion in self.read():
-            if promotion.instead_of and live_history[-1:] != [promotion.instead_of]:
-                live_history.append(promotion.instead_of)
-            back = promotion.action != "promote" and live_history[-2:-1] == [promotion.version]
-            if back:
-                live_history.pop()
-            elif live_history[-1:] != [promotion.version]:
-                live_history.append(promotion.version)
-        return live_history
+def live_history(promotions: Iterable[Promotion]) -> list[int]:
+    """Return the promotion history: the versions that rollbacks step back through.
+
+    The last element is the version that is live according to the log, the one before it is the
+    target of the next rollback. If a line is damaged, the following one still names the version
+    that was live between them.
+    """
+    live_history: list[int] = []
+    for promotion in promotions:
+        if promotion.instead_of and live_history[-1:] != [promotion.instead_of]:
+            live_history.append(promotion.instead_of)
+        back = promotion.action != "promote" and live_history[-2:-1] == [promotion.version]
+        if back:
+            live_history.pop()
+        elif live_history[-1:] != [promotion.version]:
+            live_history.append(promotion.version)
+    return live_history
 
 
 def _parse(line: str) -> Promotion | None:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from streetlight.model.dataset import Dataset
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT, file_lock
 from streetlight.model.registry.manifest import Provenance, describe
-from streetlight.model.registry.promotion_log import Action, Promotion, PromotionLog
+from streetlight.model.registry.promotion_log import Action, Promotion, PromotionLog, live_history
 from streetlight.model.registry.version import Version, VersionDamagedError, write
 from streetlight.model.registry.version_link import VersionLink, sync_folder
 from streetlight.model.training.fit import TrainingResult
@@ -32,6 +33,20 @@ class VersionNotFoundError(LookupError):
 
 class NothingToRollBackToError(LookupError):
     """There is no earlier version in the promotion history."""
+
+
+class LiveChange(NamedTuple):
+    """What a change of the live version needs, while no other process can change it.
+
+    Attributes:
+        live: the number of the live version; `None` if none is live.
+        live_history: the promotion history; its last element is the version that was live last.
+        record: makes a version live, or for `unload` none, and returns the promotion.
+    """
+
+    live: int | None
+    live_history: list[int]
+    record: Callable[[Action, int, str], Promotion]
 
 
 class ModelRepository:
@@ -163,12 +178,12 @@ class ModelRepository:
         While the lock is held no other process changes the live version, so a comparison with the
         live version is a comparison with the one that the promotion replaces.
         """
-        with self.lock("promote"):
-            yield partial(self._promote, self._recover())
+        with self._changing() as change:
+            yield partial(self._promote, change)
 
-    def _promote(self, live: int | None, number: int, reason: str) -> Promotion | None:
+    def _promote(self, change: LiveChange, number: int, reason: str) -> Promotion | None:
         self.load(number)
-        return None if live == number else self._set_live("promote", number, live, reason)
+        return None if change.live == number else change.record("promote", number, reason)
 
     def rollback(self, reason: str = "") -> Promotion:
         """Make the previous version of the promotion history live; each call goes back further.
@@ -181,15 +196,13 @@ class ModelRepository:
             VersionDamagedError: the previous version's file is invalid.
             OSError: the link or the promotion log can't be written.
         """
-        with self.lock("promote"):
-            live = self._recover()
-            live_history = self._promotions.live_history()
-            if len(live_history) < 2:
+        with self._changing() as change:
+            if len(change.live_history) < 2:
                 raise NothingToRollBackToError(
                     "nothing to roll back to: no other version was live before"
                 )
-            self.load(live_history[-2])
-            return self._set_live("rollback", live_history[-2], live, reason)
+            self.load(change.live_history[-2])
+            return change.record("rollback", change.live_history[-2], reason)
 
     def unload(self, reason: str = "") -> Promotion | None:
         """Make no version live and return the log entry, or `None` if no version was live.
@@ -197,9 +210,8 @@ class ModelRepository:
         Raises:
             OSError: the link or the promotion log can't be written; the live version is unchanged.
         """
-        with self.lock("promote"):
-            live = self._recover()
-            return None if live is None else self._set_live("unload", live, live, reason)
+        with self._changing() as change:
+            return None if change.live is None else change.record("unload", change.live, reason)
 
     def reload(self, reason: str = "") -> int:
         """Check the live version's file, or make a version live if none is, and return its number.
@@ -212,16 +224,15 @@ class ModelRepository:
             VersionDamagedError: the version's file is invalid.
             OSError: the link or the promotion log can't be written.
         """
-        with self.lock("promote"):
-            live = self._recover()
-            number = live or ([0, *self.versions(), *self._promotions.live_history()])[-1]
-            self._promote(live, number, reason)
+        with self._changing() as change:
+            number = change.live or ([0, *self.versions(), *change.live_history])[-1]
+            self._promote(change, number, reason)
             return number
 
     def previous_number(self) -> int | None:
         """Return the number of the version that a rollback would make live, or `None`."""
-        live_history = self._promotions.live_history()
-        return live_history[-2] if len(live_history) > 1 else None
+        history = live_history(self.promotions())
+        return history[-2] if len(history) > 1 else None
 
     def promotions(self) -> list[Promotion]:
         """Return the promotion log, oldest entry first."""
@@ -242,7 +253,14 @@ class ModelRepository:
         with file_lock(self.folder / f".{name}.lock", timeout):
             yield
 
-    def _set_live(self, action: Action, number: int, live: int | None, reason: str) -> Promotion:
+    @contextmanager
+    def _changing(self) -> Iterator[LiveChange]:
+        with self.lock("promote"):
+            live = self._recover()
+            history = live_history(self.promotions())
+            yield LiveChange(live, history, partial(self._set_live, live))
+
+    def _set_live(self, live: int | None, action: Action, number: int, reason: str) -> Promotion:
         self._link.point(None if action == "unload" else number)
         try:
             return self._promotions.append(action, number, live, reason)
@@ -256,8 +274,8 @@ class ModelRepository:
 
         A link to a version that is neither in the log nor in the folder counts as none.
         """
-        live, live_history = self.live_number(), self._promotions.live_history()
-        logged = live_history[-1] if live_history else None
+        live, history = self.live_number(), live_history(self.promotions())
+        logged = history[-1] if history else None
         if live != logged:
             if live not in self.versions():
                 return None
