@@ -57,7 +57,8 @@ class ModelRepository:
         self._link = VersionLink(folder / "live")
         self._newest = VersionLink(folder / "newest")
         self._promotions = PromotionLog(folder / "promotions.jsonl")
-        self._cached: Version | None = None
+        # The live version, and the name that the link had when it was loaded.
+        self._cached: tuple[str, Version] | None = None
 
     def publish(
         self, training: TrainingResult, dataset: Dataset, provenance: Provenance
@@ -88,7 +89,7 @@ class ModelRepository:
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
                 # Before the version: after a crash in between, the number isn't used.
-                self._newest.point(number)
+                self._newest.point(self.path(number).name)
                 os.link(file.name, self.path(number))
             sync_folder(self.folder)
         return self.load(number)
@@ -118,15 +119,18 @@ class ModelRepository:
             VersionNotFoundError: there is no version `number`.
             VersionDamagedError: the file is not a valid version, or is that of another version.
         """
+        return self._load(number, self.path(number).name)
+
+    def _load(self, number: int, name: str) -> Version:
         try:
-            version = Version.load(self.path(number))
+            version = Version.load(self.folder / name)
         except FileNotFoundError as error:
             raise VersionNotFoundError(
                 f"no version {number}; {_existing(self.versions())}"
             ) from error
         if version.number != number:
             raise VersionDamagedError(
-                f"{version.path.name}: expected version {number}, got version {version.number}"
+                f"{name}: expected version {number}, got version {version.number}"
             )
         return version
 
@@ -148,15 +152,15 @@ class ModelRepository:
             VersionNotFoundError: the live version has no file.
             VersionDamagedError: the link or the live version's file is invalid.
         """
-        number = self._link.number()
-        if number is None:
+        name = self._link.name()
+        if name is None:
             return None
         # Another thread may replace `_cached` at any time, also by an older version, so the result
         # is checked and returned from a local variable.
-        version = self._cached
-        if version is None or version.number != number:
-            self._cached = version = self.load(number)
-        return version
+        cached = self._cached
+        if cached is None or cached[0] != name:
+            self._cached = cached = (name, self._load(self._link.parse(name), name))
+        return cached[1]
 
     def promote(self, number: int, reason: str = "") -> Promotion | None:
         """Make version `number` live and return the log entry, or `None` if it is live already.
@@ -261,13 +265,16 @@ class ModelRepository:
             yield LiveChange(live, history, partial(self._set_live, live))
 
     def _set_live(self, live: int | None, action: Action, number: int, reason: str) -> Promotion:
-        self._link.point(None if action == "unload" else number)
+        self._point(None if action == "unload" else number)
         try:
             return self._promotions.append(action, number, live, reason)
         except OSError:
             # A promotion that can't be logged is undone.
-            self._link.point(live)
+            self._point(live)
             raise
+
+    def _point(self, number: int | None) -> None:
+        self._link.point(None if number is None else self.path(number).name)
 
     def _recover(self) -> int | None:
         """Return the live version; log it if a crash kept it out of the log.

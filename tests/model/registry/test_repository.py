@@ -797,11 +797,11 @@ def test_every_change_of_the_live_link_holds_the_promotion_lock(
         publish(repository, TRAINING)
     point, changes = VersionLink.point, []
 
-    def checked_point(link: VersionLink, number: int | None) -> None:
-        changes.append(number)
+    def checked_point(link: VersionLink, name: str | None) -> None:
+        changes.append(name)
         assert is_locked(repository.folder / ".promote.lock")
         assert not is_locked(repository.folder / ".publish.lock")
-        point(link, number)
+        point(link, name)
 
     monkeypatch.setattr(VersionLink, "point", checked_point)
     repository.promote(1)
@@ -810,7 +810,7 @@ def test_every_change_of_the_live_link_holds_the_promotion_lock(
     repository.unload()
     repository.reload()
 
-    assert changes == [1, 2, 1, None, 1]
+    assert changes == ["1.npz", "2.npz", "1.npz", None, "1.npz"]
     assert not is_locked(repository.folder / ".promote.lock")
 
 
