@@ -1,0 +1,121 @@
+"""Tests of the hosts that share a database."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert, text, update
+
+from streetlight.service.registry import hosts
+from streetlight.service.registry.hosts import (
+    host_name,
+    leave,
+    list_hosts,
+    report,
+    wait_for_hosts,
+)
+from streetlight.service.registry.rows import PromotionId
+from streetlight.service.store import tables
+
+
+def promote(engine: Engine, number: int, at: float, version: int = 1) -> PromotionId:
+    """Insert a promotion."""
+    row = {"id": number, "at": at, "action": "promote", "version": version, "reason": ""}
+    with engine.begin() as connection:
+        connection.execute(insert(tables.promotions).values(row))
+    return PromotionId(number, at)
+
+
+def seen_before(engine: Engine, name: str, seconds: float) -> None:
+    """Let the last report of a host be older."""
+    change = update(tables.hosts).values(seen_at=tables.hosts.c.seen_at - seconds)
+    with engine.begin() as connection:
+        connection.execute(change.where(tables.hosts.c.name == name))
+
+
+def test_the_name_of_a_host_stays_unless_the_hostname_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = host_name(tmp_path)
+    assert name.startswith(socket.gethostname() + "-")
+    assert host_name(tmp_path) == name
+    monkeypatch.setattr(socket, "gethostname", lambda: "clone")
+    clone = host_name(tmp_path)
+    assert clone.startswith("clone-")
+    assert host_name(tmp_path) == clone
+
+
+def test_hosts_are_listed_with_what_they_have_applied(shared_engine: Engine) -> None:
+    report(shared_engine, "a", None)
+    assert [(h.version, h.promotion, h.behind) for h in list_hosts(shared_engine)] == [
+        (None, None, False)
+    ]
+    first = promote(shared_engine, 1, 5.0, version=7)
+    report(shared_engine, "b", first)
+    a, b = list_hosts(shared_engine)
+    assert (a.name, a.behind, a.heard) == ("a", True, True)
+    assert (b.name, b.version, b.promotion, b.behind) == ("b", 7, 1, False)
+    report(shared_engine, "b", first)
+    again = list_hosts(shared_engine)[1]
+    assert again.since == b.since
+    assert again.seen_at > b.seen_at
+    report(shared_engine, "b", promote(shared_engine, 2, 6.0))
+    assert list_hosts(shared_engine)[1].since > b.since
+    leave(shared_engine, "b")
+    assert [host.name for host in list_hosts(shared_engine)] == ["a"]
+
+
+def test_a_host_is_listed_for_a_day(shared_engine: Engine) -> None:
+    for name in "abc":
+        report(shared_engine, name, None)
+    seen_before(shared_engine, "b", 3600)
+    seen_before(shared_engine, "c", 25 * 3600)
+    assert [(host.name, host.heard) for host in list_hosts(shared_engine)] == [
+        ("a", True),
+        ("b", False),
+    ]
+    report(shared_engine, "a", None)
+    with shared_engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM hosts")).scalar() == 2
+    # One that was away for long comes back.
+    seen_before(shared_engine, "b", 48 * 3600)
+    report(shared_engine, "b", None)
+    assert len(list_hosts(shared_engine)) == 2
+
+
+def test_a_promotion_waits_only_for_hosts_that_are_heard(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "PATIENCE", 0.2)
+    first, second = promote(shared_engine, 1, 5.0), promote(shared_engine, 2, 6.0)
+    report(shared_engine, "current", first)
+    report(shared_engine, "later", second)
+    assert wait_for_hosts(shared_engine, first) == []
+    report(shared_engine, "silent", None)
+    report(shared_engine, "gone", None)
+    seen_before(shared_engine, "silent", 2)
+    seen_before(shared_engine, "gone", 301)
+    start = time.monotonic()
+    assert wait_for_hosts(shared_engine, first) == ["silent"]
+    assert time.monotonic() - start < 0.2
+    assert wait_for_hosts(shared_engine, second) == ["current", "silent"]
+    assert time.monotonic() - start > 0.2
+
+
+def test_a_promotion_with_an_id_that_came_again_is_another_one(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover that lost commits."""
+    monkeypatch.setattr(hosts, "PATIENCE", 0)
+    lost = PromotionId(2, 6.0)
+    first = promote(shared_engine, 1, 5.0)
+    report(shared_engine, "a", lost)
+    assert wait_for_hosts(shared_engine, first) == ["a"]
+    (host,) = list_hosts(shared_engine)
+    assert host.behind
+    again = promote(shared_engine, 2, 7.0)
+    assert wait_for_hosts(shared_engine, again) == ["a"]
+    report(shared_engine, "a", again)
+    assert wait_for_hosts(shared_engine, again) == []
+    assert wait_for_hosts(shared_engine, lost) == ["a"]  # it isn't in the database
