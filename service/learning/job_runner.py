@@ -1,12 +1,12 @@
-"""Run one retraining job: train, publish the version, judge it, promote it.
+"""Run one retraining job: train, publish the version, and conclude the job.
 
-`lease` acquires and ends jobs; `trainer` is the process that runs one job after another.
+`conclusion` judges and promotes the version, `lease` acquires and ends jobs, and `trainer` is the
+process that runs one job after another.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -14,12 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.manifest import Provenance
-from streetlight.model.registry.promotion_log import Promotion
-from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
+from streetlight.model.registry.repository import VersionNotFoundError
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.model.training.fit import Progress, TrainingDivergedError, fit
 from streetlight.service.inference.resolution import live_version_if_any
-from streetlight.service.learning.gate import judge
+from streetlight.service.learning.conclusion import conclude
 from streetlight.service.learning.job import Job, JobProgress
 from streetlight.service.learning.lease import (
     MAX_ATTEMPTS,
@@ -106,7 +105,8 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
             data = retry(partial(_load, services, job, renew))
             version = _train(services, lease, data, should_stop)
         # Repeated as a whole, so that the promotion lock is free between two tries.
-        retry(partial(_promote, services, lease, data, version))
+        number, promoted = retry(partial(conclude, services, lease, data, version))
+        job_log.info("job %d: version %d, promoted: %s", job.id, number, promoted)
     except TrainerStoppingError:
         lease.release()
         job_log.info("job %d: released, because the trainer is stopping", job.id)
@@ -226,60 +226,6 @@ def _train(
         return services.repository.publish(training, data.dataset, provenance)
 
     return retry(publish)
-
-
-def _promote(services: Services, lease: Lease, data: TrainingSet | None, version: Version) -> None:
-    """Judge the version, promote it as the job requires, and end the job.
-
-    All three happen under the promotion lock, so the version that it is compared with is the
-    version that it replaces. The exam is that in the version's file, and so is the training data if
-    an earlier attempt published the version and `data` is `None`.
-    """
-    job, repository = lease.job, services.repository
-    exam, dataset = version.exam(), data.dataset if data else version.dataset()
-    must_hold = (*services.settings.must_hold, *job.must_hold)
-    lease.renew()
-    with repository.promoting() as promote:
-        # Fencing: the wait for the lock may have outlasted the lease. If another trainer took
-        # over and ended the job, its decision stands. A trainer that takes over after this line
-        # waits for the lock, and then finds the promotion below.
-        lease.renew()
-        # An earlier attempt may have crashed between promoting and ending the job. The version is
-        # then not promoted again, and is compared with the version that it replaced: it would
-        # otherwise be compared with itself.
-        promotion = _promotion_of(services, version)
-        live = _replaced(repository, promotion) if promotion else live_version_if_any(repository)
-        verdict = judge(
-            version, dataset, live, must_hold, lease.renew, exam=exam, promote=job.promote
-        )
-        if data and not verdict.passed and (outlier := data.outlier()):
-            verdict = replace(verdict, reasons=[*verdict.reasons, outlier])
-        promoted = promotion is not None
-        should_promote = verdict.passed or job.promote == "always"
-        if should_promote and job.promote != "never" and not promoted:
-            reason = f"job {job.id}{'' if verdict.passed else ', forced'}"
-            promote(version.number, reason)
-            promoted = True
-        verdict = replace(verdict, forced=promoted and not verdict.passed)
-        # Last, so that a job that succeeded states truthfully whether its version went live.
-        lease.mark_succeeded(version.number, promoted, verdict)
-    _job_log(job).info("job %d: version %d, promoted: %s", job.id, version.number, promoted)
-
-
-def _replaced(repository: ModelRepository, promotion: Promotion) -> Version | None:
-    """Return the version that a promotion replaced; `None` if there is none, or it is damaged."""
-    try:
-        return repository.load(promotion.instead_of) if promotion.instead_of else None
-    except (VersionNotFoundError, VersionDamagedError):
-        return None
-
-
-def _promotion_of(services: Services, version: Version) -> Promotion | None:
-    """Return the first promotion of the version, if it was ever promoted."""
-    for promotion in services.repository.promotions():
-        if promotion.version == version.number:
-            return promotion
-    return None
 
 
 class ErrorCurve:
