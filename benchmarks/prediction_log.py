@@ -20,7 +20,7 @@ from streetlight.service.config import Settings
 from streetlight.service.prediction_log import queries
 from streetlight.service.prediction_log.queries import Filter
 from streetlight.service.prediction_log.recorder import Recorder
-from streetlight.service.wiring import build_services, initialize_ledger
+from streetlight.service.wiring import build_services, initialize
 from tests.server import streetlight
 
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
@@ -127,7 +127,7 @@ def growth(folder: Path, count: int = ROWS) -> Table:
     """Return a table of the time of each query, and of retention, with `count` rows."""
     services = build_services(Settings(data_dir=folder, prediction_log=True, start_empty=True))
     folder.mkdir()
-    initialize_ledger(services)
+    initialize(services)
     engine = services.require_prediction_log()
     columns = "at, request_id, row, dialect, version, lights, score, decision"
     mark = f"({', '.join('?' * 8)})"

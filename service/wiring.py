@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config import Settings
 from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
@@ -18,11 +19,15 @@ from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
 from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.prediction_log.recorder import Recorder
+from streetlight.service.registry.first_version import add_first_version
+from streetlight.service.registry.shared_repository import SharedRepository, VersionsMissingError
 from streetlight.service.store.engine import describe, open_engine
 from streetlight.service.store.schema import create_prediction_log, create_schema
 
-# Seconds between two tries to initialize the ledger.
+# Seconds between two tries to initialize the database.
 RETRY_INTERVAL = 1.0
+# Why the database can't be initialized now.
+UNUSABLE = (OSError, DBAPIError, LockedError, VersionDamagedError, VersionsMissingError)
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +39,7 @@ class Services:
     `model` is the repository under the name that the settings give it. `budget` bounds what
     requests cost. `prediction_log` is the engine of the prediction log's database, `None` if the
     setting is false. `ledger_ready` is set when this process, or the one that it was forked from,
-    has seen that the database has its tables.
+    has seen that the database has its tables and, if hosts share it, versions.
     """
 
     settings: Settings
@@ -61,9 +66,11 @@ class Services:
 
 def build_services(settings: Settings) -> Services:
     """Return the services for `settings`, without any file or database access."""
-    repository = ModelRepository(settings.models_dir)
-    budget = Budget(settings.max_multiplications, settings.max_response_bytes)
     engine, prediction_log, recorder = open_engine(settings.database), None, None
+    repository = ModelRepository(settings.models_dir)
+    if engine.dialect.name == "postgresql":
+        repository = SharedRepository(settings.models_dir, engine)
+    budget = Budget(settings.max_multiplications, settings.max_response_bytes)
     if settings.prediction_log:
         prediction_log = engine
         if engine.dialect.name == "sqlite":
@@ -100,6 +107,16 @@ def initialize_ledger(services: Services) -> None:
             record_in_transaction(connection, engine, rows, "lab")
 
     create_schema(engine, settings.data_dir, add_lab_observations)
+
+
+def initialize(services: Services) -> None:
+    """Create the database tables if they are missing, and what they start with.
+
+    Raises one of `UNUSABLE` if that is impossible now.
+    """
+    initialize_ledger(services)
+    if isinstance(services.repository, SharedRepository):
+        add_first_version(services.repository)
     services.ledger_ready.set()
     _initialize_prediction_log(services)
 
@@ -115,21 +132,21 @@ def _initialize_prediction_log(services: Services) -> None:
         log.warning(message, describe(error))
 
 
-def initialize_ledger_if_possible(services: Services) -> None:
-    """Initialize the ledger, or log why that is impossible now; predictions don't need it."""
+def initialize_if_possible(services: Services) -> None:
+    """Initialize the database, or log why that is impossible now; predictions don't need it."""
     try:
-        initialize_ledger(services)
-    except (OSError, DBAPIError, LockedError) as error:
+        initialize(services)
+    except UNUSABLE as error:
         log.warning("%s; predictions are answered without it", describe(error))
 
 
-def initialize_ledger_later(services: Services) -> None:
-    """Initialize the ledger in a thread, as soon as that is possible."""
+def initialize_later(services: Services) -> None:
+    """Initialize the database in a thread, as soon as that is possible."""
 
     def retry() -> None:
         while not services.ledger_ready.wait(RETRY_INTERVAL):
-            with suppress(OSError, DBAPIError, LockedError):
-                initialize_ledger(services)
+            with suppress(*UNUSABLE):
+                initialize(services)
         log.info("the database answers, and has its tables")
 
     threading.Thread(target=retry, daemon=True).start()

@@ -17,7 +17,7 @@ from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import build_services, initialize_ledger
+from streetlight.service.wiring import build_services, initialize
 
 
 class Client(ABC):
@@ -66,7 +66,7 @@ class App(Client):
 
     def __enter__(self) -> Self:
         self.train("--if-missing")
-        initialize_ledger(self.services)
+        initialize(self.services)
         self.application = create_app(self.services)
         return self
 

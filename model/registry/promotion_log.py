@@ -66,10 +66,19 @@ class PromotionLog:
         with self.path.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(json.dumps(asdict(promotion)).encode() + b"\n")
+            file.write(_line(promotion))
             file.flush()
             os.fsync(file.fileno())
         return promotion
+
+    def replace(self, promotions: Iterable[Promotion]) -> None:
+        """Replace the file by one with these promotions; the caller must hold the promote lock."""
+        new = self.path.with_name(f".{self.path.name}-new")
+        with new.open("wb") as file:
+            file.writelines(_line(promotion) for promotion in promotions)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
 
 
 def live_history(promotions: Iterable[Promotion]) -> list[int]:
@@ -89,6 +98,10 @@ def live_history(promotions: Iterable[Promotion]) -> list[int]:
         elif live_history[-1:] != [promotion.version]:
             live_history.append(promotion.version)
     return live_history
+
+
+def _line(promotion: Promotion) -> bytes:
+    return json.dumps(asdict(promotion)).encode() + b"\n"
 
 
 def _parse(line: str) -> Promotion | None:

@@ -233,6 +233,13 @@ class ModelRepository:
             self._promote(change, number, reason)
             return number
 
+    def follow(self) -> object:
+        """Do nothing: no other host changes the folder."""
+
+    def lagging_hosts(self) -> list[str]:
+        """Return the hosts that don't answer by the last promotion yet; there is no other host."""
+        return []
+
     def previous_number(self) -> int | None:
         """Return the number of the version that a rollback would make live, or `None`."""
         history = live_history(self.promotions())

@@ -22,7 +22,8 @@ from streetlight.service.config import (
 from streetlight.service.learning.supervisor import Supervisor, supervise
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
-from streetlight.service.wiring import Services, build_services, initialize_ledger
+from streetlight.service.registry.shared_repository import SharedRepository
+from streetlight.service.wiring import Services, build_services, initialize
 
 
 @main.command()
@@ -59,10 +60,13 @@ def _prepare(services: Services) -> None:
     """Train the first version if there is none, but only if the database can be used.
 
     A service that has versions starts without the database: its processes wait for it. If none of
-    them is live, it isn't ready until one is promoted.
+    them is live, it isn't ready until one is promoted. If hosts share the database, it has the
+    versions, and the processes wait for the first one as well.
     """
+    if isinstance(services.repository, SharedRepository):
+        return
     if not services.repository.versions():
-        initialize_ledger(services)
+        initialize(services)
         services.engine.dispose()
     status = training_job(["--if-missing"], "streetlight", services.settings.models_dir)
     if status == 2 or (status and not services.repository.versions()):

@@ -14,6 +14,8 @@ from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.gate import Verdict, judge
 from streetlight.service.learning.lease import Lease
 from streetlight.service.ledger.training_set import TrainingSet
+from streetlight.service.registry import rows
+from streetlight.service.registry.shared_repository import Draft
 from streetlight.service.wiring import Services
 
 
@@ -28,13 +30,13 @@ class _Candidate:
 
 
 def conclude(
-    services: Services, lease: Lease, data: TrainingSet | None, version: Version
+    services: Services, lease: Lease, data: TrainingSet | None, version: Version | Draft
 ) -> tuple[int, bool]:
     """Judge the version, promote it as the job requires, and end the job.
 
-    All three happen under the promotion lock, so the version that it is compared with is the
-    version that it replaces. The exam is that in the version's file, and so is the training data if
-    an earlier attempt published the version and `data` is `None`.
+    The version that it is compared with is the version that it replaces. The exam is that in the
+    version's file, and so is the training data if an earlier attempt published the version and
+    `data` is `None`.
 
     Returns:
         The number of the version, and whether it was promoted.
@@ -43,6 +45,8 @@ def conclude(
         LeaseLostError: another trainer has the job, or the job has ended.
         DBAPIError, LockedError: this may be tried again.
     """
+    if isinstance(version, Draft):
+        return _publish_and_conclude(services, lease, data, version)
     repository = services.repository
     dataset = data.dataset if data else version.dataset()
     candidate = _Candidate(version, dataset, version.exam(), data)
@@ -65,6 +69,33 @@ def conclude(
         # Last, so that a job that succeeded states truthfully whether its version went live.
         lease.mark_succeeded(version.number, promoted, verdict)
     return version.number, promoted
+
+
+def _publish_and_conclude(
+    services: Services, lease: Lease, data: TrainingSet | None, draft: Draft
+) -> tuple[int, bool]:
+    """Do the same with a draft: version, promotion and the job's end are one commit."""
+    repository = draft.repository
+    candidate = _Candidate(draft.version, draft.dataset, draft.exam, data)
+    while True:
+        lease.renew()
+        # First, so that the folder isn't older.
+        state = repository.state()
+        repository.follow()
+        live = live_version_if_any(repository)
+        verdict, reason = _decide(services, lease, candidate, live)
+        verdict = replace(verdict, forced=bool(reason) and not verdict.passed)
+        with repository.transaction() as connection:
+            if repository.state(connection) != state:
+                continue  # judging takes long, and another version was published or promoted
+            number = state.newest + 1
+            # First, because it is fenced: without the lease, nothing is published.
+            lease.mark_succeeded(number, bool(reason), verdict, connection)
+            repository.insert(connection, draft)
+            if reason:
+                rows.insert_promotion(connection, "promote", number, state.live, reason)
+        repository.try_to_follow()
+        return number, bool(reason)
 
 
 def _decide(

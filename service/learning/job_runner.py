@@ -31,6 +31,7 @@ from streetlight.service.learning.training_data import load_rows
 from streetlight.service.ledger.exam import exam_spec
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.registry.shared_repository import Draft, SharedRepository
 from streetlight.service.store.engine import describe
 from streetlight.service.wiring import Services
 
@@ -97,6 +98,7 @@ def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) 
     try:
         # An earlier attempt may have crashed after publishing. Training again would give the job
         # a second version.
+        version: Version | Draft | None
         version, data = _version_of_earlier_attempt(services, lease, should_stop), None
         if version is None:
             if job.attempt > MAX_ATTEMPTS:
@@ -156,16 +158,19 @@ def _version_of_earlier_attempt(
 
     Thousands of versions take longer than a lease to read, so it is renewed meanwhile.
     """
+    repository = services.repository
+    if isinstance(repository, SharedRepository):
+        return _retry(lease, should_stop, partial(repository.version_of_job, lease.job.id))
     if lease.job.attempt > 1:
         last_renewal = time.monotonic()
-        for number in reversed(services.repository.versions()):
+        for number in reversed(repository.versions()):
             if should_stop():
                 raise TrainerStoppingError
             if time.monotonic() - last_renewal >= HEARTBEAT_INTERVAL:
                 last_renewal = time.monotonic()
                 _retry(lease, should_stop, lease.renew)
             try:
-                version = services.repository.load(number)
+                version = repository.load(number)
             except (VersionNotFoundError, VersionDamagedError):
                 continue
             if version.manifest.job == lease.job.id:
@@ -184,7 +189,7 @@ def _load(services: Services, job: Job, renew: Callable[[], None]) -> TrainingSe
 
 def _train(
     services: Services, lease: Lease, data: TrainingSet, should_stop: Callable[[], bool]
-) -> Version:
+) -> Version | Draft:
     curve, retry = ErrorCurve(), partial(_retry, lease, should_stop)
     started = last_heartbeat = time.monotonic()
 
@@ -213,17 +218,20 @@ def _train(
             "; ".join(filter(None, [str(error), data.outlier()]))
         ) from error
 
-    def publish() -> Version:
+    def publish() -> Version | Draft:
         # Fencing: a trainer that was suspended during the training and lost the job stops here,
         # before it publishes a second version for the job. After a suspension between this line
         # and the next one, a second version can appear, but it isn't promoted: `_promote` checks
         # the lease again.
         lease.heartbeat(curve.progress)
-        parent = services.repository.live_number()
+        repository = services.repository
+        parent = repository.live_number()
         provenance = Provenance(
             data.source, parent, data.ids, lease.job.id, data.exam, data.why_no_exam
         )
-        return services.repository.publish(training, data.dataset, provenance)
+        if isinstance(repository, SharedRepository):
+            return repository.draft(training, data.dataset, provenance)
+        return repository.publish(training, data.dataset, provenance)
 
     return retry(publish)
 

@@ -8,10 +8,11 @@ trainers' hosts need not agree.
 """
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Connection, Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.job import Job, JobProgress, State, job_from_row
@@ -74,14 +75,23 @@ class Lease:
         """
         self._update({"lease_until": clock(self.engine) + self.duration})
 
-    def mark_succeeded(self, version: int, promoted: bool, verdict: Verdict) -> None:
+    def mark_succeeded(
+        self,
+        version: int,
+        promoted: bool,
+        verdict: Verdict,
+        connection: Connection | None = None,
+    ) -> None:
         """End the job as succeeded, with the version that it published.
+
+        If there is a `connection`, this happens in its transaction.
 
         Raises:
             LeaseLostError: another trainer has the job, or the job has ended.
         """
         self._end(
             "succeeded",
+            connection,
             version=version,
             promoted=promoted,
             verdict=json.dumps(asdict(verdict)),
@@ -120,11 +130,16 @@ class Lease:
             }
         )
 
-    def _end(self, state: State, **values: Any) -> None:  # noqa: ANN401 - columns
+    def _end(
+        self,
+        state: State,
+        connection: Connection | None = None,
+        **values: Any,  # noqa: ANN401 - columns
+    ) -> None:
         ended = {"state": state, "finished_at": clock(self.engine), "lease_until": None}
-        self._update(values | ended | {"revision": jobs.c.revision + 1})
+        self._update(values | ended | {"revision": jobs.c.revision + 1}, connection)
 
-    def _update(self, values: dict[str, Any]) -> bool:
+    def _update(self, values: dict[str, Any], connection: Connection | None = None) -> bool:
         """Update the job if the lease holds; return whether cancellation was requested."""
         fenced = (
             update(jobs)
@@ -140,8 +155,9 @@ class Lease:
             .values(values)
             .returning(jobs.c.cancel_requested)
         )
-        with write_transaction(self.engine) as connection:
-            cancel_requested = connection.execute(fenced).scalar()
+        transaction = nullcontext(connection) if connection else write_transaction(self.engine)
+        with transaction as open_connection:
+            cancel_requested = open_connection.execute(fenced).scalar()
         if cancel_requested is None:
             raise LeaseLostError("it has ended, or another trainer has taken it")
         return bool(cancel_requested)

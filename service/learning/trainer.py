@@ -14,13 +14,14 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.registry.file_lock import LockedError
+from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.learning import presence
 from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.supervisor import install_stop_signals
 from streetlight.service.store.engine import describe
-from streetlight.service.wiring import Services, initialize_ledger
+from streetlight.service.wiring import Services, initialize
 
 # Seconds between two looks at an empty queue.
 POLL_INTERVAL = 0.25
@@ -62,14 +63,15 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
     while not should_stop():
         try:
             if not services.ledger_ready.is_set():
-                initialize_ledger(services)
+                initialize(services)
+            services.repository.follow()
             lease = acquire_lease(services.engine, owner, services.settings.job_lease)
             if lease:
                 run_job(services, lease, should_stop)
                 continue
             submit_if_due(services)
             failing = False
-        except (DBAPIError, LockedError) as error:
+        except (DBAPIError, LockedError, OSError, VersionDamagedError) as error:
             if not failing:
                 log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)
             failing = True

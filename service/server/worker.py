@@ -28,7 +28,7 @@ from streetlight.service.server.proxy import ProxyHeaders
 from streetlight.service.server.threads import Threads
 from streetlight.service.server.worker_state import WorkerState
 from streetlight.service.web.application import Application
-from streetlight.service.wiring import initialize_ledger_later
+from streetlight.service.wiring import initialize_later
 
 # Seconds between two checks of the deadlines, each with a heartbeat to gunicorn's arbiter.
 CHECK_INTERVAL = 0.5
@@ -66,7 +66,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         application: Application = self.wsgi
         services, threads = application.services, Threads(self.loop)
         if not services.ledger_ready.is_set():
-            initialize_ledger_later(services)
+            initialize_later(services)
         self.state = WorkerState(
             loop=self.loop,
             application=application,

@@ -2,10 +2,10 @@
 
 from streetlight.service.config import load_settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import build_services, initialize_ledger_if_possible
+from streetlight.service.wiring import build_services, initialize_if_possible
 
 services = build_services(load_settings())
-initialize_ledger_if_possible(services)
+initialize_if_possible(services)
 # gunicorn forks the workers from this process, and they must not share a connection.
 services.engine.dispose()
 if services.prediction_log:

@@ -26,6 +26,7 @@ def services_in(data_dir: Path, database_url: str | None, **settings: Any) -> It
         Settings(data_dir=data_dir, database_url=database_url, _env_file=None, **settings)
     )
     initialize_ledger(services)
+    services.ledger_ready.set()
     yield services
     services.engine.dispose()
 

@@ -33,10 +33,10 @@ pytestmark = [pytest.mark.process, pytest.mark.storm]
 KILLS = 100 if STORM else 5
 CLIENTS = 8
 INITIALIZE = (
-    "import sys; from streetlight.service.wiring import build_services, initialize_ledger\n"
+    "import sys; from streetlight.service.wiring import build_services, initialize\n"
     "from streetlight.service.config import load_settings\n"
     "services = build_services(load_settings())\n"
-    "print('ready', flush=True); sys.stdin.read(); initialize_ledger(services)"
+    "print('ready', flush=True); sys.stdin.read(); initialize(services)"
 )
 
 

@@ -23,7 +23,7 @@ from streetlight.service.learning.queue import get
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.store.tables import observations
 from streetlight.service.web.factory import create_app
-from streetlight.service.wiring import Services, build_services, initialize_ledger
+from streetlight.service.wiring import Services, build_services, initialize
 
 DATA_DIR = Path(__file__).with_name("version_0_1_0")
 RESPONSES: dict[str, str] = json.loads((DATA_DIR / "answers.json").read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def services(tmp_path: Path) -> Services:
     # Not part of the fixture, because an sdist contains copies in place of symbolic links.
     (data_dir / "models" / "live").symlink_to("2.npz")
     services = build_services(Settings(data_dir=data_dir))
-    initialize_ledger(services)
+    initialize(services)
     return services
 
 

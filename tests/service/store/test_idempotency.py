@@ -18,7 +18,7 @@ from streetlight.service.store.idempotency import (
     stored_response,
 )
 from streetlight.service.store.tables import idempotency as table
-from streetlight.service.wiring import initialize_ledger
+from streetlight.service.wiring import initialize
 from tests.service.services import services_in
 
 REQUEST = IdempotentRequest("observations", "key", "digest")
@@ -126,6 +126,6 @@ def test_the_index_is_added_to_a_table_of_an_earlier_version(
         with write_transaction(services.engine) as connection:
             connection.execute(text("DROP INDEX ix_idempotency_at"))
         for _ in range(2):
-            initialize_ledger(services)
+            initialize(services)
             indexes = inspect(services.engine).get_indexes("idempotency")
             assert "ix_idempotency_at" in [index["name"] for index in indexes]

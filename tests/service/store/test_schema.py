@@ -9,7 +9,7 @@ from streetlight.service.learning.job import JobSpec
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import PARTIAL_INDEXES, REPLACED_INDEXES, metadata
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
-from streetlight.service.wiring import initialize_ledger
+from streetlight.service.wiring import initialize
 from tests.service.services import services_in
 
 
@@ -24,7 +24,7 @@ def test_what_an_older_schema_lacks_is_added(tmp_path: Path, database_url: str |
             connection.exec_driver_sql("CREATE INDEX ix_observations_version ON jobs (id)")
             connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN verdict")
             connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN cancel_requested")
-        initialize_ledger(services)
+        initialize(services)
         assert queue.get(engine, job.id) == job
         inspector = inspect(engine)
         for table in metadata.tables.values():
