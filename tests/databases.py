@@ -135,3 +135,33 @@ class Cluster:
             timeout=60,
             check=True,
         )
+
+
+@contextmanager
+def pgbouncer(url: str, port: int) -> Iterator[str]:
+    """Yield the URL of the database at `url` behind PgBouncer, which pools transactions.
+
+    Its other settings are PgBouncer's defaults.
+    """
+    target = make_url(url)
+    with tempfile.TemporaryDirectory(prefix="streetlight-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "users").write_text(f'"{target.username}" ""\n')
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={target.host} port={target.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {folder / 'users'}\npool_mode = transaction\n"
+        )
+        process = subprocess.Popen(
+            ["/usr/sbin/pgbouncer", folder / "pgbouncer.ini"],
+            user="postgres" if os.geteuid() == 0 else None,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr
+        try:
+            assert any(b"process up" in line for line in process.stderr)
+            yield target.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            process.kill()
+            process.communicate()

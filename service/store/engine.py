@@ -86,10 +86,7 @@ def ordered_write_transaction(engine: Engine, lock: int = WRITE_LOCK) -> Iterato
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """Yield a connection whose queries all read the same snapshot of the database."""
-    options = {}
-    if engine.dialect.name == "postgresql":
-        options["isolation_level"] = "REPEATABLE READ"
-    with engine.connect().execution_options(**options) as connection:
+    with engine.connect().execution_options(snapshot=True) as connection:
         yield connection
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
@@ -19,18 +19,17 @@ from streetlight.service.config import THREADS
 CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT = LOCK_TIMEOUT + 2
 RESPONSE_TIMEOUT = LOCK_TIMEOUT + 5
-# After this, the server ends a transaction whose client is suspended, and frees its locks.
-IDLE_TRANSACTION_TIMEOUT = 30
-
-_TIMEOUTS = {
+# Those of the server, for a transaction. After the last one, the server ends a transaction whose
+# client is suspended, and frees its locks.
+TIMEOUTS = {
     "lock_timeout": LOCK_TIMEOUT,
     "statement_timeout": STATEMENT_TIMEOUT,
-    "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT,
+    "idle_in_transaction_session_timeout": 30,
 }
+
 # The parameters of each connection, unless the URL has them.
 PARAMETERS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT,
-    "options": " ".join(f"-c {name}={seconds}s" for name, seconds in _TIMEOUTS.items()),
     # A firewall between them may forget an idle connection, and drop its packets.
     "keepalives_idle": 30,
     "keepalives_interval": 5,
@@ -56,7 +55,7 @@ def open_engine(url: str) -> Engine:
     parameters = {name: PARAMETERS[name] for name in PARAMETERS.keys() - parsed.query.keys()}
     engine = create_engine(
         parsed,
-        connect_args=parameters,
+        connect_args={**parameters, "autocommit": True},  # because `begin` begins transactions
         pool_pre_ping=True,
         pool_size=THREADS,
         max_overflow=0,
@@ -66,6 +65,18 @@ def open_engine(url: str) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, args: Any, kwargs: Any) -> object:  # noqa: ANN401 - psycopg's own
         return _Connection.connect(*args, **kwargs)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        snapshot = connection.get_execution_options().get("snapshot", False)
+        statements = ["BEGIN ISOLATION LEVEL REPEATABLE READ" if snapshot else "BEGIN"]
+        if "options" not in parsed.query:
+            # Together with BEGIN. PgBouncer refuses them when a client connects, and other clients
+            # would get those that a client sets for its session.
+            statements += [f"SET LOCAL {name} = '{value}s'" for name, value in TIMEOUTS.items()]
+        # Not in a cursor of the server, which the caller may want for the rows that it reads.
+        options = {"stream_results": False, "yield_per": None}
+        connection.exec_driver_sql("; ".join(statements), execution_options=options)
 
     return engine
 

@@ -30,7 +30,7 @@ def test_the_wait_for_a_write_lock_ends(
     engine: Engine, database_url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "LOCK_TIMEOUT", 1)
-    monkeypatch.setitem(postgresql.PARAMETERS, "options", "-c lock_timeout=1s")
+    monkeypatch.setitem(postgresql.TIMEOUTS, "lock_timeout", 1)
     other = open_engine(database_url or f"sqlite:///{tmp_path / 'streetlight.db'}")
     with ordered_write_transaction(engine):
         started = time.monotonic()
