@@ -40,17 +40,20 @@ class Host:
     device: str = "eth0"
     namespace: str | None = None
 
+    def enter(self) -> None:
+        """Move this thread, with its later connections and child processes, to this host."""
+        assert self.namespace
+        _enter(NAMESPACES / self.namespace)
+
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Let the connections of this thread, and the processes it starts, be on this host."""
-        assert self.namespace
-        here, there = Path("/proc/thread-self/ns/net"), NAMESPACES / self.namespace
-        with here.open("rb") as before, there.open("rb") as namespace:
-            _enter(namespace.fileno())
+        """Move this thread to this host until the end of the block."""
+        with Path("/proc/thread-self/ns/net").open("rb") as before:
+            self.enter()
             try:
                 yield
             finally:
-                _enter(before.fileno())
+                _enter(Path(f"/proc/self/fd/{before.fileno()}"))
 
     def popen(self, *command: str | Path, **options: Any) -> subprocess.Popen[bytes]:
         """Start a command on this host."""
@@ -156,9 +159,10 @@ def _lock_number() -> tuple[socket.socket, int]:
     raise AssertionError("all networks are in use")
 
 
-def _enter(namespace: int) -> None:
-    if C_LIBRARY.setns(namespace, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
+def _enter(namespace: Path) -> None:
+    with namespace.open("rb") as file:
+        if C_LIBRARY.setns(file.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def _ip(*arguments: str) -> str:

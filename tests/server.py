@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -183,12 +184,21 @@ FORKS.set_forkserver_preload(
 
 
 class Fork:
-    """A command in a process that was forked, with the interface of `subprocess.Popen`."""
+    """A command in a process that was forked, with the interface of `subprocess.Popen`.
 
-    def __init__(self, arguments: tuple[str, ...], variables: dict[str, str], log: Path) -> None:
+    The process calls `first` before it begins.
+    """
+
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        variables: dict[str, str],
+        log: Path,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         # The process that forks is another one, so Python raises no event here.
         sys.audit("os.fork")
-        self.forked = FORKS.Process(target=run_here, args=(arguments, variables, log))
+        self.forked = FORKS.Process(target=run_here, args=(arguments, variables, log, first))
         self.forked.start()
         assert self.forked.pid
         self.pid = self.forked.pid
@@ -214,9 +224,16 @@ class Fork:
         self.send_signal(signal.SIGTERM)
 
 
-def run_here(arguments: tuple[str, ...], variables: dict[str, str], log: Path) -> None:
+def run_here(
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    log: Path,
+    first: Callable[[], object] | None,
+) -> None:
     """Run a command in this process, which becomes as one that was started for it."""
     os.setsid()
+    if first:
+        first()
     with log.open("wb") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
