@@ -37,6 +37,9 @@ from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeF
 PREFIX = "STREETLIGHT_"
 # Threads of each worker process.
 THREADS = 20
+# Those that may use the database at the same time: while it doesn't answer, the others answer the
+# requests that don't need it.
+DATABASE_THREADS = 8
 # Files that a process of the server must be allowed to open: 128, and 2 for each of 64 connections.
 MIN_OPEN_FILES = 256
 # The variables that Vertex AI sets in the containers that it runs, and the settings for which they

@@ -6,11 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 
-from streetlight.service.config import THREADS
-
-# Threads that may use the database at the same time: while it doesn't answer, the others answer the
-# requests that don't need it.
-DATABASE_THREADS = 8
+from streetlight.service.config import DATABASE_THREADS, THREADS
 
 
 class Threads:

@@ -4,8 +4,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from streetlight.service.config import THREADS
-from streetlight.service.server.threads import DATABASE_THREADS, Threads
+from streetlight.service.config import DATABASE_THREADS, THREADS
+from streetlight.service.server.threads import Threads
 from tests.server import DEADLINE
 
 
