@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
@@ -22,14 +21,29 @@ from streetlight.service.prediction_log.recorder import Recorder
 from streetlight.service.registry.first_version import add_first_version
 from streetlight.service.registry.shared_repository import SharedRepository, VersionsMissingError
 from streetlight.service.store.engine import describe, open_engine
-from streetlight.service.store.schema import create_prediction_log, create_schema
+from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, SchemaError, upgrade
 
 # Seconds between two tries to initialize the database.
 RETRY_INTERVAL = 1.0
 # Why the database can't be initialized now.
-UNUSABLE = (OSError, DBAPIError, LockedError, VersionDamagedError, VersionsMissingError)
+UNUSABLE = (OSError, DBAPIError, LockedError, VersionDamagedError)
 
 log = logging.getLogger(__name__)
+
+
+class LedgerState(threading.Event):
+    """Set when this process, or the one that it was forked from, can use the database's tables.
+
+    Attributes:
+        refusal: until then, why the tables can't be used; `None` if the database wasn't reached.
+    """
+
+    refusal: str | None = None
+
+    def check(self) -> None:
+        """Raise `SchemaError` if the tables can't be used."""
+        if self.refusal:
+            raise SchemaError(self.refusal)
 
 
 @dataclass(frozen=True)
@@ -38,8 +52,7 @@ class Services:
 
     `model` is the repository under the name that the settings give it. `budget` bounds what
     requests cost. `prediction_log` is the engine of the prediction log's database, `None` if the
-    setting is false. `ledger_ready` is set when this process, or the one that it was forked from,
-    has seen that the database has its tables and, if hosts share it, versions.
+    setting is false.
     """
 
     settings: Settings
@@ -48,7 +61,7 @@ class Services:
     engine: Engine
     budget: Budget
     prediction_log: Engine | None = None
-    ledger_ready: threading.Event = field(default_factory=threading.Event)
+    ledger_ready: LedgerState = field(default_factory=LedgerState)
 
     def require_prediction_log(self) -> Engine:
         """Return the engine of the prediction log's database.
@@ -87,13 +100,41 @@ def build_services(settings: Settings) -> Services:
     return Services(settings, repository, model, engine, budget, prediction_log)
 
 
-def initialize_ledger(services: Services) -> None:
-    """Create the database tables if they are missing.
+def initialize(services: Services) -> None:
+    """Create or migrate the tables; if hosts share the database, see `add_first_version`.
 
-    New tables start with the lab's four observations, unless the setting `start_empty` is true.
+    Raises one of `UNUSABLE` if that is impossible now; a `SchemaError` if the tables are those of a
+    newer release, or incomplete, and also if versions are missing.
+    """
+    state = services.ledger_ready
+    try:
+        initialize_ledger(services)
+        if isinstance(services.repository, SharedRepository):
+            add_first_version(services.repository)
+    except (SchemaError, VersionsMissingError) as error:
+        state.refusal = getattr(error, "reason", str(error))
+        # A connection to a file would not notice that another one takes its place.
+        services.engine.dispose()
+        raise SchemaError(state.refusal) from error
+    state.refusal = None
+    state.set()
+
+
+def initialize_ledger(services: Services) -> None:
+    """Create or migrate the tables; the prediction log only if that is possible.
 
     Raises:
+        SchemaError: the tables are those of a newer release, or incomplete.
         DBAPIError, LockedError: the database can't be used, or another process holds a lock.
+    """
+    upgrade_ledger(services)
+    _upgrade_prediction_log_if_possible(services)
+
+
+def upgrade_ledger(services: Services) -> str | None:
+    """Create or migrate the tables of the ledger, and return the revision before, as `upgrade`.
+
+    New tables start with the lab's four observations, unless the setting `start_empty` is true.
     """
     settings, engine = services.settings, services.engine
     observations = [
@@ -106,30 +147,25 @@ def initialize_ledger(services: Services) -> None:
         if not settings.start_empty:
             record_in_transaction(connection, engine, rows, "lab")
 
-    create_schema(engine, settings.data_dir, add_lab_observations)
+    return upgrade(engine, LEDGER, settings.data_dir, add_lab_observations)
 
 
-def initialize(services: Services) -> None:
-    """Create the database tables if they are missing, and what they start with.
-
-    Raises one of `UNUSABLE` if that is impossible now.
-    """
-    initialize_ledger(services)
-    if isinstance(services.repository, SharedRepository):
-        add_first_version(services.repository)
-    services.ledger_ready.set()
-    _initialize_prediction_log(services)
-
-
-def _initialize_prediction_log(services: Services) -> None:
-    """Create the table of the prediction log, or log why that is impossible: no job needs it."""
-    if services.prediction_log is None:
-        return
+def _upgrade_prediction_log_if_possible(services: Services) -> None:
+    """Create or migrate the prediction log, or log why that is impossible: no job needs it."""
     try:
-        create_prediction_log(services.prediction_log, services.settings.data_dir)
+        upgrade_prediction_log(services)
+    except SchemaError:
+        raise
     except (OSError, DBAPIError, LockedError) as error:
         message = "the prediction log can't be created, restart when it can: %s"
         log.warning(message, describe(error))
+
+
+def upgrade_prediction_log(services: Services) -> str | None:
+    """Create or migrate the prediction log, if it is on, and return the revision before."""
+    if services.prediction_log is None:
+        return None
+    return upgrade(services.prediction_log, PREDICTION_LOG, services.settings.data_dir)
 
 
 def initialize_if_possible(services: Services) -> None:
@@ -145,8 +181,14 @@ def initialize_later(services: Services) -> None:
 
     def retry() -> None:
         while not services.ledger_ready.wait(RETRY_INTERVAL):
-            with suppress(*UNUSABLE):
+            logged = services.ledger_ready.refusal
+            try:
                 initialize(services)
+            except SchemaError as error:
+                if error.reason != logged:
+                    log.warning("%s; predictions are answered without it", error)
+            except UNUSABLE:
+                pass
         log.info("the database answers, and has its tables")
 
     threading.Thread(target=retry, daemon=True).start()

@@ -21,6 +21,7 @@ from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.supervisor import install_stop_signals
 from streetlight.service.store.engine import describe
+from streetlight.service.store.schema import SchemaError
 from streetlight.service.wiring import Services, initialize
 
 # Seconds between two looks at an empty queue.
@@ -71,6 +72,8 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
                 continue
             submit_if_due(services)
             failing = False
+        except SchemaError:
+            raise  # waiting doesn't help; the process that starts this one tries again
         except (DBAPIError, LockedError, OSError, VersionDamagedError) as error:
             if not failing:
                 log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)

@@ -4,6 +4,8 @@ Each resource has a module. A view parses the request, calls one function of ano
 `streetlight.service`, and returns the response.
 """
 
+from flask import request
+
 from streetlight.service.web.api import (
     events,
     health,
@@ -67,4 +69,10 @@ def create_app(services: Services) -> Application:
         for rule in app.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] in use_database
     ) - {"rollback"}
+
+    @app.before_request
+    def check_schema() -> None:
+        if app.uses_database(request.path):
+            services.ledger_ready.check()
+
     return app

@@ -8,6 +8,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
+from streetlight.service.store.schema import SchemaError
 from streetlight.service.web.application import services
 from streetlight.service.web.openapi.operation import operation
 
@@ -42,8 +43,12 @@ def livez() -> Alive:
 
 
 @blueprint.get("/readyz")
-@operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError])
+@operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError, SchemaError])
 def readyz() -> Ready:
-    """Return the number of the live version; 503 if no version is live or it can't be loaded."""
+    """Return the number of the live version; 503 if no version is live or it can't be loaded.
+
+    Also 503 if the tables of the database are those of a newer release, or incomplete.
+    """
     version = live_version(services().repository).number
+    services().ledger_ready.check()
     return Ready("ok", version, [] if services().ledger_ready.is_set() else ["database"])

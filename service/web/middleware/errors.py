@@ -30,6 +30,7 @@ from streetlight.service.ledger.training_set import LedgerError
 from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.store.engine import describe
 from streetlight.service.store.idempotency import KeyReusedError
+from streetlight.service.store.schema import SchemaError
 from streetlight.service.validation.json_bounds import TooManyValuesError
 from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.versions.comparison import IncomparableError
@@ -54,6 +55,7 @@ STATUS: dict[type[Exception], int] = {
     ObservationNotFoundError: 404,
     OverloadedError: 503,
     PredictionLogOffError: 409,
+    SchemaError: 503,
     TooExpensiveError: 413,
     TooManyValuesError: 413,
     VerificationBusyError: 503,

@@ -2,11 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, func, insert, inspect, select, text, update
+from sqlalchemy import Connection, Engine, event, func, insert, select, text, update
 
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.idempotency import (
@@ -18,8 +17,6 @@ from streetlight.service.store.idempotency import (
     stored_response,
 )
 from streetlight.service.store.tables import idempotency as table
-from streetlight.service.wiring import initialize
-from tests.service.services import services_in
 
 REQUEST = IdempotentRequest("observations", "key", "digest")
 
@@ -117,15 +114,3 @@ def test_a_response_of_an_earlier_version_is_returned(engine: Engine) -> None:
         connection.execute(update(table).values(answer='[{"verdict": "accepted"}]'))
 
     assert stored(engine, REQUEST) == '[{"verdict": "accepted"}]'
-
-
-def test_the_index_is_added_to_a_table_of_an_earlier_version(
-    tmp_path: Path, database_url: str | None
-) -> None:
-    with services_in(tmp_path, database_url) as services:
-        with write_transaction(services.engine) as connection:
-            connection.execute(text("DROP INDEX ix_idempotency_at"))
-        for _ in range(2):
-            initialize(services)
-            indexes = inspect(services.engine).get_indexes("idempotency")
-            assert "ix_idempotency_at" in [index["name"] for index in indexes]
