@@ -1,10 +1,11 @@
-"""gunicorn's main process, as `streetlight serve` runs it: it also keeps a trainer running.
+"""gunicorn's main process, as `streetlight serve` runs it: it also keeps other processes running.
 
-`server.gunicorn_conf` configures gunicorn, `learning.supervisor` starts the trainer.
+`server.gunicorn_conf` configures gunicorn, `learning.supervisor` starts a process again.
 """
 
 import os
 import select
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ LISTEN_TIMEOUT = 5.0
 
 
 class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
-    """Starts, replaces and stops the workers, and a trainer if there is a `supervisor`.
+    """Starts, replaces and stops the workers, and a process for each of `supervisors`.
 
     Attributes:
         listening: a pipe, which a new worker closes when it listens.
@@ -26,15 +27,15 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     listening: int
 
-    def __init__(self, app: WSGIApplication, supervisor: Supervisor | None) -> None:
-        self._supervisor = supervisor
+    def __init__(self, app: WSGIApplication, supervisors: Sequence[Supervisor]) -> None:
+        self._supervisors = supervisors
         super().__init__(app)
 
     def manage_workers(self) -> None:
         """Start the processes that are missing; gunicorn calls this at least once a second."""
         super().manage_workers()
-        if self._supervisor:
-            self._supervisor.check()
+        for supervisor in self._supervisors:
+            supervisor.check()
 
     def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn's own
         """Start a worker, and wait until it listens: only then may another one be stopped.
@@ -53,25 +54,25 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
         return pid
 
     def reap_workers(self) -> None:
-        """Take notice of processes that have ended; of the trainer first, to learn its status."""
-        if self._supervisor:
-            self._supervisor.reap()
+        """Take notice of processes that have ended; of its own first, to learn their status."""
+        for supervisor in self._supervisors:
+            supervisor.reap()
         super().reap_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """End all processes."""
-        if self._supervisor:
-            self._supervisor.terminate()
+        for supervisor in self._supervisors:
+            supervisor.terminate()
         super().stop(graceful)
-        if self._supervisor:
-            self._supervisor.stop()
+        for supervisor in self._supervisors:
+            supervisor.stop()
 
 
 class Gunicorn(WSGIApplication):  # type: ignore[misc]
     """gunicorn with this main process; `sys.argv` has the options."""
 
-    def __init__(self, supervisor: Supervisor | None) -> None:
-        self._supervisor = supervisor
+    def __init__(self, supervisors: Sequence[Supervisor]) -> None:
+        self._supervisors = supervisors
         super().__init__()
 
     def chdir(self) -> None:
@@ -84,5 +85,5 @@ class Gunicorn(WSGIApplication):  # type: ignore[misc]
     def run(self) -> None:
         """Run the server until a signal ends it."""
         # gunicorn has no setting for the class of its main process.
-        base.Arbiter = partial(MainProcess, supervisor=self._supervisor)
+        base.Arbiter = partial(MainProcess, supervisors=self._supervisors)
         super().run()

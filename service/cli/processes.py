@@ -49,7 +49,7 @@ def serve(**options: str | None) -> None:
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
-    Gunicorn(Supervisor(_run_trainer) if settings.trainer else None).run()
+    Gunicorn([Supervisor("trainer", _run_trainer)] if settings.trainer else []).run()
 
 
 def _run_trainer(parent: int, *options: str) -> None:

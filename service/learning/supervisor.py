@@ -1,8 +1,9 @@
-"""Keep a trainer running: start the process again whenever it exits.
+"""Keep a process running: start it again whenever it exits.
 
-`trainer` has what the process does. `cli.main_process` keeps the trainer of `streetlight serve`.
+`trainer` has what the trainer does. `cli.main_process` keeps the processes of `streetlight serve`.
 """
 
+import ctypes
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ STOP_TIMEOUT = 30.0
 # Between two signals, and between two looks for the end of the process.
 SIGNAL_INTERVAL = 1.0
 STOP_INTERVAL = 0.05
+PR_SET_PDEATHSIG = 1  # of Linux's <sys/prctl.h>
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +41,27 @@ def install_stop_signals() -> threading.Event:
     return event
 
 
+def end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, even while it hangs or is suspended.
+
+    It would otherwise keep its sockets: the kernel would give connections to that of a worker.
+    """
+    with suppress(AttributeError):  # only Linux has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 class Supervisor:
     """Calls `run` in a forked process, and starts another one when the process exits.
 
-    The argument of `run` is the id of the parent, this process. The delay before a restart doubles
-    from 0.5 to 30 s, until a process has run for a minute.
+    `name` is that of the process in the log. The argument of `run` is the id of the parent, this
+    process. The delay before a restart doubles from 0.5 to 30 s, until a process has run for a
+    minute.
     """
 
-    def __init__(self, run: Callable[[int], object]) -> None:
+    def __init__(self, name: str, run: Callable[[int], object]) -> None:
+        self._name = name
         self._run = run
         self._pid = 0  # no process runs
         self._delay = FIRST_RESTART_DELAY
@@ -61,7 +76,7 @@ class Supervisor:
             try:
                 self._start()
             except OSError as error:
-                self._start_later(f"can't start a trainer ({error})")
+                self._start_later(f"can't start the {self._name} ({error})")
 
     def reap(self) -> None:
         """Take notice of the end of the process."""
@@ -76,7 +91,7 @@ class Supervisor:
             if time.monotonic() > self._start_time + GOOD_RUN:
                 self._delay = FIRST_RESTART_DELAY
             code = os.waitstatus_to_exitcode(status)
-            self._start_later(f"the trainer exited with status {code}")
+            self._start_later(f"the {self._name} exited with status {code}")
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal to the process, and start no other one."""
@@ -112,7 +127,7 @@ class Supervisor:
         except SystemExit as error:
             status = error.code
         except Exception:
-            log.exception("the trainer failed")
+            log.exception("the %s failed", self._name)
         finally:
             with suppress(Exception):
                 sys.stdout.flush()
@@ -127,8 +142,8 @@ class Supervisor:
 
 
 def supervise(run: Callable[[int], object], parent: int) -> None:
-    """Keep a process running, until SIGTERM or SIGINT, or until `parent` isn't the parent."""
-    stopping, supervisor = install_stop_signals(), Supervisor(run)
+    """Keep a trainer running, until SIGTERM or SIGINT, or until `parent` isn't the parent."""
+    stopping, supervisor = install_stop_signals(), Supervisor("trainer", run)
     while not stopping.is_set() and os.getppid() == parent:
         supervisor.check()
         stopping.wait(POLL_INTERVAL)

@@ -4,15 +4,14 @@
 `gunicorn -c python:streetlight.service.server.gunicorn_conf streetlight.service.server.wsgi:app`.
 """
 
-import ctypes
 import os
 import signal
-from contextlib import suppress
 from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config import load_settings, raise_open_files
+from streetlight.service.learning.supervisor import end_with_parent
 from streetlight.service.observability import logs, metrics
 
 logs.configure()
@@ -39,7 +38,6 @@ graceful_timeout = 30
 proc_name = "streetlight"
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-PR_SET_PDEATHSIG = 1  # of Linux's <sys/prctl.h>
 # Until a new worker installs its own signal handlers, it has the arbiter's, which drop its signals.
 # `pre_fork` therefore blocks the stop signals, and each process unblocks them.
 os.register_at_fork(
@@ -83,7 +81,7 @@ def pre_exec(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no t
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker has no types
     """Accept stop signals; in the first worker, print the URL and an example."""
-    _end_with_parent(worker.ppid)
+    end_with_parent(worker.ppid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if worker.age != 1:
         return
@@ -105,14 +103,3 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's Worker h
         f"\nStreetlight listens on {url} with {workers} worker{'s'[: workers > 1]}. {example}",
         flush=True,
     )
-
-
-def _end_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends, even while it hangs or is suspended.
-
-    It would otherwise keep its socket, and the kernel would give it connections.
-    """
-    with suppress(AttributeError):  # only Linux has it
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -49,7 +49,7 @@ def test_the_delay_grows_and_after_a_good_run_is_the_first_one_again(
         runs = len(caplog.messages)
         return runs == 7
 
-    checked(Supervisor(exit_at_once), count_runs)
+    checked(Supervisor("trainer", exit_at_once), count_runs)
     delays = [
         float(found.group(1))
         for message in caplog.messages
@@ -66,9 +66,9 @@ def test_a_process_that_cannot_be_forked_is_tried_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fork", fail)
-        supervised = Supervisor(lambda _: None)
+        supervised = Supervisor("trainer", lambda _: None)
         checked(supervised, lambda: len(caplog.messages) == 2)
-    assert "can't start a trainer ([Errno 11] Resource temporarily unavailable)" in caplog.text
+    assert "can't start the trainer ([Errno 11] Resource temporarily unavailable)" in caplog.text
     checked(supervised, lambda: "exited with status 0" in caplog.text)
 
 
@@ -80,7 +80,7 @@ def test_a_process_that_ignores_the_signal_is_killed(caplog: pytest.LogCaptureFi
         os.write(started, b"%d" % os.getpid())
         time.sleep(60)
 
-    supervised = Supervisor(ignore)
+    supervised = Supervisor("trainer", ignore)
     supervised.check()
     pid = int(os.read(ready, 10))
     supervised.stop()
@@ -110,7 +110,7 @@ def test_a_process_that_is_stopping_gets_no_signal_every_tenth_of_a_second(
             time.sleep(0.01)
         os.write(started, b"%d" % signals)
 
-    supervised = Supervisor(stop_slowly)
+    supervised = Supervisor("trainer", stop_slowly)
     supervised.check()
     assert os.read(ready, 10) == b"started"
     supervised.stop()
