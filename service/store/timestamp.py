@@ -6,12 +6,13 @@ from typing import Annotated
 from pydantic import PlainSerializer, WithJsonSchema
 
 
-def _iso_format(seconds: float) -> str:
+def iso_format(seconds: float) -> str:
+    """Return a time in ISO 8601, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 Timestamp = Annotated[
     float,
-    PlainSerializer(_iso_format, return_type=str),
+    PlainSerializer(iso_format, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
