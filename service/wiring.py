@@ -63,6 +63,11 @@ class Services:
     prediction_log: Engine | None = None
     ledger_ready: LedgerState = field(default_factory=LedgerState)
 
+    @property
+    def shared(self) -> bool:
+        """Whether many hosts share the versions, which are in the database then."""
+        return self.engine.dialect.name == "postgresql"
+
     def require_prediction_log(self) -> Engine:
         """Return the engine of the prediction log's database.
 

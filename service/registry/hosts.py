@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from streetlight.model.registry.file_lock import file_lock
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.registry.rows import PromotionId
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.timestamp import Timestamp
@@ -68,25 +69,28 @@ _LATE = text(
 
 @dataclass(frozen=True)
 class Host:
-    """A host that shares the database, and what it last reported.
+    """A host that shares the database: the live version, and what it last reported.
 
-    Attributes:
-        name: the name of the host.
-        version: the live version of the host; null if none is.
-        promotion: the id of the promotion that it has applied; null if none.
-        since: when it was known to have applied it.
-        seen_at: the time of its last report.
-        behind: whether it hasn't applied the last promotion.
-        heard: whether it has reported within the last second.
+    It has applied the `promotion` with this id `since` that time; it is `behind` if that isn't the
+    last one, and `heard` if it was `seen_at` a time within the last second. With SQLite, where the
+    host needn't apply anything, `promotion` and `since` are null.
     """
 
     name: str
     version: int | None
     promotion: int | None
-    since: Timestamp
+    since: Timestamp | None
     seen_at: Timestamp
     behind: bool
     heard: bool
+
+
+@dataclass(frozen=True)
+class HostList:
+    """The hosts by name, and the name of the one that answers."""
+
+    answered_by: str
+    hosts: list[Host]
 
 
 def host_name(data_dir: Path) -> str:
@@ -122,6 +126,14 @@ def list_hosts(engine: Engine) -> list[Host]:
     """Return the hosts that reported within the last day, by name."""
     with engine.connect() as connection:
         return [Host(**row) for row in connection.execute(_LIST).mappings()]
+
+
+def host_list(engine: Engine, repository: ModelRepository, data_dir: Path) -> HostList:
+    """Return the hosts that share the database; with SQLite, only this one."""
+    if engine.dialect.name == "postgresql":
+        return HostList(host_name(data_dir), list_hosts(engine))
+    name, live, now = socket.gethostname(), repository.live_number(), time.time()
+    return HostList(name, [Host(name, live, None, None, now, behind=False, heard=True)])
 
 
 def wait_for_hosts(engine: Engine, promotion: PromotionId) -> list[str]:

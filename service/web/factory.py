@@ -9,6 +9,7 @@ from flask import request
 from streetlight.service.web.api import (
     events,
     health,
+    hosts,
     jobs,
     metrics,
     observations,
@@ -53,6 +54,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(observations.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)
+    app.register_blueprint(hosts.blueprint)
     app.register_blueprint(events.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
@@ -63,12 +65,16 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(home.blueprint)
     app.register_blueprint(tutorial.blueprint)
     # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
-    use_database = {module.blueprint.name for module in (observations, predictions, jobs, versions)}
+    use_database = {
+        module.blueprint.name for module in (observations, predictions, jobs, versions, hosts)
+    }
     app.database_segments = frozenset(
         rule.rule.split("/")[1]
         for rule in app.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] in use_database
-    ) - {"rollback"}
+    )
+    if not services.shared:
+        app.database_segments -= {"rollback", "hosts"}
 
     @app.before_request
     def check_schema() -> None:

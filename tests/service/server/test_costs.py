@@ -258,6 +258,7 @@ PLAIN = [
     "/livez",
     "/readyz",
     "/metrics",
+    "/hosts",
     "/versions",
     "/versions/<int:number>",
     "/versions/<int:number>/weights",
