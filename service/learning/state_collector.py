@@ -4,7 +4,10 @@
 """
 
 import logging
+import math
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
@@ -21,6 +24,8 @@ from streetlight.service.learning.job import State
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.accuracy import Accuracy, accuracy, recent_accuracy
 from streetlight.service.ledger.queries import Filter
+from streetlight.service.registry.follower import find_problem
+from streetlight.service.registry.hosts import Host, HostList, host_list
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import UNFINISHED, jobs
 from streetlight.service.wiring import Services
@@ -68,6 +73,7 @@ class StateCollector(Collector):
         self.repository = services.repository
         self.engine = services.engine
         self.settings = services.settings
+        self.shared = services.shared
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, with their current values."""
@@ -76,19 +82,28 @@ class StateCollector(Collector):
         trainers = presence.count(self.settings.data_dir, self.settings.job_lease)
         yield _gauge("trainers", "The number of trainers heard from recently.", trainers)
         yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
+        text = "Seconds since this host last learnt of promotions; 0 while it does, or with SQLite."
+        yield _gauge("follower_age_seconds", text, self._follower_age())
         state = self._read_database(number)
         yield _gauge("database_up", "Whether the database responds.", state is not None)
         if state:
-            observations, whole, recent, job_stats = state
+            observations, whole, recent, job_stats, hosts = state
             yield _gauge(
                 "observations", "The number of observations that aren't withdrawn.", observations
             )
             yield from _accuracy_metrics(whole, recent)
             yield from _job_metrics(job_stats)
+            yield _host_metric(hosts.hosts)
+
+    def _follower_age(self) -> float:
+        problem = find_problem(self.settings.data_dir) if self.shared else None
+        if problem is None:
+            return 0.0
+        return math.inf if problem.since is None else time.time() - problem.since
 
     def _read_database(
         self, live: int
-    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats]] | None:
+    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], HostList] | None:
         if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
@@ -97,6 +112,7 @@ class StateCollector(Collector):
                 accuracy(self.engine, live),
                 recent_accuracy(self.engine, live, self.settings.retrain_window),
                 _job_stats(self.engine),
+                host_list(self.engine, self.repository, self.settings.data_dir),
             )
         except SQLAlchemyError:
             log.warning("can't read metrics from the database", exc_info=True)
@@ -167,3 +183,16 @@ def _job_metrics(stats_by_state: dict[str, _JobStats]) -> Iterator[Metric]:
             ]
             duration.add_metric([state], buckets, stats.duration_sum)
     yield from (count, oldest, duration)
+
+
+def _host_metric(hosts: list[Host]) -> Metric:
+    text = (
+        "The number of hosts that share the database, by state: silent if not heard for a second."
+    )
+    count = GaugeMetricFamily("streetlight_hosts", text, labels=["state"])
+    states = Counter(
+        "silent" if not host.heard else "behind" if host.behind else "current" for host in hosts
+    )
+    for state in ("current", "behind", "silent"):
+        count.add_metric([state], states[state])
+    return count

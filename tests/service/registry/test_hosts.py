@@ -1,5 +1,6 @@
 """Tests of the hosts that share a database."""
 
+import math
 import socket
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, text, update
 
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.learning.state_collector import StateCollector
 from streetlight.service.registry import hosts
 from streetlight.service.registry.hosts import (
     host_list,
@@ -20,6 +22,7 @@ from streetlight.service.registry.hosts import (
 from streetlight.service.registry.rows import PromotionId
 from streetlight.service.store import tables
 from tests.client import App
+from tests.service.services import services_in
 
 
 def promote(engine: Engine, number: int, at: float, version: int = 1) -> PromotionId:
@@ -137,3 +140,26 @@ def test_a_promotion_with_an_id_that_came_again_is_another_one(
     report(shared_engine, "a", again)
     assert wait_for_hosts(shared_engine, again) == []
     assert wait_for_hosts(shared_engine, lost) == ["a"]  # it isn't in the database
+
+
+def test_the_metrics_count_the_hosts_by_state(shared_url: str, tmp_path: Path) -> None:
+    with services_in(tmp_path, shared_url) as services:
+        first = promote(services.engine, 1, 5.0)
+        for name, applied in {"a": None, "b": first, "c": first, "d": first}.items():
+            report(services.engine, name, applied)
+        seen_before(services.engine, "d", 2)
+        values = {
+            " ".join([sample.name, *sample.labels.values()]): sample.value
+            for metric in StateCollector(services).collect()
+            for sample in metric.samples
+        }
+    assert values["streetlight_hosts current"] == 2
+    assert values["streetlight_hosts behind"] == 1
+    assert values["streetlight_hosts silent"] == 1
+    assert values["streetlight_follower_age_seconds"] == math.inf  # none has run
+
+
+def test_with_sqlite_the_host_follows(app: App) -> None:
+    text = app.request("GET", "/metrics").data.decode()
+    assert 'streetlight_hosts{state="current"} 1.0' in text
+    assert "streetlight_follower_age_seconds 0.0" in text
