@@ -73,7 +73,8 @@ def work(services: Services, parent: int, liveness_file: Path | None = None) -> 
             submit_if_due(services)
             failing = False
         except SchemaError:
-            raise  # waiting doesn't help; the process that starts this one tries again
+            files[0].unlink(missing_ok=True)
+            raise  # the process that starts this one tries again
         except (DBAPIError, LockedError, OSError, VersionDamagedError) as error:
             if not failing:
                 log.warning("%s; trying again every %s s", describe(error), POLL_INTERVAL)
