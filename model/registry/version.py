@@ -155,12 +155,25 @@ def write(
     )
 
 
+def read_manifest(path: Path, file: IO[bytes] | None = None) -> Manifest:
+    """Return the manifest in the file at `path`, or in `file`, which a message calls `path`.
+
+    Nothing else of the version is checked.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        VersionDamagedError: the file has no valid manifest.
+    """
+    with _opened(path, file) as opened:
+        return Manifest.from_json(str(_read(opened, "manifest", MAX_MANIFEST_BYTES // 8)))
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[ZipFile]:
+def _opened(path: Path, file: IO[bytes] | None = None) -> Iterator[ZipFile]:
     """Open an `.npz`; any error inside the block but FileNotFoundError is VersionDamagedError."""
     try:
-        with ZipFile(path) as file:
-            yield file
+        with ZipFile(file or path) as opened:
+            yield opened
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -4,7 +4,24 @@ All commands but `serve` and `work` use the data directory and the database dire
 a server is running. Importing the modules below adds their commands to the group.
 """
 
-from streetlight.service.cli import check, database, predict, processes, registry, retraining
+from streetlight.service.cli import (
+    archive,
+    check,
+    database,
+    predict,
+    processes,
+    registry,
+    retraining,
+)
 from streetlight.service.cli.group import main
 
-__all__ = ["check", "database", "main", "predict", "processes", "registry", "retraining"]
+__all__ = [
+    "archive",
+    "check",
+    "database",
+    "main",
+    "predict",
+    "processes",
+    "registry",
+    "retraining",
+]

@@ -11,6 +11,8 @@ from streetlight.model.dataset import DatasetError
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.archive.archive_file import ArchiveError
+from streetlight.service.archive.restore import NotEmptyError
 from streetlight.service.config import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
@@ -32,7 +34,7 @@ class Commands(click.Group):
             fail(error, 2)
         except OSError as error:
             fail(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
-        except (csv.Error, UnicodeDecodeError, DatasetError) as error:
+        except (csv.Error, UnicodeDecodeError, DatasetError, ArchiveError, NotEmptyError) as error:
             fail(error, 2)
         except (ArgumentError, ImportError) as error:
             fail(f"STREETLIGHT_DATABASE_URL: {error}", 2)

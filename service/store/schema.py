@@ -84,7 +84,7 @@ def upgrade(
     with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
         before = _revision(connection, schema)
         if before is None:
-            _create(connection, schema)
+            create_tables(connection, schema)
             on_create(connection)
         elif before != schema.revision:
             _migrate(connection, schema, before)
@@ -118,7 +118,8 @@ def _revision(connection: Connection, schema: Schema) -> str | None:
     return revision
 
 
-def _create(connection: Connection, schema: Schema) -> None:
+def create_tables(connection: Connection, schema: Schema) -> None:
+    """Create the tables of this release, where there are none."""
     schema.metadata.create_all(connection)
     for name, (table, definition) in PARTIAL_INDEXES.items():
         if table in schema.metadata.tables:

@@ -1,0 +1,1 @@
+"""Archives of everything that is stored, and what can be removed."""

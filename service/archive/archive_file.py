@@ -1,0 +1,204 @@
+"""The archive: a ZIP file with a JSON line for each row, and the version files as they are.
+
+    observations.jsonl …      the tables, a row in each line, in the order of their keys
+    versions/1.npz …          the version files
+    manifest.json             what the members contain, with their digests
+
+Equal content makes equal bytes. `export` and `restore` say where the content is stored.
+"""
+
+import hashlib
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as release_of
+from itertools import islice
+from typing import IO, Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+# Rows that are read or inserted at a time.
+BATCH_SIZE = 1000
+
+
+class ArchiveError(Exception):
+    """The archive is damaged, or of a newer release."""
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """The columns and the number of the rows of a table, and the SHA-256 of its member."""
+
+    columns: list[str]
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive contains.
+
+    Attributes:
+        release: the release of Streetlight that wrote the archive.
+        newest: the highest number that was given to a version.
+        last_prediction: the highest id that was given to a prediction in the log.
+        tables: the tables by name.
+        versions: the SHA-256 of each version's file, by number.
+        format: the format of the archive.
+    """
+
+    release: str
+    newest: int
+    last_prediction: int
+    tables: dict[str, TableContent]
+    versions: dict[int, str]
+    format: int = FORMAT
+
+    def summary(self) -> str:
+        """Return how much of everything there is."""
+        counts = {name: table.rows for name, table in self.tables.items()}
+        shown = ("observations", "jobs", "promotions", "predictions")
+        parts = [f"{len(self.versions)} versions"]
+        return ", ".join(parts + [f"{counts[name]} {name}" for name in shown if name in counts])
+
+
+_manifest = TypeAdapter(Manifest)
+
+
+class ArchiveWriter:
+    """Writes an archive to `file`, which need not be seekable; `close` completes it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._zip = zipfile.ZipFile(file, "w")
+        self._tables: dict[str, TableContent] = {}
+        self._versions: dict[int, str] = {}
+
+    def add_table(
+        self, name: str, columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]
+    ) -> None:
+        """Add the rows of a table, which have a value for each of `columns`."""
+        sha256, count = hashlib.sha256(), 0
+        with self._member(f"{name}.jsonl", zipfile.ZIP_DEFLATED) as member:
+            for batch in batches:
+                lines = "".join(json.dumps(list(row)) + "\n" for row in batch).encode()
+                sha256.update(lines)
+                count += len(batch)
+                member.write(lines)
+        self._tables[name] = TableContent(list(columns), count, sha256.hexdigest())
+
+    def add_version(self, number: int, content: bytes) -> None:
+        """Add the file of a version."""
+        with self._member(_version_name(number), zipfile.ZIP_STORED) as member:
+            member.write(content)
+        self._versions[number] = hashlib.sha256(content).hexdigest()
+
+    def close(self, newest: int, last_prediction: int) -> Manifest:
+        """Add the manifest, which makes the archive complete, and return it."""
+        manifest = Manifest(
+            release_of("streetlight"), newest, last_prediction, self._tables, self._versions
+        )
+        with self._member(MANIFEST, zipfile.ZIP_DEFLATED) as member:
+            member.write(json.dumps(asdict(manifest), indent=1).encode())
+        self._zip.close()
+        return manifest
+
+    def _member(self, name: str, compression: int) -> IO[bytes]:
+        info = zipfile.ZipInfo(name)  # with the same date in all archives
+        info.compress_type = compression
+        return self._zip.open(info, "w", force_zip64=True)
+
+
+class ArchiveReader:
+    """Reads the archive in `file`; each method that reads a member checks it.
+
+    Raises:
+        ArchiveError: the file is no archive, is damaged, or is of a newer release.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        with _reading("it is not a complete archive"):
+            self._zip = zipfile.ZipFile(file)
+        with _reading(MANIFEST):
+            text = self._zip.read(MANIFEST)
+            fields = json.loads(text)
+            if (found := fields["format"]) != FORMAT:
+                raise ArchiveError(
+                    f"the archive has format {found}, this release reads format {FORMAT}; "
+                    f"use release {fields['release']} or a later one"
+                )
+            self.manifest = _manifest.validate_json(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._zip.close()
+
+    def batches(self, name: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield the rows of a table in lists; those of the last list are checked, too.
+
+        Raises:
+            ArchiveError: after the last list, if the rows aren't those that were written.
+        """
+        table, sha256, count = self.manifest.tables[name], hashlib.sha256(), 0
+        with _reading(f"{name}.jsonl"), self._zip.open(f"{name}.jsonl") as member:
+            while lines := list(islice(member, BATCH_SIZE)):
+                rows = [dict(zip(table.columns, json.loads(line), strict=True)) for line in lines]
+                sha256.update(b"".join(lines))
+                count += len(rows)
+                yield rows
+        _require_equal(f"{name}.jsonl", (table.rows, table.sha256), (count, sha256.hexdigest()))
+
+    def version(self, number: int) -> bytes:
+        """Return the file of a version."""
+        name = _version_name(number)
+        with _reading(name):
+            content = self._zip.read(name)
+        _require_equal(name, self.manifest.versions[number], hashlib.sha256(content).hexdigest())
+        return content
+
+    def check(self) -> None:
+        """Read and check every member."""
+        for name in self.manifest.tables:
+            for _ in self.batches(name):
+                pass
+        for number in self.manifest.versions:
+            self.version(number)
+
+
+def _version_name(number: int) -> str:
+    return f"versions/{number}.npz"
+
+
+def _require_equal(name: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise ArchiveError(f"the archive is damaged: {name}: expected {expected}, got {found}")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Raise `ArchiveError` instead of the errors that a damaged ZIP file can cause."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ArchiveError(
+            f"the archive is damaged: {name}: {error.error_count()} errors"
+        ) from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        LookupError,
+        OSError,  # also for an offset below 0
+        RuntimeError,  # also for a compression that doesn't exist
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ArchiveError(f"the archive is damaged: {name}: {error}") from error

@@ -1,0 +1,148 @@
+"""Export everything that is stored into an archive, as it is at one moment."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import IO, Any, NamedTuple
+
+from sqlalchemy import Connection, String, Table, func, inspect, select, text
+
+from streetlight.model.registry.promotion_log import Promotion
+from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.archive.archive_file import BATCH_SIZE, ArchiveWriter, Manifest
+from streetlight.service.archive.state import (
+    ARCHIVED,
+    has_ledger,
+    is_shared,
+    prediction_log_engine,
+    prediction_log_file,
+    promotion_rows,
+)
+from streetlight.service.store.engine import snapshot
+from streetlight.service.store.tables import jobs, predictions, promotions, versions
+from streetlight.service.wiring import Services
+
+
+class _Versions(NamedTuple):
+    """The versions: their numbers, the promotions as rows, and how to read a file."""
+
+    numbers: Sequence[int]
+    promotions: Sequence[Sequence[Any]]
+    newest: int
+    read: Callable[[int], bytes]
+
+
+def write_archive(services: Services, file: IO[bytes]) -> Manifest:
+    """Write an archive to `file` while other processes go on, and return its manifest.
+
+    The tables of the database must be those of this release.
+
+    Raises:
+        LockedError: another process holds the promotion lock for too long.
+        VersionDamagedError: an entry of the promotion log has no time.
+        OSError: the archive can't be written, or a version was removed meanwhile.
+    """
+    writer, engine = ArchiveWriter(file), services.engine
+    with ExitStack() as stack:
+        if is_shared(engine):
+            ledger, found = _shared_versions(stack.enter_context(_long_snapshot(services)))
+        else:
+            ledger, found = _versions_in_folder(services, stack)
+        for number in found.numbers:
+            writer.add_version(number, found.read(number))
+        if ledger is not None:
+            for table in ARCHIVED:
+                writer.add_table(table.name, *_content(ledger, table))
+        columns = [column.name for column in promotions.columns]
+        writer.add_table(promotions.name, columns, [found.promotions])
+        last_prediction = _add_predictions(services, ledger, writer)
+    return writer.close(found.newest, last_prediction)
+
+
+@contextmanager
+def _long_snapshot(services: Services) -> Iterator[Connection]:
+    """Yield a snapshot of PostgreSQL that outlasts a slow reader of the archive."""
+    with snapshot(services.engine) as connection:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
+        yield connection
+
+
+def _shared_versions(connection: Connection) -> tuple[Connection | None, _Versions]:
+    numbers = connection.execute(select(versions.c.number).order_by(versions.c.number)).scalars()
+    log = connection.execute(select(promotions).order_by(promotions.c.id)).all()
+
+    def read(number: int) -> bytes:
+        query = select(versions.c.file).where(versions.c.number == number)
+        return bytes(connection.execute(query).scalar_one())
+
+    found = list(numbers)
+    newest = max([0, *found, *(row.version for row in log)])
+    return connection, _Versions(found, log, newest, read)
+
+
+def _versions_in_folder(
+    services: Services, stack: ExitStack
+) -> tuple[Connection | None, _Versions]:
+    """Return a snapshot of the database, if there is one, and the versions of the folder.
+
+    A job ends, and an observation names a version, only after its promotion. While the lock of the
+    promotions is held, and with the versions read first, the folder therefore has each version that
+    the database names, and the database each job and observation that a version names.
+    """
+    repository, ledger = services.repository, None
+    with repository.promoting():
+        numbers, log = repository.versions(), _log(repository)
+        if has_ledger(services.engine):
+            ledger = stack.enter_context(snapshot(services.engine))
+            ledger.execute(select(func.max(jobs.c.id))).scalar()  # the snapshot begins with a query
+        newest = repository.newest_number()
+    rows = [tuple(row[column.name] for column in promotions.columns) for row in promotion_rows(log)]
+    return ledger, _Versions(numbers, rows, newest, lambda n: repository.path(n).read_bytes())
+
+
+def _log(repository: ModelRepository) -> list[Promotion]:
+    """Return the promotion log, whose last entry says which version is live.
+
+    It doesn't if somebody has removed the link.
+    """
+    log = repository.promotions()
+    if log and log[-1].action != "unload" and repository.live_number() != log[-1].version:
+        now, was = datetime.now(UTC).isoformat(timespec="milliseconds"), log[-1].version
+        log.append(Promotion(now, "unload", was, was, "not live, but in the promotion log"))
+    return log
+
+
+def _content(
+    connection: Connection, table: Table
+) -> tuple[list[str], Iterator[Sequence[Sequence[Any]]]]:
+    """Return the columns of a table, and its rows in lists, in the order of the primary key."""
+    # A lease is a trainer's of this service, and ends with the export.
+    columns = [c * 0 if c is jobs.c.lease_until else c for c in table.columns]
+    # Both databases then sort texts by their bytes.
+    binary = "C" if connection.dialect.name == "postgresql" else "BINARY"
+    keys = [c.collate(binary) if isinstance(c.type, String) else c for c in table.primary_key]
+    rows = connection.execution_options(yield_per=BATCH_SIZE).execute(
+        select(*columns).order_by(*keys)
+    )
+    return [column.name for column in table.columns], rows.partitions()
+
+
+def _add_predictions(services: Services, ledger: Connection | None, writer: ArchiveWriter) -> int:
+    """Add the prediction log, if there is one, and return the highest id that it has given."""
+    with ExitStack() as stack:
+        if ledger is not None and is_shared(services.engine):
+            connection = ledger
+        elif prediction_log_file(services.settings).exists():
+            engine = prediction_log_engine(services.settings, services.engine)
+            stack.callback(engine.dispose)
+            connection = stack.enter_context(snapshot(engine))
+        else:
+            return 0
+        if not inspect(connection).has_table(predictions.name):
+            return 0
+        writer.add_table(predictions.name, *_content(connection, predictions))
+        if is_shared(services.engine):
+            sequence = "SELECT last_value - (NOT is_called)::int FROM predictions_id_seq"
+        else:
+            sequence = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'predictions'"
+        return int(connection.execute(text(sequence)).scalar() or 0)

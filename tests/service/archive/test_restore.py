@@ -1,0 +1,288 @@
+"""Tests of `export` and `restore`: what is restored is what was exported, with any database."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
+from streetlight.service.learning.lease import acquire_lease
+from tests.client import App, invoke
+from tests.service.archive.conftest import ROW, log_prediction, place, run
+
+CHECKED = "checked 3 versions, 5 promotions, 7 observations, 5 jobs; violations: 0\n"
+
+
+def answers(app: App) -> list[Any]:
+    """Return what an application answers about everything that it stores."""
+    paths = ["/versions", "/versions/1", "/versions/2", "/predictions"]
+    paths += [f"/jobs/{number}" for number in range(1, 6)]
+    observations = app.request("GET", "/observations?format=jsonl").data
+    return [observations, *(app.get(path) for path in paths)]
+
+
+def test_an_archive_restores_everything_with_each_database(
+    full: App, archive: Path, tmp_path: Path, database_url: str | None
+) -> None:
+    """From SQLite to the database, and back."""
+    there = place(tmp_path / "there", database_url)
+    run("restore", archive, **there)
+    run("export", tmp_path / "there.zip", **there)
+    run("restore", tmp_path / "there.zip", data_dir=tmp_path / "back")
+    run("export", tmp_path / "back.zip", data_dir=tmp_path / "back")
+
+    assert (tmp_path / "there.zip").read_bytes() == archive.read_bytes()
+    assert (tmp_path / "back.zip").read_bytes() == archive.read_bytes()
+    assert run("check", data_dir=tmp_path / "back").stdout == CHECKED
+    with App(tmp_path / "back", prediction_log=True) as restored:
+        assert answers(restored) == answers(full)
+
+
+def test_a_restored_service_continues(
+    archive: Path, tmp_path: Path, database_url: str | None
+) -> None:
+    """Ids aren't given again, idempotency keys are known, and the running job is tried again."""
+    settings = place(tmp_path, database_url)
+    run("restore", archive, **settings)
+
+    with App(prediction_log=True, **settings) as app:
+        key = {"Idempotency-Key": "B"}
+        assert app.expect(202, "POST", "/retrain", {"promote": "always"}, **key)["id"] == 1
+        assert app.expect(202, "POST", "/retrain")["id"] == 6
+        assert app.expect(201, "POST", "/observations", ROW)["results"][0]["id"] == 8
+        log_prediction(app, "r-4")
+        assert [row["id"] for row in app.get("/predictions")["predictions"]] == [1, 2, 4]
+        lease = acquire_lease(app.services.engine, "another trainer", 30)
+        assert lease
+        assert (lease.job.id, lease.job.attempt) == (3, 2)
+
+
+def test_a_place_that_is_not_empty_is_not_changed(
+    archive: Path, tmp_path: Path, database_url: str | None
+) -> None:
+    settings = place(tmp_path / "used", database_url)
+    with App(start_empty=True, **settings) as app:
+        before = answers_of_new(app)
+
+        refused = invoke("restore", str(archive), **settings)
+
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("streetlight: expected an empty ")
+        assert answers_of_new(app) == before
+
+
+def answers_of_new(app: App) -> list[Any]:
+    """Return what a new application answers."""
+    return [app.get(path) for path in ("/versions", "/observations", "/jobs")]
+
+
+@pytest.mark.parametrize("name", ["models", "predictions.db"])
+def test_part_of_a_data_directory_is_not_empty(
+    full: App, archive: Path, tmp_path: Path, name: str
+) -> None:
+    if name == "models":
+        (tmp_path / "models").mkdir()
+        shutil.copy(full.data_dir / "models" / "1.npz", tmp_path / "models")
+    else:
+        shutil.copy(full.data_dir / name, tmp_path)
+
+    refused = invoke("restore", str(archive), data_dir=tmp_path)
+
+    assert refused.returncode == 2
+    assert f"got {tmp_path / name};" in refused.stderr
+    assert not (tmp_path / "streetlight.db").exists()
+
+
+def is_empty(data_dir: Path, database_url: str | None) -> bool:
+    """Return whether nothing is stored there; locks may be."""
+    if database_url:
+        engine = create_engine(database_url)
+        names = inspect(engine).get_table_names()
+        engine.dispose()
+        if names:
+            return False
+    return all(path.suffix == ".lock" for path in data_dir.iterdir())
+
+
+def member(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Return a function that changes a member of an archive."""
+
+    def write(archive: Path) -> None:
+        with zipfile.ZipFile(archive) as old:
+            members = {info.filename: old.read(info) for info in old.infolist()}
+        with zipfile.ZipFile(archive, "w") as new:
+            for filename, content in members.items():
+                new.writestr(filename, change(content) if filename == name else content)
+
+    return write
+
+
+def manifest(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    """Return a function that changes the manifest of an archive."""
+
+    def changed(content: bytes) -> bytes:
+        fields = json.loads(content)
+        change(fields)
+        return json.dumps(fields).encode()
+
+    return member("manifest.json", changed)
+
+
+DAMAGED = "streetlight: the archive is damaged: "
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda archive: archive.write_bytes(archive.read_bytes()[:-1]), DAMAGED),
+        (lambda archive: archive.write_bytes(archive.read_bytes()[:5000]), DAMAGED),
+        (lambda archive: archive.write_bytes(b""), DAMAGED),
+        (
+            member("observations.jsonl", lambda rows: rows[: rows.rindex(b"\n", 0, -1) + 1]),
+            DAMAGED + "observations.jsonl: expected (7, '",
+        ),
+        (member("jobs.jsonl", lambda _: b"[1]\n"), DAMAGED + "jobs.jsonl: zip() argument 2 is "),
+        (member("predictions.jsonl", lambda rows: rows + b"\n"), DAMAGED + "predictions.jsonl: "),
+        (member("versions/2.npz", lambda file: file + b"x"), DAMAGED + "versions/2.npz: expected "),
+        (member("manifest.json", lambda _: b"{"), DAMAGED + "manifest.json: Expecting property"),
+        (manifest(lambda fields: fields.pop("format")), DAMAGED + "manifest.json: 'format'"),
+        (manifest(lambda fields: fields.pop("newest")), DAMAGED + "manifest.json: 1 errors"),
+        (
+            manifest(lambda fields: fields.update(format=2, release="9.0")),
+            "streetlight: the archive has format 2, this release reads format 1; use release 9.0 ",
+        ),
+        (
+            manifest(lambda fields: fields["tables"]["jobs"]["columns"].append("mood")),
+            "streetlight: the archive has columns of jobs that this release doesn't know (mood); ",
+        ),
+        (
+            manifest(lambda fields: fields["tables"].update(moods=fields["tables"]["jobs"])),
+            "streetlight: the archive has columns of moods that this release doesn't know (",
+        ),
+    ],
+)
+def test_an_archive_that_is_damaged_or_too_new_restores_nothing(
+    archive: Path,
+    tmp_path: Path,
+    database_url: str | None,
+    damage: Callable[[Path], None],
+    message: str,
+) -> None:
+    copy, data_dir = tmp_path / "copy.zip", tmp_path / "there"
+    shutil.copy(archive, copy)
+    damage(copy)
+
+    refused = invoke("restore", str(copy), **place(data_dir, database_url))
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(message)
+    data_dir.mkdir(exist_ok=True)
+    assert is_empty(data_dir, database_url)
+
+
+def test_no_changed_byte_goes_unnoticed(archive: Path, tmp_path: Path) -> None:
+    """Each byte that says something is covered by a digest or a checksum."""
+    content = archive.read_bytes()
+    for position in range(0, len(content), 61):
+        changed = tmp_path / "changed.zip"
+        changed.write_bytes(
+            content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :]
+        )
+        with changed.open("rb") as file:
+            try:
+                with ArchiveReader(file) as reader:
+                    reader.check()
+                    same = read_all(reader)
+            except ArchiveError:
+                continue
+        with archive.open("rb") as file, ArchiveReader(file) as original:
+            assert same == read_all(original), position
+
+
+def read_all(archive: ArchiveReader) -> list[Any]:
+    """Return all that an archive contains."""
+    rows = [list(archive.batches(name)) for name in archive.manifest.tables]
+    return [archive.manifest, rows, *map(archive.version, archive.manifest.versions)]
+
+
+def test_an_archive_of_an_older_release_gets_defaults(
+    archive: Path, tmp_path: Path, database_url: str | None
+) -> None:
+    """Columns that were added since are missing in it."""
+    older = tmp_path / "older.zip"
+    shutil.copy(archive, older)
+
+    def without_last(content: bytes) -> bytes:
+        rows = [json.loads(line)[:-1] for line in content.splitlines()]
+        return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+    member("observations.jsonl", without_last)(older)
+    with zipfile.ZipFile(older) as file:
+        rows = file.read("observations.jsonl")
+
+    def describe(fields: Any) -> None:
+        fields["tables"]["observations"]["columns"].pop()
+        fields["tables"]["observations"]["sha256"] = hashlib.sha256(rows).hexdigest()
+
+    manifest(describe)(older)
+    settings = place(tmp_path / "there", database_url)
+
+    run("restore", older, **settings)
+
+    with App(**settings) as app:
+        observations = app.get("/observations")["observations"]
+    assert len(observations) == 7
+    assert not any("request_id" in row for row in observations)
+
+
+def test_a_folder_without_a_database_is_restored_without(tmp_path: Path) -> None:
+    run("train", data_dir=tmp_path / "from")
+
+    run("export", tmp_path / "a.zip", data_dir=tmp_path / "from")
+    run("restore", tmp_path / "a.zip", data_dir=tmp_path / "to")
+
+    assert not (tmp_path / "to" / "streetlight.db").exists()
+    assert run("check", data_dir=tmp_path / "to").stdout.startswith("checked 1 versions")
+
+
+def test_nothing_is_not_exported(tmp_path: Path) -> None:
+    refused = invoke("export", str(tmp_path / "a.zip"), data_dir=tmp_path / "mistyped")
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"streetlight: nothing is stored in {tmp_path / 'mistyped'}; see STREETLIGHT_DATA_DIR\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_removed_live_link_is_a_model_that_is_not_loaded(archive: Path, tmp_path: Path) -> None:
+    run("restore", archive, data_dir=tmp_path / "from")
+    (tmp_path / "from" / "models" / "live").unlink()
+
+    run("export", tmp_path / "a.zip", data_dir=tmp_path / "from")
+    run("restore", tmp_path / "a.zip", data_dir=tmp_path / "to")
+
+    assert not (tmp_path / "to" / "models" / "live").exists()
+    assert run("check", data_dir=tmp_path / "to").stdout.startswith("checked 3 versions, 6 prom")
+
+
+def test_an_entry_of_the_promotion_log_without_a_time_is_named(
+    archive: Path, tmp_path: Path
+) -> None:
+    run("restore", archive, data_dir=tmp_path)
+    log = tmp_path / "models" / "promotions.jsonl"
+    log.write_text(log.read_text().replace('"at": "2', '"at": "on 2', 1))
+
+    refused = invoke("export", str(tmp_path / "a.zip"), data_dir=tmp_path)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(
+        "streetlight: promotions.jsonl: entry 1: at: Invalid isoformat"
+    )
+    assert not list(tmp_path.glob("*a.zip*"))
