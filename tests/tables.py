@@ -1,8 +1,9 @@
-"""Write docs/settings.md and docs/routes.md from the code: `python -m tests.tables`.
+"""Write docs/settings.md, docs/routes.md and the PrometheusRule: `python -m tests.tables`.
 
 A setting is described by its field in `service/config.py`, a route by the first line of its view's
 docstring, a group of routes by the docstring of its module. The heading of a group is the start of
-that docstring, up to the first colon, comma, parenthesis or full stop.
+that docstring, up to the first colon, comma, parenthesis or full stop. The PrometheusRule contains
+the rules of deploy/prometheus/alerts.yml.
 """
 
 import inspect
@@ -10,6 +11,7 @@ import json
 import re
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import build_services
 from tests.reference import with_bounds
 
-DOCS = Path(__file__).parents[1] / "docs"
-SETTINGS, ROUTES = DOCS / "settings.md", DOCS / "routes.md"
+ROOT = Path(__file__).parents[1]
+SETTINGS, ROUTES = ROOT / "docs" / "settings.md", ROOT / "docs" / "routes.md"
+DEPLOY = ROOT / "deploy"
+ALERTS = DEPLOY / "prometheus" / "alerts.yml"
+RULE = DEPLOY / "kubernetes" / "overlays" / "prometheus-operator" / "rule.yaml"
 
 SETTINGS_HEAD = """\
 # Settings
@@ -38,6 +43,14 @@ ROUTES_HEAD = """\
 
 Parameters, bodies and responses are described in the [HTTP reference](reference.md), and the routes
 of other servers' protocols in [protocols](protocols.md).
+"""
+
+RULE_HEAD = """\
+# The rules of deploy/prometheus/alerts.yml; `make docs` writes this file.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: streetlight}
+spec:
 """
 
 
@@ -68,6 +81,12 @@ def routes() -> str:
     return ROUTES_HEAD + "".join(_groups())
 
 
+def rule() -> str:
+    """Return the alert rules as an object of the Prometheus operator."""
+    _, groups, rules = ALERTS.read_text(encoding="utf-8").partition("groups:")
+    return RULE_HEAD + textwrap.indent(groups + rules, "  ")
+
+
 def _groups() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(build_services(Settings(data_dir=Path(folder))))
@@ -96,3 +115,4 @@ def _title(summary: str) -> str:
 if __name__ == "__main__":
     SETTINGS.write_text(settings(), encoding="utf-8")
     ROUTES.write_text(routes(), encoding="utf-8")
+    RULE.write_text(rule(), encoding="utf-8")

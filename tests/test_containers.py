@@ -1,7 +1,6 @@
-"""The compose file and the Kubernetes manifest pass every setting on, and limit every container."""
+"""The compose file passes every setting on, and limits every container as the manifests do."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -10,14 +9,12 @@ from streetlight.service.config import PREFIX, SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-RESOURCES = {
-    resource["kind"]: resource
-    for resource in yaml.safe_load_all((ROOT / "deploy/kubernetes/streetlight.yaml").read_text())
+BASE = ROOT / "deploy" / "kubernetes" / "base"
+PODS = {
+    name: yaml.safe_load((BASE / f"{name}.yaml").read_text())["spec"]["template"]["spec"]
+    for name in ("server", "trainer", "pod")
 }
-POD = RESOURCES["Deployment"]["spec"]["template"]["spec"]
-CONTAINERS = {
-    container["name"]: container for container in POD["initContainers"] + POD["containers"]
-}
+CONTAINERS = {name: PODS[name]["containers"][0] for name in ("server", "trainer")}
 
 SETTINGS = {
     PREFIX + name.upper() for name in (*Settings.model_fields, *(f"{s}_file" for s in SECRETS))
@@ -68,17 +65,6 @@ def test_a_build_argument_sets_each_label_of_the_revision() -> None:
         assert f"--build-arg {name}=" in documented
 
 
-def test_the_manifest_passes_every_setting_on() -> None:
-    """A ConfigMap can contain any setting; the pod sets the others itself."""
-    for container in CONTAINERS.values():
-        assert container["envFrom"] == [{"configMapRef": {"name": "streetlight", "optional": True}}]
-    # Kubernetes would set STREETLIGHT_PORT and unknown settings for the service.
-    assert RESOURCES["Service"]["metadata"]["name"] == "streetlight"
-    assert POD["enableServiceLinks"] is False
-    variables = {variable["name"] for variable in CONTAINERS["server"]["env"]}
-    assert variables <= SETTINGS
-
-
 @pytest.mark.parametrize("name", ["server", "trainer"])
 def test_a_container_is_limited_in_both_files(name: str) -> None:
     service, container = COMPOSE[name], CONTAINERS[name]
@@ -93,15 +79,11 @@ def test_a_container_is_limited_in_both_files(name: str) -> None:
     assert service["pids_limit"] <= 128
     assert service["logging"] == {"driver": "local"}
     assert service["tmpfs"].endswith(":size=64m")
-    assert volumes()["tmp"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+    [tmp] = [volume for volume in PODS["pod"]["volumes"] if volume["name"] == "tmp"]
+    assert tmp["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
     assert service["read_only"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert service["cap_drop"] == container["securityContext"]["capabilities"]["drop"] == ["ALL"]
-
-
-def volumes() -> dict[str, Any]:
-    """Return the temporary volumes of the pod."""
-    return {volume["name"]: volume.get("emptyDir") for volume in POD["volumes"]}
 
 
 def test_both_files_run_and_check_the_same_processes() -> None:
@@ -115,4 +97,6 @@ def test_both_files_run_and_check_the_same_processes() -> None:
         assert trainer[probe]["timeoutSeconds"] >= 5  # the default is one second
     assert server["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert server["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert f"{POD['terminationGracePeriodSeconds']}s" == COMPOSE["server"]["stop_grace_period"]
+    [*_, pause] = server["lifecycle"]["preStop"]["exec"]["command"]
+    seconds = PODS["server"]["terminationGracePeriodSeconds"] - int(pause)
+    assert f"{seconds}s" == COMPOSE["server"]["stop_grace_period"]

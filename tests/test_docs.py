@@ -182,6 +182,7 @@ def test_generated_pages_match_the_code() -> None:
         (architecture.PICTURE, architecture.picture()),
         (reference.PAGE, reference.reference()),
         (tables.ROUTES, tables.routes()),
+        (tables.RULE, tables.rule()),
         (tables.SETTINGS, tables.settings()),
     ):
         assert file.read_text(encoding="utf-8") == generated, "run make docs"
