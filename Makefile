@@ -78,6 +78,8 @@ lock: $(DEVELOPED) ## Update the lock files to the newest versions
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
 	$(COMPILE) --group build --output-file requirements-build.lock
 	$(COMPILE) --group postgresql --constraint requirements.lock --output-file requirements-postgresql.lock
+	$(COMPILE) --group ci --output-file .ci/requirements.lock
+	$(COMPILE) --group ci-files --no-deps --output-file .ci/requirements-files.lock
 
 bench: $(DEVELOPED) ## Run the benchmarks; ONLY=serving runs one of them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)
