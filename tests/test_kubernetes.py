@@ -21,7 +21,7 @@ from streetlight.service.cli import main
 from streetlight.service.config import PREFIX, Settings
 from tests import databases
 from tests.client import invoke
-from tests.server import DEADLINE, STREETLIGHT, Fork, ForkedServer, environment
+from tests.server import DEADLINE, STREETLIGHT, Fork, ForkedServer, environment, streetlight
 from tests.test_containers import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -245,6 +245,16 @@ def test_a_trainer_touches_the_file_of_its_probes(name: str, tmp_path: Path) -> 
         finally:
             trainer.terminate()
         assert trainer.wait(DEADLINE) == 0
+
+
+@pytest.mark.skipif(not databases.POSTGRESQL, reason=databases.LEFT_OUT)
+def test_the_job_creates_the_tables(tmp_path: Path) -> None:
+    with databases.fresh("postgresql") as url:
+        started = container_of(overlay("postgresql"), "db", tmp_path, database_url=f"{url}\n")
+        for done in ("created with", "has"):
+            run = streetlight(*started.command[1:], **started.settings)
+            assert run.returncode == 0, run.stderr
+            assert f"ledger: {done} revision" in run.stdout
 
 
 @pytest.mark.parametrize("name", SERVING)
