@@ -1,11 +1,13 @@
-"""The compose file passes every setting on, and limits every container as the manifests do."""
+"""The compose files pass all settings on, and limit all containers as the manifests do."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from streetlight.service.config import PREFIX, SECRETS, Settings
+from tests.service.web.test_auth import CHANGES_NOTHING, CHANGES_STATE
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -54,6 +56,54 @@ def test_compose_passes_every_setting_on() -> None:
     assert port.endswith(f":{Settings.model_fields['port'].default}")
     for name in ("DATA_DIR", "HOST"):
         assert f"STREETLIGHT_{name}=" in (ROOT / "Dockerfile").read_text()
+
+
+class ComposeLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads a compose file whose values replace those of another one: `!override`, `!reset`."""
+
+
+for tag in ("!override", "!reset"):
+    ComposeLoader.add_constructor(
+        tag,
+        lambda loader, node: (
+            loader.construct_mapping(node, deep=True)
+            if isinstance(node, yaml.MappingNode)
+            else loader.construct_sequence(node)
+        ),
+    )
+
+MANY = ROOT / "deploy" / "compose"
+
+
+def test_many_servers_differ_from_one_in_the_database_and_the_volumes_only() -> None:
+    services = yaml.load((MANY / "compose.yml").read_text(), ComposeLoader)["services"]  # noqa: S506 - a safe loader
+
+    for name in ("server", "trainer"):
+        service = services.pop(name)
+        assert service["extends"] == {"file": "../../docker-compose.yml", "service": name}
+        assert set(service["environment"]) <= SETTINGS
+        assert set(service["environment"].values()) <= {
+            f"/run/secrets/{secret}" for secret in service["secrets"]
+        }
+        assert service["volumes"] == [COMPOSE[name]["volumes"][0].partition(":")[2]]
+        assert not {"image", "read_only", "cap_drop", "security_opt", "mem_limit"} & service.keys()
+    for name, service in services.items():
+        dockerfile = (MANY / service["build"] / "Dockerfile").read_text()
+        assert re.findall("^USER (.*)$", dockerfile, re.MULTILINE)[-1] != "0:0", name
+        for key in ("init", "restart", "read_only", "cap_drop", "security_opt", "logging"):
+            assert service[key] == COMPOSE["server"][key], (name, key)
+        assert {"mem_limit", "pids_limit"} <= service.keys()
+
+
+def test_haproxy_repeats_only_requests_that_change_nothing() -> None:
+    configuration = (MANY / "haproxy" / "haproxy.cfg").read_text()
+    [suffixes] = re.findall(r"acl reads path_end (.*)", configuration)
+
+    repeated = {rule for rule in CHANGES_NOTHING if rule.endswith(tuple(suffixes.split()))}
+
+    assert not any(rule.endswith(tuple(suffixes.split())) for rule in CHANGES_STATE)
+    # The others train a network, or list the versions.
+    assert CHANGES_NOTHING - repeated == {"/fit", "/pressure", "/step", "/v2/repository/index"}
 
 
 def test_a_build_argument_sets_each_label_of_the_revision() -> None:
