@@ -24,13 +24,14 @@ def add_first_version(repository: SharedRepository) -> None:
 
     Raises an error as `SharedRepository.follow` does.
     """
-    if repository.follow() is None and not repository.newest_number():
+    # `follow` would bring the folder to a state without promotions; it refuses one with copies.
+    if not repository.newest_number() and not repository.versions():
         former = ModelRepository(repository.folder)
         if former.versions():
             _add_folder(repository, former)
         else:
             _train(repository)
-        repository.follow()
+    repository.follow()
 
 
 def _add_folder(repository: SharedRepository, former: ModelRepository) -> None:
