@@ -6,7 +6,9 @@ from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
 from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
+from streetlight.service.versions import switching
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
+from streetlight.service.versions.switching import Switched
 from streetlight.service.wiring import Services, build_services
 
 
@@ -35,17 +37,21 @@ def versions() -> None:
 @click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def promote(number: int, reason: str) -> None:
     """Make version NUMBER the live version."""
-    promotion = _services().repository.promote(number, reason)
+    switched = switching.promote(_services().repository, number, reason)
+    promotion = switched.promotion
     was = f" instead of version {promotion.instead_of}" if promotion else " already"
     click.echo(f"version {number} is live{was}")
+    _warn(switched)
 
 
 @main.command()
 @click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def rollback(reason: str) -> None:
     """Make the previous live version live again."""
-    promotion = _services().repository.rollback(reason)
-    click.echo(f"version {promotion.version} is live instead of version {promotion.instead_of}")
+    switched = switching.rollback(_services().repository, reason)
+    instead_of = switched.promotion and switched.promotion.instead_of
+    click.echo(f"version {switched.live} is live instead of version {instead_of}")
+    _warn(switched)
 
 
 @main.command()
@@ -66,6 +72,12 @@ def verify(number: int) -> None:
         f"(trained with numpy {then}, now numpy {now})",
         1,
     )
+
+
+def _warn(switched: Switched) -> None:
+    if switched.lagging:
+        hosts = ", ".join(switched.lagging)
+        click.echo(f"hosts that have not applied this yet: {hosts}", err=True)
 
 
 def _services() -> Services:

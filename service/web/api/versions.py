@@ -7,7 +7,6 @@ from flask import Blueprint, Response, send_file
 from pydantic import Field
 
 from streetlight.model.evaluation import Interval
-from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.reproduction import Reproduction
 from streetlight.model.registry.version import VersionDamagedError
@@ -24,10 +23,11 @@ from streetlight.service.ledger.accuracy import (
 from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.validation.fields import Time
 from streetlight.service.validation.request_schema import Schema
-from streetlight.service.versions import catalog, comparison
+from streetlight.service.versions import catalog, comparison, switching
 from streetlight.service.versions.catalog import VersionDetails, VersionList
 from streetlight.service.versions.comparison import Difference, IncomparableError
 from streetlight.service.versions.shadow import Shadow, compare_with_log
+from streetlight.service.versions.switching import Switched
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
@@ -195,19 +195,11 @@ class SwitchBody(Schema):
     reason: Annotated[str, Field(max_length=200, examples=["it does better"])] = "by request"
 
 
-@dataclass(frozen=True)
-class Switched:
-    """The number of the live version, and the stored promotion; null if nothing changed."""
-
-    live: int
-    promotion: Promotion | None
-
-
 @blueprint.post("/versions/<int:number>/promote")
 @operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
 def promote(number: int, body: SwitchBody) -> Switched:
     """Make a version live; `promotion` is null if the version was live already."""
-    return Switched(number, services().repository.promote(number, body.reason))
+    return switching.promote(services().repository, number, body.reason)
 
 
 @blueprint.post("/rollback")
@@ -217,8 +209,7 @@ def promote(number: int, body: SwitchBody) -> Switched:
 )
 def rollback(body: SwitchBody) -> Switched:
     """Make the previously live version live again; each further rollback goes back one more."""
-    promotion = services().repository.rollback(body.reason)
-    return Switched(promotion.version, promotion)
+    return switching.rollback(services().repository, body.reason)
 
 
 @blueprint.post("/versions/<int:number>/verify")

@@ -12,6 +12,7 @@ from streetlight.service.inference.codecs.v2_request import NotSupportedError
 from streetlight.service.inference.resolution import parse_version_number
 from streetlight.service.observability.inference_statistics import Statistics, inference_statistics
 from streetlight.service.validation.request_schema import Schema
+from streetlight.service.versions import switching
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import read_only
 from streetlight.service.web.request import parse_body
@@ -61,12 +62,11 @@ def load(model: str) -> Response:
     parameters = parse_body(LoadBody).parameters
     if unknown := set(parameters) - {"version"}:
         raise NotSupportedError(f"load accepts the parameter version, got {min(unknown)[:40]!r}")
-    repository, reason = services().repository, "loaded through the inference protocol"
+    number = None
     if "version" in parameters:
-        repository.promote(parse_version_number(str(parameters["version"])), reason)
-    else:
-        repository.reload(reason)
-    return json_response({"name": model, "load": True})
+        number = parse_version_number(str(parameters["version"]))
+    reason = "loaded through the inference protocol"
+    return _response(model, True, switching.load(services().repository, number, reason))
 
 
 @blueprint.post("/repository/models/<model>/unload")
@@ -74,8 +74,13 @@ def unload(model: str) -> Response:
     """Take the model out of service, until a version is loaded or promoted."""
     services().model.check_name(model)
     parse_body(LoadBody)
-    services().repository.unload("unloaded through the inference protocol")
-    return json_response({"name": model, "load": False})
+    reason = "unloaded through the inference protocol"
+    return _response(model, False, switching.unload(services().repository, reason))
+
+
+def _response(model: str, is_loaded: bool, lagging: list[str]) -> Response:
+    names = {"lagging": lagging} if lagging else {}
+    return json_response({"name": model, "load": is_loaded, **names})
 
 
 @blueprint.get("/models/stats")
