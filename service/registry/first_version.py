@@ -24,7 +24,6 @@ def add_first_version(repository: SharedRepository) -> None:
 
     Raises an error as `SharedRepository.follow` does.
     """
-    # `follow` would bring the folder to a state without promotions; it refuses one with copies.
     if not repository.newest_number() and not repository.versions():
         former = ModelRepository(repository.folder)
         if former.versions():

@@ -181,9 +181,12 @@ class SharedRepository(ModelRepository):
             DBAPIError: the database can't be used.
             OSError, LockedError: the folder can't be changed.
             VersionDamagedError: the row of a version is damaged.
-        VersionsMissingError: the database has no versions, but the folder has copies of some.
+            VersionsMissingError: the database has no versions, but the folder has copies of some.
         """
         state = self.state()
+        if not state.newest:
+            self._check_not_copied()
+            return None  # the folder may have versions that are to be added: see `first_version`
         is_due = state != self._copied or time.monotonic() > self._compare_at
         if is_due or not self._is_linked(state):
             # Under the lock, so that no process of this host brings the folder to an older state.
@@ -218,9 +221,9 @@ class SharedRepository(ModelRepository):
         except VersionDamagedError:
             return False
 
-    def _check_not_empty(self, state: State) -> None:
-        """Raise `VersionsMissingError` if the folder has copies, but the database no version."""
-        if state.newest == 0 and (copies := self.versions()):
+    def _check_not_copied(self) -> None:
+        """Raise `VersionsMissingError` if the folder has copies; the database has no version."""
+        if copies := self.versions():
             raise VersionsMissingError(
                 f"the database has no versions, but {self.folder.name}/ has copies of "
                 f"{len(copies)} from another database, or from a later state of this one: restore "
@@ -235,7 +238,12 @@ class SharedRepository(ModelRepository):
             leftover.unlink()
         with self.engine.connect() as connection:
             state = rows.read_state(connection)
-            self._check_not_empty(state)
+            if not state.newest:
+                self._check_not_copied()
+                return state
+            if self._promotions.path.exists() and not self.versions():
+                # From a time when the folder had the versions; they and their log are kept.
+                self._promotions.path.replace(self.folder / "promotions.former.jsonl")
             if state.live is not None:
                 self._fetch(connection, state.live, state.sha256)
             if previous is None or previous.promotion != state.promotion:

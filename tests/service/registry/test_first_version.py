@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from streetlight.service.config import Settings
+from streetlight.service.wiring import build_services, initialize_ledger
 from tests.client import App
 
 
@@ -17,3 +19,44 @@ def test_the_promotions_of_a_folder_are_added_with_its_versions(
         promotions = app.services.repository.promotions()
         assert [(entry.version, entry.instead_of) for entry in promotions] == [(1, None), (2, 1)]
         assert app.post("/rollback")["live"] == 1
+
+
+def test_a_follower_leaves_a_folder_alone_until_its_versions_are_in_the_database(
+    tmp_path: Path, shared_url: str
+) -> None:
+    app = App(tmp_path, database_url=shared_url)
+    app.train()
+    folder = tmp_path / "models"
+    before = {
+        path.name: path.readlink() if path.is_symlink() else path.read_bytes()
+        for path in folder.iterdir()
+    }
+    services = build_services(Settings(data_dir=tmp_path, database_url=shared_url, _env_file=None))
+    initialize_ledger(services)
+
+    assert services.repository.follow() is None
+    assert {
+        path.name: path.readlink() if path.is_symlink() else path.read_bytes()
+        for path in folder.iterdir()
+    } == before
+    services.engine.dispose()
+
+
+def test_a_folder_beside_other_versions_keeps_its_own(tmp_path: Path, shared_url: str) -> None:
+    with App(tmp_path / "a", database_url=shared_url) as app:
+        first = app.services.repository.load(1).manifest.sha256
+    other = App(tmp_path / "b", database_url=shared_url)
+    other.train("--seed", "5")
+    other.train("--seed", "6")
+    log = (tmp_path / "b" / "models" / "promotions.jsonl").read_bytes()
+
+    with other:
+        repository = other.services.repository
+        assert repository.versions() == [1]
+        live = repository.live()
+        assert live is not None
+        assert live.manifest.sha256 == first
+    folder = tmp_path / "b" / "models"
+    assert (folder / "promotions.former.jsonl").read_bytes() == log
+    assert (folder / "1.npz").exists()
+    assert (folder / "2.npz").exists()
