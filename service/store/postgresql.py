@@ -1,10 +1,13 @@
 """Connect to PostgreSQL so that every wait for the server ends.
 
 The server ends a statement that takes too long or waits too long for a lock. The client ends the
-wait for a server that doesn't respond at all: because it is stopped, or because packets are lost.
+wait for a server that doesn't respond: the kernel finds out that packets are lost, and psycopg that
+the server is stopped. Both ends look for lost packets, so that the server frees the locks of a
+client that was cut off.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -13,12 +16,26 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
-from streetlight.service.config import THREADS
+from streetlight.service.config import DATABASE_THREADS
 
-# In seconds. A server that works reports an error before the client gives up.
-CONNECT_TIMEOUT = 5
+# In seconds. For each host that the URL names, and for what a server answers at once.
+CONNECT_TIMEOUT = 2
+# How long sent packets may be without acknowledgement. A server that works on a statement
+# acknowledges them.
+TCP_TIMEOUT = 2
 STATEMENT_TIMEOUT = LOCK_TIMEOUT + 2
+# A server that works reports an error before the client gives up.
 RESPONSE_TIMEOUT = LOCK_TIMEOUT + 5
+# When a server has not responded for `SILENCE`, no connection to it is tried for `PAUSE`: of many
+# requests, only those wait for it that are its first or that look for it again.
+SILENCE = 1.0
+PAUSE = 1.0
+
+# Each thread that may use the database has a connection, so have the thread that reads metrics and
+# the one that writes the prediction log. A transaction may need a second one for a moment.
+POOL_SIZE = DATABASE_THREADS + 2
+MAX_OVERFLOW = DATABASE_THREADS
+
 # Those of the server, for a transaction. After the last one, the server ends a transaction whose
 # client is suspended, and frees its locks.
 TIMEOUTS = {
@@ -27,16 +44,25 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": 30,
 }
 
+# Once a second, the kernel asks whether the other end of an idle connection is there.
+_KEEPALIVE = {"keepalives_idle": 1, "keepalives_interval": 1}
+_USER_TIMEOUT = {"tcp_user_timeout": TCP_TIMEOUT * 1000}
+
 # The parameters of each connection, unless the URL has them.
 PARAMETERS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT,
-    # A firewall between them may forget an idle connection, and drop its packets.
-    "keepalives_idle": 30,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": RESPONSE_TIMEOUT * 1000,
+    **_KEEPALIVE,
+    **_USER_TIMEOUT,
     # A pooler such as PgBouncer may run each transaction on another connection to the server.
     "prepare_threshold": None,
+}
+
+# The same for the server's end, which by default needs two hours to find out that a client is gone.
+# A statement that waits for a lock looks once a second. Behind a pooler, its connection gets them.
+_SERVER_PARAMETERS = {
+    **{f"tcp_{name}": value for name, value in _KEEPALIVE.items()},
+    **_USER_TIMEOUT,
+    "client_connection_check_interval": 1000,
 }
 
 
@@ -57,14 +83,16 @@ def open_engine(url: str) -> Engine:
         parsed,
         connect_args={**parameters, "autocommit": True},  # because `begin` begins transactions
         pool_pre_ping=True,
-        pool_size=THREADS,
-        max_overflow=0,
+        pool_size=POOL_SIZE,
+        max_overflow=MAX_OVERFLOW,
+        pool_timeout=CONNECT_TIMEOUT,
         hide_parameters=True,
     )
+    server = _Server()
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, args: Any, kwargs: Any) -> object:  # noqa: ANN401 - psycopg's own
-        return _Connection.connect(*args, **kwargs)
+        return server.connect(*args, **kwargs)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -81,28 +109,69 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+class _Server:
+    """The server of an engine, or the servers if the URL names several hosts."""
+
+    def __init__(self) -> None:
+        self._next_try = 0.0
+
+    def connect(self, *args: Any, **kwargs: Any) -> "_Connection":  # noqa: ANN401 - psycopg's own
+        """Return a connection; raise an error at once if the server did not respond just now."""
+        now = time.monotonic()
+        if now < self._next_try:
+            raise psycopg.OperationalError(f"the server did not respond in the last {PAUSE:g} s")
+        try:
+            connection = _Connection.connect(*args, **kwargs)
+        except psycopg.OperationalError:
+            if time.monotonic() > now + SILENCE:
+                self.pause()
+            raise
+        connection.server = self
+        # An older server, or one that isn't on Linux, may refuse them; it works without.
+        with suppress(psycopg.DatabaseError):
+            connection.execute("; ".join(f"SET {n} = {v}" for n, v in _SERVER_PARAMETERS.items()))
+        return connection
+
+    def pause(self) -> None:
+        """Let no connection be tried for a while."""
+        self._next_try = time.monotonic() + PAUSE
+
+
 class _Connection(psycopg.Connection[Any]):
-    """A connection that is closed when the server sends nothing for `RESPONSE_TIMEOUT` seconds."""
+    """A connection that is closed when the server sends nothing for too long.
+
+    That is `CONNECT_TIMEOUT` outside a transaction, where a server has nothing to do but to begin
+    one, and `RESPONSE_TIMEOUT` in a transaction.
+    """
+
+    server: _Server
 
     def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:  # noqa: ANN401 - psycopg's
         return super().wait(self._bounded(gen), *args, **kwargs)
 
     def _bounded(self, steps: PQGen[RV]) -> PQGen[RV]:
         """Yield what `steps` yields, the events to wait for, and return its result."""
+        is_idle = self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        timeout = CONNECT_TIMEOUT if is_idle else RESPONSE_TIMEOUT
+        last, silence = time.monotonic(), 0.0
         try:
             event = next(steps)
-            deadline = time.monotonic() + RESPONSE_TIMEOUT
             while True:
-                # psycopg sends the events that happened: none after a tenth of a second.
+                # psycopg sends the events that happened: none after a tenth of a second. An event
+                # may be that the kernel has given up.
                 happened = yield event
+                silence = time.monotonic() - last
                 if happened:
-                    deadline = time.monotonic() + RESPONSE_TIMEOUT
-                elif time.monotonic() > deadline:
+                    last += silence
+                elif silence > timeout:
                     self.close()
-                    raise psycopg.OperationalError(
-                        f"the server did not respond for {RESPONSE_TIMEOUT} s"
-                    )
+                    raise psycopg.OperationalError(f"the server did not respond for {timeout} s")
                 event = steps.send(happened)
         except StopIteration as end:
             result: RV = end.value
             return result
+        except psycopg.Error as error:
+            # With a code, it comes from the server.
+            if error.sqlstate is None and silence > SILENCE:
+                self.server.pause()
+            raise

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from streetlight.service.store import postgresql
 from streetlight.service.store.engine import describe, open_engine, ordered_write_transaction
 from tests.databases import POSTGRESQL, Cluster
 from tests.server import free_port
+from tests.service.conftest import until
 
 needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL")
 
@@ -70,7 +71,9 @@ def cluster() -> Iterator[Cluster]:
 def impatient(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """An engine that waits for that server for half a second."""
     monkeypatch.setattr(postgresql, "RESPONSE_TIMEOUT", 0.5)
-    monkeypatch.setitem(postgresql.PARAMETERS, "connect_timeout", 2)  # the shortest
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(postgresql, "SILENCE", 0.4)
+    monkeypatch.setattr(postgresql, "PAUSE", 0.2)
     engine = open_engine(cluster.url)
     yield engine
     engine.dispose()
@@ -90,6 +93,13 @@ def stopped(cluster: Cluster, seconds: float, message: str) -> Iterator[None]:
 
 
 SILENT = "the server did not respond for 0.5 s"
+PAUSED = "the server did not respond in the last 0.2 s"
+
+
+def connects(engine: Engine) -> bool:
+    with suppress(DBAPIError), engine.connect() as connection:
+        return connection.execute(select(1)).scalar() == 1
+    return False
 
 
 @needs_postgresql
@@ -97,24 +107,41 @@ SILENT = "the server did not respond for 0.5 s"
 def test_the_wait_for_a_server_that_does_not_respond_ends(
     cluster: Cluster, impatient: Engine
 ) -> None:
-    """In a statement, at the commit, at the check of an idle connection, and at a connect."""
+    """In a statement, at the commit, at the check of an idle connection, and at a connect.
+
+    For a while after it, no connection is tried.
+    """
     with impatient.connect() as connection:
         connection.execute(select(1))
         with stopped(cluster, 2, SILENT):
             connection.execute(select(1))
         assert connection.invalidated
+    until(lambda: connects(impatient))
     with impatient.connect() as connection:
         connection.execute(select(1))
         with stopped(cluster, 2, SILENT):
             connection.commit()
         assert connection.invalidated
-    with impatient.connect() as connection:
-        connection.execute(select(1))
-    # Checks the idle connection, and then connects.
+    until(lambda: connects(impatient))
+    with stopped(cluster, 2, PAUSED):
+        impatient.connect()
+    until(lambda: connects(impatient))
+    impatient.dispose()
     with stopped(cluster, 5, "connection timeout expired"):
         impatient.connect()
-    with impatient.connect() as connection:
-        assert connection.execute(select(1)).scalar() == 1
+    with stopped(cluster, 0.2, PAUSED):
+        impatient.connect()
+    until(lambda: connects(impatient))
+
+
+@needs_postgresql
+@pytest.mark.process
+def test_a_slow_statement_is_not_ended(cluster: Cluster) -> None:
+    """The server acknowledges packets meanwhile."""
+    engine = open_engine(cluster.url)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(2.5)"))
+    engine.dispose()
 
 
 @needs_postgresql

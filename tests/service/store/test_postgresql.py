@@ -12,10 +12,8 @@ from tests.databases import POSTGRESQL, pgbouncer
 from tests.server import free_port
 from tests.service.conftest import Site
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL"),
-]
+needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL")
+pytestmark = [pytest.mark.process, needs_postgresql]
 
 
 def test_pgbouncer_may_run_each_transaction_on_another_connection(tmp_path: Path) -> None:

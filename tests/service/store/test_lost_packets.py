@@ -1,0 +1,152 @@
+"""Hosts whose packets to PostgreSQL, or from it, are lost without an error."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from streetlight.service.store.engine import open_engine, ordered_write_transaction
+from tests.databases import POSTGRESQL
+from tests.hosts import Installation, ServiceHost
+from tests.network import needs_root
+from tests.server import DEADLINE
+from tests.service.conftest import until
+
+needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL")
+pytestmark = [pytest.mark.process, needs_root, needs_postgresql]
+
+# Seconds until a request that needs the database gets its response.
+MAX_WAIT = 4.0
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+POSTS = 13  # more than the threads that may use the database
+
+ROWS = {"instances": [[1, 0, 1]]}
+TENSOR = {"inputs": [{"name": "lights", "shape": [1, 3], "datatype": "FP64", "data": [1, 0, 1]}]}
+# Requests that don't need the database.
+WITHOUT_DATABASE: list[tuple[str, str, object]] = [
+    ("GET", "/livez", None),
+    ("GET", "/readyz", None),
+    ("GET", "/predict?lights=1,0,1", None),
+    ("POST", "/predict", {"lights": [1, 0, 1]}),
+    ("POST", "/predict/batch", {"lights": [[1, 0, 1]]}),
+    ("POST", "/explain", {"lights": [1, 0, 1]}),
+    ("POST", "/v1/models/streetlight:predict", ROWS),
+    ("POST", "/v1/models/streetlight/versions/1:predict", ROWS),
+    ("POST", "/v2/models/streetlight/infer", TENSOR),
+    ("POST", "/v2/models/streetlight/versions/1/infer", TENSOR),
+    ("POST", "/invocations", ROWS),
+]
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Two servers on hosts of their own."""
+    folder = tmp_path_factory.mktemp("hosts")
+    with Installation(folder, 2, workers=1) as installation:
+        yield installation
+
+
+@contextmanager
+def cut_off(installation: Installation, site: ServiceHost) -> Iterator[None]:
+    """Lose the packets between a server and the database; then wait until it has them again."""
+    installation.network.drop(site.host, installation.database.host)
+    try:
+        yield
+    finally:
+        installation.network.heal(site.host, installation.database.host)
+        until(lambda: record(site) == 201)
+
+
+def record(site: ServiceHost) -> int:
+    """Send an observation, and return the status of the response."""
+    return site.request("POST", "/observations", {"lights": [1, 0, 1], "outcome": "walk"}).status
+
+
+def timed_record(site: ServiceHost) -> tuple[int, float]:
+    """Send an observation; return the status of the response, and the seconds that it took."""
+    started = time.monotonic()
+    return record(site), time.monotonic() - started
+
+
+def slowest_without_database(site: ServiceHost, rounds: int) -> float:
+    """Send the requests that don't need the database; return the seconds that one took at most."""
+    slowest = 0.0
+    for method, path, body in WITHOUT_DATABASE * rounds:
+        started = time.monotonic()
+        assert site.request(method, path, body).status == 200, path
+        slowest = max(slowest, time.monotonic() - started)
+    return slowest
+
+
+def test_lost_packets_delay_only_what_needs_the_database(installation: Installation) -> None:
+    site, database = installation.sites[0], installation.database
+    engine = open_engine(database.url)
+    with ThreadPoolExecutor(POSTS) as pool, ExitStack() as stack:
+        stack.enter_context(ordered_write_transaction(engine))
+        posts = [pool.submit(timed_record, site) for _ in range(POSTS)]
+        until(lambda: database.query(WAITING) == [["8"]])
+        before = slowest_without_database(site, 5)
+        dropped = time.monotonic()
+        with cut_off(installation, site):
+            slowest = 0.0
+            while not all(post.done() for post in posts):
+                slowest = max(slowest, slowest_without_database(site, 1))
+            assert {post.result()[0] for post in posts} == {503}
+            assert time.monotonic() - dropped < MAX_WAIT
+            # The machine of the tests may be busy with others.
+            assert slowest < before + 0.1
+            for _ in range(3):
+                status, seconds = timed_record(site)
+                assert status == 503
+                assert seconds < MAX_WAIT
+            stack.close()
+    engine.dispose()
+
+
+def test_serve_starts_while_packets_are_lost(installation: Installation) -> None:
+    site = installation.sites[0]
+    with cut_off(installation, site):
+        site.kill()
+        started = time.monotonic()
+        site.restart()
+        assert time.monotonic() - started < 2 * MAX_WAIT
+        assert site.get("/readyz")["missing"] == ["database"]
+        assert site.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
+    until(lambda: "missing" not in site.get("/readyz"))
+
+
+HOLD_LOCK = """
+import sys, threading
+from streetlight.service.store.engine import open_engine, ordered_write_transaction
+engine = open_engine(sys.argv[1])
+def wait():
+    with ordered_write_transaction(engine):
+        pass
+with ordered_write_transaction(engine):
+    for _ in range(7):
+        threading.Thread(target=wait, daemon=True).start()
+    threading.Event().wait()
+"""
+
+
+def test_a_host_that_is_cut_off_inside_a_transaction_stops_the_others_for_5_s(
+    installation: Installation,
+) -> None:
+    """Also while more of its transactions wait for the lock, which each of them would get."""
+    database, (cut, other) = installation.database, installation.sites
+    process = cut.host.popen(
+        sys.executable, "-c", HOLD_LOCK, database.url, stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: database.query(WAITING) == [["7"]])
+        with cut_off(installation, cut):
+            status, seconds = timed_record(other)
+            assert status == 201
+            assert seconds < 5
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
