@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import IO, Any, NamedTuple
 
-from sqlalchemy import Connection, String, Table, func, inspect, select, text
+from sqlalchemy import Connection, Engine, String, Table, func, select, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository
@@ -15,11 +15,11 @@ from streetlight.service.archive.state import (
     has_ledger,
     is_shared,
     prediction_log_engine,
-    prediction_log_file,
     promotion_rows,
 )
+from streetlight.service.registry import rows
 from streetlight.service.store.engine import snapshot
-from streetlight.service.store.tables import jobs, predictions, promotions, versions
+from streetlight.service.store.tables import jobs, predictions, promotions
 from streetlight.service.wiring import Services
 
 
@@ -38,15 +38,17 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
     The tables of the database must be those of this release.
 
     Raises:
-        LockedError: another process holds the promotion lock for too long.
+        LockedError: another process promotes, prunes or exports for too long.
         VersionDamagedError: an entry of the promotion log has no time.
         OSError: the archive can't be written, or a version was removed meanwhile.
     """
     writer, engine = ArchiveWriter(file), services.engine
     with ExitStack() as stack:
         if is_shared(engine):
-            ledger, found = _shared_versions(stack.enter_context(_long_snapshot(services)))
+            ledger, found = _shared_versions(stack.enter_context(_long_snapshot(engine)))
         else:
+            # `prune` would remove files that are to be read.
+            stack.enter_context(services.repository.lock("prune"))
             ledger, found = _versions_in_folder(services, stack)
         for number in found.numbers:
             writer.add_version(number, found.read(number))
@@ -55,29 +57,26 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
                 writer.add_table(table.name, *_content(ledger, table))
         columns = [column.name for column in promotions.columns]
         writer.add_table(promotions.name, columns, [found.promotions])
-        last_prediction = _add_predictions(services, ledger, writer)
+        last_prediction = _add_predictions(services, writer)
     return writer.close(found.newest, last_prediction)
 
 
 @contextmanager
-def _long_snapshot(services: Services) -> Iterator[Connection]:
-    """Yield a snapshot of PostgreSQL that outlasts a slow reader of the archive."""
-    with snapshot(services.engine) as connection:
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
+def _long_snapshot(engine: Engine) -> Iterator[Connection]:
+    """Yield a snapshot that lasts, also if the archive is read slowly."""
+    with snapshot(engine) as connection:
+        if is_shared(engine):
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
         yield connection
 
 
 def _shared_versions(connection: Connection) -> tuple[Connection | None, _Versions]:
-    numbers = connection.execute(select(versions.c.number).order_by(versions.c.number)).scalars()
+    numbers = list(rows.read_digests(connection))
     log = connection.execute(select(promotions).order_by(promotions.c.id)).all()
-
-    def read(number: int) -> bytes:
-        query = select(versions.c.file).where(versions.c.number == number)
-        return bytes(connection.execute(query).scalar_one())
-
-    found = list(numbers)
-    newest = max([0, *found, *(row.version for row in log)])
-    return connection, _Versions(found, log, newest, read)
+    newest = max([0, *numbers, *(row.version for row in log)])
+    return connection, _Versions(
+        numbers, log, newest, lambda number: rows.read_file(connection, number) or b""
+    )
 
 
 def _versions_in_folder(
@@ -93,11 +92,13 @@ def _versions_in_folder(
     with repository.promoting():
         numbers, log = repository.versions(), _log(repository)
         if has_ledger(services.engine):
-            ledger = stack.enter_context(snapshot(services.engine))
+            ledger = stack.enter_context(_long_snapshot(services.engine))
             ledger.execute(select(func.max(jobs.c.id))).scalar()  # the snapshot begins with a query
         newest = repository.newest_number()
-    rows = [tuple(row[column.name] for column in promotions.columns) for row in promotion_rows(log)]
-    return ledger, _Versions(numbers, rows, newest, lambda n: repository.path(n).read_bytes())
+    entries = [tuple(row[c.name] for c in promotions.columns) for row in promotion_rows(log)]
+    return ledger, _Versions(
+        numbers, entries, newest, lambda number: repository.path(number).read_bytes()
+    )
 
 
 def _log(repository: ModelRepository) -> list[Promotion]:
@@ -121,27 +122,21 @@ def _content(
     # Both databases then sort texts by their bytes.
     binary = "C" if connection.dialect.name == "postgresql" else "BINARY"
     keys = [c.collate(binary) if isinstance(c.type, String) else c for c in table.primary_key]
-    rows = connection.execution_options(yield_per=BATCH_SIZE).execute(
+    found = connection.execution_options(yield_per=BATCH_SIZE).execute(
         select(*columns).order_by(*keys)
     )
-    return [column.name for column in table.columns], rows.partitions()
+    return [column.name for column in table.columns], found.partitions()
 
 
-def _add_predictions(services: Services, ledger: Connection | None, writer: ArchiveWriter) -> int:
+def _add_predictions(services: Services, writer: ArchiveWriter) -> int:
     """Add the prediction log, if there is one, and return the highest id that it has given."""
     with ExitStack() as stack:
-        if ledger is not None and is_shared(services.engine):
-            connection = ledger
-        elif prediction_log_file(services.settings).exists():
-            engine = prediction_log_engine(services.settings, services.engine)
-            stack.callback(engine.dispose)
-            connection = stack.enter_context(snapshot(engine))
-        else:
+        engine = stack.enter_context(prediction_log_engine(services))
+        if engine is None:
             return 0
-        if not inspect(connection).has_table(predictions.name):
-            return 0
+        connection = stack.enter_context(_long_snapshot(engine))
         writer.add_table(predictions.name, *_content(connection, predictions))
-        if is_shared(services.engine):
+        if is_shared(engine):
             sequence = "SELECT last_value - (NOT is_called)::int FROM predictions_id_seq"
         else:
             sequence = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'predictions'"

@@ -4,7 +4,8 @@ With PostgreSQL, the tables `versions` and `promotions` have the versions. With 
 has them, and these tables are empty.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from streetlight.service.store.tables import (
     hosts,
     jobs,
     metadata,
+    predictions,
     promotions,
     versions,
 )
+from streetlight.service.wiring import Services
 
 # The tables that an archive has as they are. `hosts` says which hosts run, and isn't restored.
 ARCHIVED = [t for t in metadata.tables.values() if t not in (versions, promotions, hosts)]
@@ -49,11 +52,21 @@ def prediction_log_file(settings: Settings) -> Path:
     return settings.data_dir / "predictions.db"
 
 
-def prediction_log_engine(settings: Settings, engine: Engine) -> Engine:
-    """Return an engine for the database of the prediction log, whether or not the log is on."""
+@contextmanager
+def prediction_log_engine(services: Services) -> Iterator[Engine | None]:
+    """Yield an engine for the prediction log, if there is one, even if the setting is off."""
+    engine = services.engine
     if is_shared(engine):
-        return engine
-    return open_engine(f"sqlite:///{prediction_log_file(settings)}")
+        yield engine if inspect(engine).has_table(predictions.name) else None
+        return
+    if not (file := prediction_log_file(services.settings)).exists():
+        yield None  # connecting would create the file
+        return
+    engine = open_engine(f"sqlite:///{file}")
+    try:
+        yield engine if inspect(engine).has_table(predictions.name) else None
+    finally:
+        engine.dispose()
 
 
 def promotion_rows(log: Iterable[Promotion]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import click
 from streetlight.model.registry.version_link import sync_folder
 from streetlight.service.archive.archive_file import ArchiveReader
 from streetlight.service.archive.export import write_archive
+from streetlight.service.archive.prune import remove_old, remove_old_predictions
 from streetlight.service.archive.restore import restore_archive
 from streetlight.service.archive.state import has_ledger
 from streetlight.service.cli.group import fail, main
@@ -65,6 +66,37 @@ def restore(file: Path) -> None:
     with file.open("rb") as content, ArchiveReader(content) as archive:
         restore_archive(settings, archive)
         click.echo(f"restored {archive.manifest.summary()}")
+
+
+@main.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    required=True,
+    help="How many of the newest versions, and of the newest jobs, to keep in any case.",
+)
+@click.option(
+    "--keep-predictions",
+    type=click.IntRange(min=0),
+    help="How many of the newest predictions of the log to keep; default: all.",
+)
+@click.option("--dry-run", is_flag=True, help="Only list the versions and jobs.")
+def prune(keep: int, keep_predictions: int | None, dry_run: bool) -> None:
+    """Remove old versions and jobs that nothing else names, and list them.
+
+    A version stays if it is or was live, or if a job, an observation or a logged prediction that
+    stays names it; a job, if it hasn't ended, or if a version that stays or an idempotency key
+    names it. Observations stay. A server and trainers may run.
+    """
+    with _services() as services:
+        if keep_predictions is not None and not dry_run:
+            count = remove_old_predictions(services, keep_predictions)
+            click.echo(f"removed {count} predictions")
+        found = remove_old(services, keep, dry_run=dry_run)
+    action = "would remove" if dry_run else "removed"
+    for name, numbers in found._asdict().items():
+        listed = f": {', '.join(map(str, numbers))}" if numbers else ""
+        click.echo(f"{action} {len(numbers)} {name}{listed}")
 
 
 @contextmanager

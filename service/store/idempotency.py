@@ -56,7 +56,16 @@ def stored_response(connection: Connection, request: IdempotentRequest) -> str |
         raise KeyReusedError(
             f'Idempotency-Key: "{request.key}" was used before with another body; use a new key'
         )
-    answer = str(row.answer)
+    return _decode(row.answer)
+
+
+def stored_responses(connection: Connection, scope: str) -> list[str]:
+    """Return all responses that are stored for an operation."""
+    query = select(table.c.answer).where(table.c.scope == scope)
+    return [_decode(answer) for answer in connection.execute(query).scalars()]
+
+
+def _decode(answer: str) -> str:
     if answer.startswith(COMPRESSED):
         answer = zlib.decompress(base64.b64decode(answer[len(COMPRESSED) :])).decode()
     return answer
