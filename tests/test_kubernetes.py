@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ from streetlight.service.cli import main
 from streetlight.service.config import PREFIX, Settings
 from tests import databases
 from tests.client import invoke
-from tests.server import DEADLINE, STREETLIGHT, Fork, ForkedServer, environment, streetlight
+from tests.server import (
+    DEADLINE,
+    STREETLIGHT,
+    Fork,
+    ForkedServer,
+    Server,
+    environment,
+    streetlight,
+)
+from tests.tables import ALERTS
 from tests.test_containers import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +41,8 @@ SERVING = ["kserve", "postgresql", "sqlite"]
 STARTED = [name for name in SERVING if name == "sqlite" or databases.POSTGRESQL]
 
 Object = dict[str, Any]
+
+needs_postgresql = pytest.mark.skipif(not databases.POSTGRESQL, reason=databases.LEFT_OUT)
 
 pytestmark = [
     pytest.mark.process,
@@ -162,24 +174,29 @@ def variables(container: Object, objects: list[Object]) -> dict[str, str]:
 
 
 class Container:
-    """A container's command, with its variables, volumes and secrets below a folder."""
+    """The container of an overlay that runs a command, with its volumes below a folder."""
 
-    def __init__(
-        self, pod: Object, container: Object, objects: list[Object], folder: Path, **secrets: str
-    ) -> None:
-        self.container = container
+    def __init__(self, name: str, command: str, folder: Path, **secrets: str | None) -> None:
+        objects = overlay(name)
+        [(pod, self.fields)] = [
+            (pod, container)
+            for pod in pods(objects)
+            for container in pod["spec"]["containers"]
+            if container["args"][0] == command
+        ]
         self.folder = folder
-        self.mounts = {it["name"]: it["mountPath"] for it in container["volumeMounts"]}
+        self.mounts = {it["name"]: it["mountPath"] for it in self.fields["volumeMounts"]}
         for volume in pod["spec"]["volumes"]:
             if volume["name"] in self.mounts:
                 mount = Path(self.inside(self.mounts[volume["name"]]))
                 mount.mkdir(parents=True)
                 for item in volume.get("secret", {}).get("items", []):
-                    (mount / item["path"]).write_text(secrets[item["key"].replace("-", "_")])
-        self.command = (STREETLIGHT, *map(self.inside, container["args"]))
+                    value = secrets[item["key"].replace("-", "_")]
+                    (mount / item["path"]).write_text(f"{value}\n" if value else "")
+        self.command = (STREETLIGHT, *map(self.inside, self.fields["args"]))
         self.settings = {
             name.removeprefix(PREFIX).lower(): self.inside(value)
-            for name, value in variables(container, objects).items()
+            for name, value in variables(self.fields, objects).items()
             if name.startswith(PREFIX)
         } | {"host": "127.0.0.1"}
 
@@ -188,57 +205,67 @@ class Container:
         paths = "|".join(self.mounts.values())
         return re.sub(rf"(?<![\w/])(?:{paths})\b", rf"{self.folder}\g<0>", text)
 
-    def probes(self) -> list[Object]:
-        return [self.container[it] for it in self.container if it.endswith("Probe")]
-
-
-def container_of(objects: list[Object], command: str, folder: Path, **secrets: str) -> Container:
-    [(pod, container)] = [
-        (pod, it)
-        for pod in pods(objects)
-        for it in pod["spec"]["containers"]
-        if it["args"][0] == command
-    ]
-    return Container(pod, container, objects, folder, **secrets)
+    def server(self) -> ForkedServer:
+        """Return a server, which has started when its startup probe succeeds."""
+        server = ForkedServer(Path(self.settings["data_dir"]))
+        server.command = self.command
+        server.settings |= self.settings
+        server.health = self.fields["startupProbe"]["httpGet"]["path"]
+        return server
 
 
 @pytest.mark.parametrize("name", STARTED)
 def test_a_server_answers_each_probe(name: str, tmp_path: Path) -> None:
-    objects = overlay(name)
+    port = Settings.model_fields["port"].default
     with databases.fresh("sqlite" if name == "sqlite" else "postgresql") as url:
-        started = container_of(objects, "serve", tmp_path, api_key="key\n", database_url=f"{url}\n")
-        server = ForkedServer(Path(started.settings["data_dir"]))
-        server.command = started.command
-        server.settings |= started.settings
-        with server:
-            ports = {it["containerPort"] for it in started.container["ports"]}
-            assert ports == {Settings.model_fields["port"].default}
-            for probe in started.probes():
-                assert probe["httpGet"]["port"] in ports
-                assert server.request("GET", probe["httpGet"]["path"]).status == 200
-            for thing in objects:
-                if thing["kind"] == "Service":
-                    assert {port["port"] for port in thing["spec"]["ports"]} == ports
+        container = Container(name, "serve", tmp_path, api_key="key", database_url=url)
+        assert container.fields["ports"] == [{"containerPort": port}]
+        with container.server() as server:
+            for probe in ("livenessProbe", "readinessProbe"):
+                asked = container.fields[probe]["httpGet"]
+                assert asked["port"] == port
+                server.get(asked["path"])
             row = {"lights": [1, 0, 1], "outcome": "walk"}
-            assert server.request("POST", "/observations", row).status == 401
-            answer = server.request("POST", "/observations", row, Authorization="Bearer key")
-            assert answer.status == 201
-            if url:
-                assert not list(server.data_dir.glob("*.db"))
+            server.expect(401, "POST", "/observations", row)
+            server.expect(201, "POST", "/observations", row, Authorization="Bearer key")
+            assert not url or not list(server.data_dir.glob("*.db"))
+            for thing in overlay(name):
+                if thing["kind"] == "InferenceService":
+                    server.get(f"/v2/models/{thing['metadata']['name']}/ready")
+
+
+@needs_postgresql
+def test_a_new_pod_without_its_database_is_alive_and_not_ready(tmp_path: Path) -> None:
+    with databases.fresh("postgresql") as url:
+        assert url
+        container = Container("postgresql", "serve", tmp_path, api_key="key", database_url=url)
+        liveness, readiness = (
+            container.fields[probe]["httpGet"]["path"]
+            for probe in ("livenessProbe", "readinessProbe")
+        )
+        with ExitStack() as outage:
+            outage.enter_context(databases.outage(url))
+            with container.server() as server:
+                server.get(liveness)
+                server.expect(503, "GET", readiness)
+                outage.close()
+                server.health = readiness
+                server.wait_until_ready()
 
 
 # The trainer of `kserve` is that of `postgresql`.
 @pytest.mark.parametrize("name", [name for name in STARTED if name != "kserve"])
 def test_a_trainer_touches_the_file_of_its_probes(name: str, tmp_path: Path) -> None:
-    with databases.fresh("sqlite" if name == "sqlite" else "postgresql") as url:
-        started = container_of(overlay(name), "work", tmp_path, database_url=f"{url}\n")
-        [check] = {tuple(probe["exec"]["command"]) for probe in started.probes()}
-        command = [started.inside(part) for part in check]
+    with databases.fresh(name) as url:
+        container = Container(name, "work", tmp_path, api_key="key", database_url=url)
+        probes = [container.fields[probe]["exec"] for probe in ("startupProbe", "livenessProbe")]
+        assert probes[0] == probes[1]
+        check = [container.inside(part) for part in probes[0]["command"]]
         log = tmp_path / "log"
-        trainer = Fork(started.command[1:], environment(**started.settings), log)
+        trainer = Fork(container.command[1:], environment(**container.settings), log)
         try:
             deadline = time.monotonic() + DEADLINE
-            while subprocess.run(command, capture_output=True, check=False).returncode:
+            while subprocess.run(check, capture_output=True, check=False).returncode:
                 assert trainer.poll() is None, log.read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -247,22 +274,37 @@ def test_a_trainer_touches_the_file_of_its_probes(name: str, tmp_path: Path) -> 
         assert trainer.wait(DEADLINE) == 0
 
 
-@pytest.mark.skipif(not databases.POSTGRESQL, reason=databases.LEFT_OUT)
+@needs_postgresql
 def test_the_job_creates_the_tables(tmp_path: Path) -> None:
     with databases.fresh("postgresql") as url:
-        started = container_of(overlay("postgresql"), "db", tmp_path, database_url=f"{url}\n")
-        for done in ("created with", "has"):
-            run = streetlight(*started.command[1:], **started.settings)
-            assert run.returncode == 0, run.stderr
-            assert f"ledger: {done} revision" in run.stdout
+        container = Container("postgresql", "db", tmp_path, api_key="key", database_url=url)
+        run = streetlight(*container.command[1:], **container.settings)
+        assert run.returncode == 0, run.stderr
+        assert "ledger: created with revision" in run.stdout
 
 
 @pytest.mark.parametrize("name", SERVING)
 def test_nothing_starts_with_the_empty_secrets(name: str, tmp_path: Path) -> None:
-    objects = overlay(name)
-    for secret in (it for it in objects if it["kind"] == "Secret"):
-        assert set(secret["data"].values()) == {""}
-    started = container_of(objects, "serve", tmp_path, api_key="", database_url="")
-    run = invoke(*started.command[1:], **started.settings)
+    for thing in overlay(name):
+        assert thing["kind"] != "Secret" or set(thing["data"].values()) == {""}
+    container = Container(name, "serve", tmp_path, api_key="", database_url="")
+    run = invoke(*container.command[1:], **container.settings)
     assert run.returncode == 2
     assert "STREETLIGHT_API_KEY_FILE: expected the value in" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["postgresql", "sqlite"])
+def test_prometheus_finds_the_metrics_of_the_job_in_the_rules(
+    name: str, shared_server: Server
+) -> None:
+    [monitor] = [
+        it["spec"] for it in overlay("prometheus-operator") if it["kind"] == "ServiceMonitor"
+    ]
+    service = find(overlay(name), "Service", "streetlight")
+    labels = service["metadata"]["labels"]
+
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    assert f'up{{job="{labels[monitor["jobLabel"]]}"}}' in ALERTS.read_text()
+    [endpoint] = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert shared_server.request("GET", endpoint["path"]).status == 200
