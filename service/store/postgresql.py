@@ -37,12 +37,13 @@ POOL_SIZE = DATABASE_THREADS + 2
 MAX_OVERFLOW = DATABASE_THREADS
 
 # Those of the server, for a transaction. After the last one, the server ends a transaction whose
-# client is suspended, and frees its locks.
+# client is suspended; one that writes may have locks that others wait for.
 TIMEOUTS = {
     "lock_timeout": LOCK_TIMEOUT,
     "statement_timeout": STATEMENT_TIMEOUT,
     "idle_in_transaction_session_timeout": 30,
 }
+WRITE_TIMEOUTS = {"idle_in_transaction_session_timeout": 4}
 
 # Once a second, the kernel asks whether the other end of an idle connection is there.
 _KEEPALIVE = {"keepalives_idle": 1, "keepalives_interval": 1}
@@ -96,12 +97,14 @@ def open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        snapshot = connection.get_execution_options().get("snapshot", False)
-        statements = ["BEGIN ISOLATION LEVEL REPEATABLE READ" if snapshot else "BEGIN"]
+        chosen = connection.get_execution_options()
+        timeouts = TIMEOUTS | (WRITE_TIMEOUTS if chosen.get("writes", False) else {})
+        level = " ISOLATION LEVEL REPEATABLE READ" if chosen.get("snapshot", False) else ""
+        statements = [f"BEGIN{level}"]
         if "options" not in parsed.query:
             # Together with BEGIN. PgBouncer refuses them when a client connects, and other clients
             # would get those that a client sets for its session.
-            statements += [f"SET LOCAL {name} = '{value}s'" for name, value in TIMEOUTS.items()]
+            statements += [f"SET LOCAL {name} = '{value}s'" for name, value in timeouts.items()]
         # Not in a cursor of the server, which the caller may want for the rows that it reads.
         options = {"stream_results": False, "yield_per": None}
         connection.exec_driver_sql("; ".join(statements), execution_options=options)

@@ -1,5 +1,6 @@
 """Hosts whose packets to PostgreSQL, or from it, are lost without an error."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from streetlight.service.store.engine import open_engine, ordered_write_transaction
 from tests.databases import POSTGRESQL
-from tests.hosts import Installation, ServiceHost
+from tests.hosts import DatabaseHost, Installation, ServiceHost
 from tests.network import needs_root
 from tests.server import DEADLINE
 from tests.service.conftest import until
@@ -21,7 +22,11 @@ pytestmark = [pytest.mark.process, needs_root, needs_postgresql]
 
 # Seconds until a request that needs the database gets its response.
 MAX_WAIT = 4.0
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+# How many transactions have the write lock, and how many wait for it.
+LOCKS = (
+    "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted) FROM pg_locks "
+    "WHERE locktype = 'advisory'"
+)
 POSTS = 13  # more than the threads that may use the database
 
 ROWS = {"instances": [[1, 0, 1]]}
@@ -88,7 +93,7 @@ def test_lost_packets_delay_only_what_needs_the_database(installation: Installat
     with ThreadPoolExecutor(POSTS) as pool, ExitStack() as stack:
         stack.enter_context(ordered_write_transaction(engine))
         posts = [pool.submit(timed_record, site) for _ in range(POSTS)]
-        until(lambda: database.query(WAITING) == [["8"]])
+        until(lambda: database.query(LOCKS) == [["1", "8"]])
         before = slowest_without_database(site, 5)
         dropped = time.monotonic()
         with cut_off(installation, site):
@@ -127,10 +132,25 @@ def wait():
     with ordered_write_transaction(engine):
         pass
 with ordered_write_transaction(engine):
-    for _ in range(7):
+    for _ in range(int(sys.argv[2])):
         threading.Thread(target=wait, daemon=True).start()
     threading.Event().wait()
 """
+
+
+@contextmanager
+def lock_held(
+    site: ServiceHost, database: DatabaseHost, waiting: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Hold the write lock in a process, and let more of its transactions wait for it."""
+    script = (sys.executable, "-c", HOLD_LOCK, database.url, str(waiting))
+    process = site.host.popen(*script, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: database.query(LOCKS) == [["1", str(waiting)]])
+        yield process
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
 
 
 def test_a_host_that_is_cut_off_inside_a_transaction_stops_the_others_for_5_s(
@@ -138,15 +158,19 @@ def test_a_host_that_is_cut_off_inside_a_transaction_stops_the_others_for_5_s(
 ) -> None:
     """Also while more of its transactions wait for the lock, which each of them would get."""
     database, (cut, other) = installation.database, installation.sites
-    process = cut.host.popen(
-        sys.executable, "-c", HOLD_LOCK, database.url, stderr=subprocess.DEVNULL
-    )
-    try:
-        until(lambda: database.query(WAITING) == [["7"]])
-        with cut_off(installation, cut):
-            status, seconds = timed_record(other)
-            assert status == 201
-            assert seconds < 5
-    finally:
-        process.kill()
-        process.wait(DEADLINE)
+    with lock_held(cut, database, 7), cut_off(installation, cut):
+        status, seconds = timed_record(other)
+    assert status == 201
+    assert seconds < 5
+
+
+@pytest.mark.storm
+def test_a_process_that_is_suspended_inside_a_transaction_stops_the_others_for_5_s(
+    installation: Installation,
+) -> None:
+    database, (suspended, other) = installation.database, installation.sites
+    with lock_held(suspended, database, 0) as process:
+        process.send_signal(signal.SIGSTOP)
+        status, seconds = timed_record(other)
+    assert status == 201
+    assert seconds < 5
