@@ -219,7 +219,7 @@ def test_a_server_answers_each_probe(name: str, tmp_path: Path) -> None:
     port = Settings.model_fields["port"].default
     with databases.fresh("sqlite" if name == "sqlite" else "postgresql") as url:
         container = Container(name, "serve", tmp_path, api_key="key", database_url=url)
-        assert container.fields["ports"] == [{"containerPort": port}]
+        assert [it["containerPort"] for it in container.fields["ports"]] == [port]
         with container.server() as server:
             for probe in ("livenessProbe", "readinessProbe"):
                 asked = container.fields[probe]["httpGet"]
@@ -293,18 +293,25 @@ def test_nothing_starts_with_the_empty_secrets(name: str, tmp_path: Path) -> Non
     assert "STREETLIGHT_API_KEY_FILE: expected the value in" in run.stderr
 
 
-@pytest.mark.parametrize("name", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("name", SERVING)
 def test_prometheus_finds_the_metrics_of_the_job_in_the_rules(
     name: str, shared_server: Server
 ) -> None:
     [monitor] = [
         it["spec"] for it in overlay("prometheus-operator") if it["kind"] == "ServiceMonitor"
     ]
-    service = find(overlay(name), "Service", "streetlight")
+    # KServe makes a Service with the labels of the InferenceService, and the port of the container.
+    kind = "InferenceService" if name == "kserve" else "Service"
+    service = find(overlay(name), kind, "streetlight")
     labels = service["metadata"]["labels"]
+    ports = (
+        service["spec"]["predictor"]["containers"][0]["ports"]
+        if name == "kserve"
+        else service["spec"]["ports"]
+    )
 
     assert monitor["selector"]["matchLabels"].items() <= labels.items()
     assert f'up{{job="{labels[monitor["jobLabel"]]}"}}' in ALERTS.read_text()
     [endpoint] = monitor["endpoints"]
-    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["port"] in {port["name"] for port in ports}
     assert shared_server.request("GET", endpoint["path"]).status == 200
