@@ -5,7 +5,6 @@
 
 import os
 import select
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ LISTEN_TIMEOUT = 5.0
 
 
 class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
-    """Starts, replaces and stops the workers, and a process for each of `supervisors`.
+    """Starts, replaces and stops the workers, and the processes of the supervisors.
 
     Attributes:
         listening: a pipe, which a new worker closes when it listens.
@@ -27,8 +26,11 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     listening: int
 
-    def __init__(self, app: WSGIApplication, supervisors: Sequence[Supervisor]) -> None:
-        self._supervisors = supervisors
+    def __init__(
+        self, app: WSGIApplication, trainer: Supervisor | None, follower: Supervisor | None
+    ) -> None:
+        self._trainer = trainer
+        self._supervisors = [supervisor for supervisor in (trainer, follower) if supervisor]
         super().__init__(app)
 
     def manage_workers(self) -> None:
@@ -60,9 +62,9 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
         super().reap_workers()
 
     def stop(self, graceful: bool = True) -> None:
-        """End all processes."""
-        for supervisor in self._supervisors:
-            supervisor.terminate()
+        """End all processes; the follower last, because until then workers answer."""
+        if self._trainer:
+            self._trainer.terminate()
         super().stop(graceful)
         for supervisor in self._supervisors:
             supervisor.stop()
@@ -71,8 +73,8 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
 class Gunicorn(WSGIApplication):  # type: ignore[misc]
     """gunicorn with this main process; `sys.argv` has the options."""
 
-    def __init__(self, supervisors: Sequence[Supervisor]) -> None:
-        self._supervisors = supervisors
+    def __init__(self, trainer: Supervisor | None, follower: Supervisor | None) -> None:
+        self._main_process = partial(MainProcess, trainer=trainer, follower=follower)
         super().__init__()
 
     def chdir(self) -> None:
@@ -85,5 +87,5 @@ class Gunicorn(WSGIApplication):  # type: ignore[misc]
     def run(self) -> None:
         """Run the server until a signal ends it."""
         # gunicorn has no setting for the class of its main process.
-        base.Arbiter = partial(MainProcess, supervisors=self._supervisors)
+        base.Arbiter = self._main_process
         super().run()

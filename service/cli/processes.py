@@ -19,10 +19,17 @@ from streetlight.service.config import (
     load_settings,
     raise_open_files,
 )
-from streetlight.service.learning.supervisor import Supervisor, supervise
+from streetlight.service.learning.supervisor import (
+    Supervisor,
+    end_with_parent,
+    install_stop_signals,
+    supervise,
+)
 from streetlight.service.learning.trainer import work as run_trainer
 from streetlight.service.observability import logs
+from streetlight.service.registry.follower import Follower
 from streetlight.service.registry.shared_repository import SharedRepository
+from streetlight.service.store.engine import open_engine
 from streetlight.service.wiring import Services, build_services, initialize
 
 
@@ -43,17 +50,28 @@ def serve(**options: str | None) -> None:
     _check_writable(settings.data_dir)
     _check_free(settings)
     raise_open_files(MIN_OPEN_FILES)
-    _prepare(build_services(settings))
+    services = build_services(settings)
+    _prepare(services)
     sys.stdout.flush()
     # In this process, because it has imported the application's modules already.
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
-    Gunicorn([Supervisor("trainer", _run_trainer)] if settings.trainer else []).run()
+    Gunicorn(
+        trainer=Supervisor("trainer", _run_trainer) if settings.trainer else None,
+        follower=Supervisor("follower", _run_follower) if services.shared else None,
+    ).run()
 
 
 def _run_trainer(parent: int, *options: str) -> None:
     main(["work", "--parent", str(parent), *options])
+
+
+def _run_follower(parent: int) -> None:
+    end_with_parent(parent)
+    stopping, settings = install_stop_signals(), load_settings()
+    repository = SharedRepository(settings.models_dir, open_engine(settings.database))
+    Follower(repository, settings.data_dir).run(stopping)
 
 
 def _prepare(services: Services) -> None:

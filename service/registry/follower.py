@@ -12,15 +12,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.registry.hosts import host_name, leave, report
 from streetlight.service.registry.rows import PromotionId
+from streetlight.service.registry.shared_repository import SharedRepository, VersionsMissingError
 from streetlight.service.store.engine import describe
 from streetlight.service.store.timestamp import iso_format
 
@@ -35,6 +35,9 @@ MAX_POLL_AGE = 1.0
 MAX_FILE_AGE = 2.0
 
 Missing = Literal["database", "follower"]
+
+# What can keep a host from following.
+FAILURES = (DBAPIError, LockedError, OSError, VersionDamagedError, VersionsMissingError)
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +76,21 @@ def find_problem(data_dir: Path) -> Problem | None:
     return Problem(*json.loads(content)) if content else None
 
 
-class Followed(Protocol):
-    """The repository of a host."""
+def join(repository: SharedRepository, data_dir: Path) -> None:
+    """Report this host and apply the last promotion: later ones wait for the host.
 
-    def follow(self) -> PromotionId | None:
-        """Bring the folder to what the database says, and return the promotion applied."""
+    This happens before the workers serve. It raises one of `FAILURES`.
+    """
+    report(repository.engine, host_name(data_dir), None)
+    repository.follow()
 
 
 class Follower:
     """Applies the promotions to the folder of `repository`, and reports them to the database."""
 
-    def __init__(self, repository: Followed, engine: Engine, data_dir: Path) -> None:
+    def __init__(self, repository: SharedRepository, data_dir: Path) -> None:
         self._repository = repository
-        self._engine = engine
+        self._engine = repository.engine
         self._file = data_dir / "follower"
         self._name = host_name(data_dir)
         self._reported: PromotionId | None = None
@@ -105,7 +110,7 @@ class Follower:
                 self._poll()
                 self._missing, self._succeeded = "database", time.time()
                 failing = False
-            except (DBAPIError, LockedError, OSError, VersionDamagedError) as error:
+            except FAILURES as error:
                 self._missing = "database" if isinstance(error, DBAPIError) else "follower"
                 if not failing:
                     message = "can't follow the promotions: %s; trying again every %s s"

@@ -1,6 +1,7 @@
 """What the tests of the service share: databases of each kind, and sites that are broken."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,8 +132,17 @@ class Site(ForkedServer):
 
     def workers(self) -> list[int]:
         """The processes that answer requests."""
+        started = set(re.findall(r"Booting worker with pid: (\d+)", self.log.read_text()))
+        return [int(pid) for pid in self._children() if pid in started]
+
+    def follower(self) -> int | None:
+        """The process that applies the promotions of other hosts; `None` while there is none."""
+        others = set(map(int, self._children())) - set(self.workers())
+        return max(others, default=None)
+
+    def _children(self) -> list[str]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        return children.read_text().split()
 
     def retrain(self, **body: object) -> int:
         """Queue a job."""

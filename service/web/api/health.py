@@ -1,14 +1,15 @@
 """Liveness and readiness checks."""
 
-import operator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from flask import Blueprint
-from pydantic import Field
 
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
+from streetlight.service.registry.follower import Missing, find_problem
 from streetlight.service.store.schema import SchemaError
+from streetlight.service.store.timestamp import Timestamp
+from streetlight.service.validation.fields import OMIT_IF_EMPTY
 from streetlight.service.web.application import services
 from streetlight.service.web.openapi.operation import operation
 
@@ -26,13 +27,16 @@ class Alive:
 class Ready:
     """The number of the live version, which answers predictions.
 
-    `missing` is `["database"]` while the worker has not reached the database since its start.
-    Predictions don't need it. An empty list is omitted.
+    `missing` has `database` while the database can't be used; with SQLite, while the worker has not
+    reached it since its start. It has `follower` while no process of this host learns of
+    promotions, so that another version may be live. Predictions need neither. `since` is the time
+    at which this host last learnt of promotions. Empty fields are omitted.
     """
 
     status: Literal["ok"]
     version: int
-    missing: Annotated[list[Literal["database"]], Field(exclude_if=operator.not_)]
+    missing: Annotated[list[Missing], OMIT_IF_EMPTY]
+    since: Annotated[Timestamp | None, OMIT_IF_EMPTY] = None
 
 
 @blueprint.get("/livez")
@@ -49,6 +53,15 @@ def readyz() -> Ready:
 
     Also 503 if the tables of the database are those of a newer release, or incomplete.
     """
-    version = live_version(services().repository).number
     services().ledger_ready.check()
-    return Ready("ok", version, [] if services().ledger_ready.is_set() else ["database"])
+    problem = find_problem(services().settings.data_dir) if services().shared else None
+    try:
+        version = live_version(services().repository).number
+    except NoLiveVersionError as error:
+        if problem is None or services().repository.live_number() is not None:
+            raise
+        raise NoLiveVersionError(f"no version is live on this host: {problem}") from error
+    missing: set[Missing] = set() if services().ledger_ready.is_set() else {"database"}
+    if problem is None:
+        return Ready("ok", version, sorted(missing))
+    return Ready("ok", version, sorted(missing | {problem.missing}), problem.since)

@@ -13,13 +13,15 @@ from sqlalchemy.exc import OperationalError
 from streetlight.service.registry.follower import Follower, Problem, find_problem
 from streetlight.service.registry.hosts import list_hosts
 from streetlight.service.registry.rows import PromotionId
+from streetlight.service.registry.shared_repository import SharedRepository
 from tests.service.conftest import until
 
 
-class Repository:
+class Repository(SharedRepository):
     """Follows at once, fails, or hangs."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        super().__init__(folder, engine)
         self.error: Exception | None = None
         self.applied: PromotionId | None = None
         self.responds = threading.Event()
@@ -35,10 +37,10 @@ class Repository:
 
 
 @contextmanager
-def following(repository: Repository, engine: Engine, data_dir: Path) -> Iterator[None]:
+def following(repository: Repository) -> Iterator[None]:
     """Run a follower until the end of the block."""
     stopping = threading.Event()
-    thread = threading.Thread(target=Follower(repository, engine, data_dir).run, args=[stopping])
+    thread = threading.Thread(target=Follower(repository, repository.folder).run, args=[stopping])
     thread.start()
     yield
     stopping.set()
@@ -54,8 +56,8 @@ def missing(data_dir: Path) -> str:
 def test_a_follower_reports_what_it_has_applied_until_it_stops(
     shared_engine: Engine, tmp_path: Path
 ) -> None:
-    repository = Repository()
-    with following(repository, shared_engine, tmp_path):
+    repository = Repository(tmp_path, shared_engine)
+    with following(repository):
         until(lambda: list_hosts(shared_engine))
         with shared_engine.begin() as connection:
             connection.execute(text("INSERT INTO promotions VALUES (1, 5.0, 'promote', 3, 2, '')"))
@@ -68,9 +70,9 @@ def test_a_follower_reports_what_it_has_applied_until_it_stops(
 def test_the_workers_learn_why_a_follower_fails(
     shared_engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    repository = Repository()
+    repository = Repository(tmp_path, shared_engine)
     assert str(find_problem(tmp_path)).endswith("no promotion yet; its log says why")
-    with following(repository, shared_engine, tmp_path):
+    with following(repository):
         until(lambda: not missing(tmp_path))
         repository.error = OperationalError("SELECT", {}, Exception("gone"))
         until(lambda: missing(tmp_path) == "database")
@@ -93,11 +95,11 @@ def test_the_workers_learn_why_a_follower_fails(
 def test_a_new_follower_knows_since_when_the_database_is_away(
     shared_engine: Engine, tmp_path: Path
 ) -> None:
-    repository = Repository()
+    repository = Repository(tmp_path, shared_engine)
     repository.error = OperationalError("SELECT", {}, Exception("gone"))
     (tmp_path / "follower").touch()
     os.utime(tmp_path / "follower", (1e9, 1e9))
     assert find_problem(tmp_path) == Problem("follower", 1e9)
     for _ in range(2):
-        with following(repository, shared_engine, tmp_path):
+        with following(repository):
             until(lambda: find_problem(tmp_path) == Problem("database", 1e9))
