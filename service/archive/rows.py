@@ -1,6 +1,7 @@
 """Insert the rows of an archive into the tables of a new database."""
 
 import io
+import json
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, insert, select, text, update
@@ -52,7 +53,14 @@ def insert_predictions(connection: Connection, archive: ArchiveReader) -> None:
 def _insert(connection: Connection, table: Table, archive: ArchiveReader) -> None:
     if table.name in archive.manifest.tables:
         for rows in archive.batches(table.name):
-            connection.execute(insert(table), rows)
+            if connection.dialect.name == "postgresql":
+                # One statement: executing one for each row takes three times as long.
+                names = ", ".join(f'"{name}"' for name in rows[0])
+                source = f"json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
+                statement = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}"  # noqa: S608 - no values
+                connection.execute(text(statement), {"rows": json.dumps(rows)})
+            else:
+                connection.execute(insert(table), rows)
 
 
 def _set_last_id(connection: Connection, table: Table, last: int) -> None:
