@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
+from streetlight.service.wiring import build_services
 from tests import databases
 from tests.client import invoke
 from tests.conftest import STORM
@@ -33,9 +34,10 @@ ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that wants a database on each kind that there is."""
+    """Run each test that wants a database on each kind, those of the embedded one on that alone."""
     if "database_kind" in metafunc.fixturenames:
-        metafunc.parametrize("database_kind", databases.KINDS)
+        embedded = metafunc.definition.get_closest_marker("embedded")
+        metafunc.parametrize("database_kind", ["sqlite"] if embedded else databases.KINDS)
 
 
 @pytest.fixture
@@ -112,10 +114,13 @@ class Site(ForkedServer):
             settings["database_url"] = database_url
         super().__init__(data_dir, **{"job_lease": 1, **settings})
         self.database = database_url or Settings(data_dir=data_dir).database
-        self.repository = ModelRepository(data_dir / "models")
+        self.services = build_services(
+            Settings(data_dir=data_dir, database_url=database_url, _env_file=None)
+        )
         self.trainers: list[Trainer] = []
 
     def __exit__(self, *_exception: object) -> None:
+        self.services.engine.dispose()
         for trainer in self.trainers:
             trainer.kill()
         self.pool.close()
@@ -123,6 +128,12 @@ class Site(ForkedServer):
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
+
+    @property
+    def repository(self) -> ModelRepository:
+        """The versions and promotions as they are now."""
+        self.services.repository.follow()
+        return self.services.repository
 
     def trainer(self, first: str = "") -> Trainer:
         """Start one more trainer, which runs the code in `first` before it begins."""

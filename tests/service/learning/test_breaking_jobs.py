@@ -147,6 +147,7 @@ def test_killing_trainers_loses_no_job_and_runs_none_twice(
     assert (jobs[-1]["state"], jobs[-1]["attempt"]) == ("failed", 4)
 
 
+@pytest.mark.embedded
 def test_a_job_whose_trainer_is_killed_before_the_promotion_publishes_one_version(
     tmp_path: Path, database_url: str | None
 ) -> None:
@@ -243,10 +244,11 @@ def test_a_job_cancelled_as_it_finishes_is_cancelled_or_succeeds(
             time.sleep(generator.uniform(0, 0.1))
             status = site.request("DELETE", f"/jobs/{number}").status
             job = site.wait_until_finished(number)
+            repository = site.repository
             versions = [
                 version
-                for version in site.repository.versions()
-                if site.repository.load(version).manifest.job == number
+                for version in repository.versions()
+                if repository.load(version).manifest.job == number
             ]
             if job["state"] == "cancelled":
                 assert status == 200
@@ -260,6 +262,7 @@ def test_a_job_cancelled_as_it_finishes_is_cancelled_or_succeeds(
         check_history(site)
 
 
+@pytest.mark.embedded
 def test_a_job_cancelled_between_publication_and_promotion_succeeds(
     tmp_path: Path, database_url: str | None
 ) -> None:
@@ -294,6 +297,7 @@ def test_a_job_whose_version_was_promoted_succeeds(
         check(site, [number])
 
 
+@pytest.mark.embedded
 def test_trainers_that_finish_together_promote_in_turn(
     tmp_path: Path, database_url: str | None
 ) -> None:

@@ -177,6 +177,7 @@ ModelRepository.publish = publish
 """
 
 
+@pytest.mark.embedded
 @pytest.mark.process
 def test_the_next_attempt_judges_a_published_version_by_the_exam_in_its_file(
     tmp_path: Path, database_url: str | None

@@ -27,6 +27,7 @@ from streetlight.service.learning.job_runner import (
 from streetlight.service.learning.lease import MAX_ATTEMPTS, Lease, acquire_lease
 from streetlight.service.ledger import training_set
 from streetlight.service.ledger.queries import withdraw
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import write_transaction
 from streetlight.service.store.tables import jobs
 from streetlight.service.validation.fields import MustHold
@@ -209,14 +210,16 @@ def test_a_cancellation_after_the_publication_is_ignored(
 
 
 def after_publication(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    published = ModelRepository.publish
+    def acting(method: Callable[..., Any]) -> Callable[..., Any]:
+        def publish_and_act(*arguments: Any) -> Any:
+            version = method(*arguments)
+            act()
+            return version
 
-    def publish_and_act(repository: ModelRepository, *arguments: Any) -> Version:
-        version = published(repository, *arguments)
-        act()
-        return version
+        return publish_and_act
 
-    monkeypatch.setattr(ModelRepository, "publish", publish_and_act)
+    monkeypatch.setattr(ModelRepository, "publish", acting(ModelRepository.publish))
+    monkeypatch.setattr(SharedRepository, "draft", acting(SharedRepository.draft))
 
 
 def test_a_ledger_of_one_outcome_fails_the_job(services: Services) -> None:
@@ -237,6 +240,7 @@ def test_a_training_that_diverges_fails_the_job(services: Services) -> None:
     assert "alpha" in job.error
 
 
+@pytest.mark.embedded
 def test_a_version_that_cannot_be_written_fails_the_job(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,7 +327,10 @@ def test_the_lease_is_renewed_while_the_ledger_is_read(
 def test_the_lease_is_renewed_while_a_version_is_judged(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before and under the lock, and after each of the four steps."""
+    """Before and under the lock, and after each of the four steps.
+
+    Under the lock of the versions of many hosts, nothing is judged.
+    """
     run(services)
     renewed = 0
     renew = Lease.renew
@@ -337,7 +344,7 @@ def test_the_lease_is_renewed_while_a_version_is_judged(
     job = run(services)
 
     assert (job.state, job.attempt) == ("succeeded", 1)
-    assert renewed == 2 + 4
+    assert renewed == (1 if services.shared else 2) + 4
 
 
 def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:
@@ -354,6 +361,7 @@ def test_a_lease_lost_in_training_publishes_nothing(services: Services) -> None:
     assert services.repository.versions() == []
 
 
+@pytest.mark.embedded
 def test_a_lease_lost_after_the_publication_promotes_nothing(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +373,7 @@ def test_a_lease_lost_after_the_publication_promotes_nothing(
     assert services.repository.live_number() is None
 
 
+@pytest.mark.embedded
 def test_a_job_is_marked_succeeded_under_the_promotion_lock(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +420,7 @@ def test_a_version_of_an_earlier_attempt_is_not_trained_again(
     assert services.repository.versions() == [1, 2, 3]
 
 
+@pytest.mark.embedded
 def test_the_lease_is_renewed_while_a_version_of_an_earlier_attempt_is_looked_for(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +441,7 @@ def test_the_lease_is_renewed_while_a_version_of_an_earlier_attempt_is_looked_fo
     assert owner(services) == ("b", "running")
 
 
+@pytest.mark.embedded
 def test_a_trainer_that_stops_while_it_looks_for_a_version_releases_the_job(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,6 +452,7 @@ def test_a_trainer_that_stops_while_it_looks_for_a_version_releases_the_job(
     assert (job.state, job.attempt) == ("queued", 1)
 
 
+@pytest.mark.embedded
 def test_the_first_attempt_ignores_existing_versions(services: Services) -> None:
     """A new database beside existing versions assigns the same job ids again."""
     publish(services, 1)
@@ -473,6 +485,7 @@ def test_a_promotion_by_an_earlier_attempt_keeps_its_verdict(services: Services)
     assert len(services.repository.promotions()) == 2
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("content", [None, b"damaged"])
 def test_a_promotion_by_an_earlier_attempt_over_an_unreadable_version_is_kept(
     services: Services, content: bytes | None
@@ -501,6 +514,7 @@ def test_a_cancellation_after_a_publication_by_an_earlier_attempt_is_ignored(
     assert (job.state, job.version, job.promoted) == ("succeeded", 1, True)
 
 
+@pytest.mark.embedded
 def test_a_published_version_that_was_removed_fails_the_job(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

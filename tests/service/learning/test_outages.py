@@ -17,6 +17,8 @@ from streetlight.service.learning import job_runner, queue
 from streetlight.service.learning.job import Job, JobSpec
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import Lease, acquire_lease
+from streetlight.service.registry import rows
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store import engine as engine_module
 from streetlight.service.wiring import Services
 from tests import databases
@@ -80,10 +82,11 @@ def test_an_outage_shorter_than_the_lease_costs_nothing(
     held = lease(services)
     with outages(services) as begin:
 
-        def begin_after(owner: type, name: str) -> None:
+        def begin_after(owner: object, name: str) -> None:
             method = getattr(owner, name)
 
             def call_and_begin(*arguments: object) -> object:
+                monkeypatch.setattr(owner, name, method)
                 result = method(*arguments)
                 begin()
                 return result
@@ -94,8 +97,10 @@ def test_an_outage_shorter_than_the_lease_costs_nothing(
             begin()
         elif moment == "publication":
             begin_after(ModelRepository, "publish")
+            begin_after(SharedRepository, "draft")
         elif moment == "promotion":
             begin_after(PromotionLog, "append")
+            begin_after(rows, "insert_promotion")
         job = run(services, held, lambda: next(passes) == 30 and moment == "pass" and bool(begin()))
 
     assert (job.state, job.attempt, job.version, job.promoted) == ("succeeded", 1, 1, True)
@@ -115,6 +120,7 @@ def test_a_failed_job_is_stored_after_an_outage(
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(ModelRepository, "publish", disk_full)
+        monkeypatch.setattr(SharedRepository, "draft", disk_full)
         assert run(services, lease(services)).state == "failed"
 
 
@@ -141,6 +147,7 @@ def test_a_stopping_trainer_does_not_wait_for_the_database(services: Services) -
         run_job(services, held, lambda: True)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("name", ["publish", "promote"])
 def test_a_lock_that_is_held_for_long_leaves_the_job_to_the_next_attempt(
     services: Services, monkeypatch: pytest.MonkeyPatch, name: str
