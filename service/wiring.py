@@ -3,6 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +17,7 @@ from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.ledger.ingest import NewObservation, prepare, record_in_transaction
+from streetlight.service.ledger.lost import check_none_lost
 from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.prediction_log.recorder import Recorder
 from streetlight.service.registry.first_version import add_first_version
@@ -118,8 +120,6 @@ def initialize(services: Services) -> None:
             add_first_version(services.repository)
     except (SchemaError, VersionsMissingError) as error:
         state.refusal = getattr(error, "reason", str(error))
-        # A connection to a file would not notice that another one takes its place.
-        services.engine.dispose()
         raise SchemaError(state.refusal) from error
     state.refusal = None
     state.set()
@@ -136,10 +136,11 @@ def initialize_ledger(services: Services) -> None:
     _upgrade_prediction_log_if_possible(services)
 
 
-def upgrade_ledger(services: Services) -> str | None:
+def upgrade_ledger(services: Services, *, new_ledger: bool = False) -> str | None:
     """Create or migrate the tables of the ledger, and return the revision before, as `upgrade`.
 
     New tables start with the lab's four observations, unless the setting `start_empty` is true.
+    Beside versions that come from a ledger there are no new tables, unless `new_ledger` is true.
     """
     settings, engine = services.settings, services.engine
     observations = [
@@ -152,7 +153,13 @@ def upgrade_ledger(services: Services) -> str | None:
         if not settings.start_empty:
             record_in_transaction(connection, engine, rows, "lab")
 
-    return upgrade(engine, LEDGER, settings.data_dir, add_lab_observations)
+    return upgrade(
+        engine,
+        LEDGER,
+        settings.data_dir,
+        add_lab_observations,
+        partial(check_none_lost, settings.models_dir, new_ledger=new_ledger),
+    )
 
 
 def _upgrade_prediction_log_if_possible(services: Services) -> None:

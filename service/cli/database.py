@@ -14,15 +14,21 @@ def db() -> None:
 
 
 @db.command(name="upgrade")
-def upgrade_schema() -> None:
+@click.option(
+    "--new-ledger",
+    is_flag=True,
+    help="Create the tables also if versions in the data directory come from another database.",
+)
+def upgrade_schema(new_ledger: bool) -> None:
     """Create the tables, or migrate them to the revision of this release.
 
     `serve` and `work` do the same when they start.
     """
     services = build_services(load_settings())
-    _print(LEDGER, upgrade_ledger(services))
+    _print(LEDGER, upgrade_ledger(services, new_ledger=new_ledger))
     if services.prediction_log:
         _print(PREDICTION_LOG, upgrade_prediction_log(services))
+    services.engine.dispose()
 
 
 def _print(schema: Schema, before: str | None) -> None:

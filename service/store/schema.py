@@ -63,31 +63,39 @@ def upgrade(
     schema: Schema,
     data_dir: Path,
     on_create: Callable[[Connection], object] = lambda _: None,
+    before_create: Callable[[], object] = lambda: None,
 ) -> str | None:
     """Bring the tables to the revision of this release, and return the revision before.
 
-    `None` means that there were no tables; `on_create` inserts the first rows. All of it happens in
-    one transaction, so a crash leaves the schema as it was. Any number of processes may call this
-    function at the same time: one of them changes the schema.
+    `None` means that there were no tables: `before_create` may raise an error to leave it at that,
+    and `on_create` inserts the first rows. All of it happens in one transaction, so a crash leaves
+    the schema as it was. Any number of processes may call this function at the same time: one of
+    them changes the schema.
 
     Raises:
         SchemaError: the tables are those of a newer release, or incomplete.
         LockedError, DBAPIError: another process holds a lock for too long, or the database fails.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    with engine.connect() as connection:
-        before = _revision(connection, schema)
-    if before == schema.revision:
-        return before
-    # The file lock excludes the processes on this host before they connect. The lock of the
-    # transaction also excludes those on other hosts that share the database.
-    with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
-        before = _revision(connection, schema)
-        if before is None:
-            create_tables(connection, schema)
-            on_create(connection)
-        elif before != schema.revision:
-            _migrate(connection, schema, before)
+    try:
+        with engine.connect() as connection:
+            before = _revision(connection, schema)
+        if before == schema.revision:
+            return before
+        # The file lock excludes the processes on this host before they connect. The lock of the
+        # transaction also excludes those on other hosts that share the database.
+        with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
+            before = _revision(connection, schema)
+            if before is None:
+                before_create()
+                create_tables(connection, schema)
+                on_create(connection)
+            elif before != schema.revision:
+                _migrate(connection, schema, before)
+    except SchemaError:
+        # A connection to a file would not notice that another one takes its place.
+        engine.dispose()
+        raise
     return before
 
 

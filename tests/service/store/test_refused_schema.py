@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, Schema, SchemaError, upgrade
-from tests.client import invoke
+from tests.client import App, invoke
 from tests.server import ForkedServer, streetlight
 from tests.service.conftest import Site, until
 from tests.service.services import services_in
@@ -88,11 +88,12 @@ def test_serve_with_a_newer_schema_predicts_and_recovers(
         execute(services.engine, "ALTER TABLE observations ADD place TEXT NOT NULL DEFAULT ''")
         set_revision(services.engine, "9999")
         (file := tmp_path / "rows.csv").write_text("a,b,c,outcome\n1,0,1,walk\n")
-        for command in (["work"], ["retrain"], ["import", str(file)], ["db", "upgrade"]):
-            run = streetlight(*command, data_dir=tmp_path, **settings)
-            assert run.returncode == 2
-            assert run.stderr.endswith(f"streetlight: {NEWER}\n")
-            assert "Traceback" not in run.stderr
+        for command in (["retrain"], ["import", str(file)], ["db", "upgrade"]):
+            run = invoke(*command, data_dir=tmp_path, **settings)
+            assert (run.returncode, run.stderr) == (2, f"streetlight: {NEWER}\n")
+        work = streetlight("work", data_dir=tmp_path, **settings)
+        assert work.returncode == 2
+        assert work.stderr.endswith(f"\nstreetlight: {NEWER}\n")
         assert not list(tmp_path.glob("trainers/*"))
         server = ForkedServer(tmp_path, trainer=True, **settings)
         server.health = "/livez"
@@ -139,3 +140,71 @@ def test_a_server_whose_database_is_upgraded_beneath_it_goes_on(
         site.expect(201, "POST", "/observations", row)
         site.retrain()
         engine.dispose()
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path) -> Path:
+    """A data directory without its ledger: version 2, which a job trained, is live."""
+    with App(tmp_path) as app:
+        app.expect(202, "POST", "/retrain")
+        app.work()
+        app.post("/versions/2/promote")
+    (tmp_path / "streetlight.db").rename(tmp_path / "backup.db")
+    return tmp_path
+
+
+LOST = (
+    "the database can't be used: it is empty, but models/2.npz was trained by a job of a database; "
+    "restore a backup of that database, or run `streetlight db upgrade --new-ledger` to start with "
+    "an empty one"
+)
+
+
+@pytest.mark.process
+def test_an_empty_database_beside_versions_of_another_is_refused(
+    orphaned: Path, database_url: str | None
+) -> None:
+    settings: dict[str, object] = {"database_url": database_url} if database_url else {}
+    (file := orphaned / "rows.csv").write_text("a,b,c,outcome\n1,0,1,walk\n")
+    for command in (["retrain"], ["import", str(file)], ["db", "upgrade"]):
+        run = invoke(*command, data_dir=orphaned, **settings)
+        assert (run.returncode, run.stderr) == (2, f"streetlight: {LOST}\n")
+    server = ForkedServer(orphaned, **settings)
+    server.health = "/livez"
+    with server:
+        assert server.expect(503, "GET", "/readyz") == {"error": LOST}
+        assert server.expect(503, "POST", "/retrain") == {"error": LOST}
+        if not database_url:
+            assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 2
+            (orphaned / "backup.db").rename(orphaned / "streetlight.db")
+        else:
+            run = invoke("db", "upgrade", "--new-ledger", data_dir=orphaned, **settings)
+            assert "ledger: created with revision" in run.stdout
+        until(lambda: server.request("GET", "/readyz").status == 200)
+        assert server.get("/readyz") == {"status": "ok", "version": 2}
+        assert len(server.get("/jobs")["jobs"]) == (0 if database_url else 1)
+
+
+def test_a_new_ledger_can_be_started(orphaned: Path) -> None:
+    run = invoke("db", "upgrade", "--new-ledger", data_dir=orphaned)
+    assert run.stdout.startswith("ledger: created with revision")
+    with services_in(orphaned, None) as services:
+        assert len(stored.rows(services.engine)["observations"]) == 4
+
+
+def test_an_empty_database_beside_copies_of_versions_is_refused(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    """Also those of the lab's network: the database that they come from had a ledger."""
+    invoke("train", data_dir=tmp_path)
+    (tmp_path / "models/1.npz").rename(tmp_path / "models/1-0123456789abcdef.npz")
+    settings: dict[str, object] = {"database_url": database_url} if database_url else {}
+    for options in ([], ["--new-ledger"]):
+        run = invoke("db", "upgrade", *options, data_dir=tmp_path, **settings)
+        assert run.returncode == 2
+        assert "empty, but models/1-0123456789abcdef.npz is a copy from a database" in run.stderr
+
+
+def test_versions_of_the_training_job_need_no_database(tmp_path: Path) -> None:
+    invoke("train", data_dir=tmp_path)
+    assert invoke("db", "upgrade", data_dir=tmp_path).returncode == 0
