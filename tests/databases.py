@@ -74,10 +74,12 @@ class Cluster:
 
     Attributes:
         url: the URL of an empty database.
+        conninfo: the same for psycopg.
     """
 
     def __init__(self, port: int) -> None:
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        self.conninfo = self.url.replace("+psycopg", "")
         self._options = f"-h 127.0.0.1 -p {port} -F"
 
     def __enter__(self) -> Self:
@@ -105,6 +107,10 @@ class Cluster:
         log = str(self._folder / "log")
         self._run("pg_ctl", "start", "--silent", "--wait", f"--log={log}", f"--options={options}")
         self._main = int((self._folder / "data/postmaster.pid").read_text().split()[0])
+
+    def stop(self) -> None:
+        """End the transactions and connections, and then the server."""
+        self._run("pg_ctl", "stop", "--silent", "--wait", "--mode=fast")
 
     def kill(self) -> None:
         """End all its processes, as a failure does: transactions are cut off."""

@@ -1,13 +1,16 @@
-"""A PostgreSQL server that hangs, or is killed and starts again, while clients send requests."""
+"""PostgreSQL hangs, restarts, or refuses connections, while clients send requests."""
 
 import os
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Self
 
+import psycopg
 import pytest
 
 from tests.databases import POSTGRESQL, Cluster
@@ -20,10 +23,13 @@ pytestmark = [
     pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL"),
 ]
 
-ATTACKS = min(20, int(os.environ.get("STORM_ROUNDS", "3")))
-OUTAGE_SECONDS = 1.5
+OUTAGE_SECONDS = 1.0
 RECORDERS = 12  # more than the threads that may use the database
 PREDICTIONS = ("/predict?lights=1,0,1", "/livez", "/readyz")
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 def hang(cluster: Cluster) -> None:
@@ -32,10 +38,42 @@ def hang(cluster: Cluster) -> None:
     cluster.send(signal.SIGCONT)
 
 
-def restart(cluster: Cluster) -> None:
+def crash(cluster: Cluster) -> None:
     cluster.kill()
     threading.Event().wait(OUTAGE_SECONDS)
     cluster.start()
+
+
+def restart(cluster: Cluster) -> None:
+    cluster.stop()
+    cluster.start()
+
+
+def terminate(cluster: Cluster) -> None:
+    """End all connections again and again."""
+    end = time.monotonic() + OUTAGE_SECONDS
+    with psycopg.connect(cluster.conninfo, autocommit=True) as connection:
+        while time.monotonic() < end:
+            connection.execute(TERMINATE)
+            threading.Event().wait(0.05)
+
+
+def exhaust(cluster: Cluster) -> None:
+    """Take all connections, also those that the service has."""
+    with ExitStack() as stack:
+        first = stack.enter_context(psycopg.connect(cluster.conninfo, autocommit=True))
+        taken = [first.info.backend_pid]
+        end = time.monotonic() + OUTAGE_SECONDS
+        while time.monotonic() < end:
+            with suppress(psycopg.OperationalError):  # too many clients
+                while True:
+                    connection = stack.enter_context(psycopg.connect(cluster.conninfo))
+                    taken.append(connection.info.backend_pid)
+            first.execute(f"{TERMINATE} AND pid <> ALL(%s)", [taken])
+
+
+ROUNDS = min(20, int(os.environ.get("STORM_ROUNDS", "5")))
+ATTACKS = (hang, crash, restart, terminate, exhaust)
 
 
 def record(site: Site, name: int, done: threading.Event, rows: dict[str, int]) -> None:
@@ -65,43 +103,68 @@ def predict(site: Site, done: threading.Event, slowest: list[float]) -> None:
         assert site.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
 
 
-@pytest.mark.timeout(300)
+class Load:
+    """Clients that record observations, and clients that predict, while a job is trained."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.rows: list[dict[str, int]] = [{} for _ in range(RECORDERS)]
+        self.seconds: list[float] = []
+
+    def __enter__(self) -> Self:
+        self.site.trainer()
+        self.job = self.site.retrain(**ENDLESS)
+        self.site.wait_for_progress(self.job)
+        self._done = threading.Event()
+        self._pool = ThreadPoolExecutor(RECORDERS + 2)
+        submit = self._pool.submit
+        self._clients = [
+            submit(record, self.site, name, self._done, rows) for name, rows in enumerate(self.rows)
+        ]
+        self._clients += [submit(predict, self.site, self._done, self.seconds) for _ in range(2)]
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._done.set()
+        self._pool.shutdown()
+
+    def wait_until_all_record(self) -> None:
+        """Wait until each client has recorded another observation."""
+        counts = [len(found) for found in self.rows]
+
+        def all_recorded() -> bool:
+            failed = [client.exception() for client in self._clients if client.done()]
+            assert not failed, failed
+            return all(len(found) > count for found, count in zip(self.rows, counts, strict=True))
+
+        until(all_recorded)
+
+    def check(self) -> None:
+        """Fail if an acknowledged row is lost or doubled, or if the job or a prediction failed."""
+        self.__exit__()
+        for client in self._clients:
+            client.result(DEADLINE)
+        # The training went on, in the same attempt.
+        assert self.site.wait_for_progress(self.job)["attempt"] == 1
+        acknowledged = {
+            client_id: number for found in self.rows for client_id, number in found.items()
+        }
+        assert {row["client_id"]: row["id"] for row in self.site.observations()} == acknowledged
+        metrics = self.site.request("GET", "/metrics").data
+        assert b"streetlight_database_up 1.0" in metrics
+        assert max(self.seconds) < 5
+        assert "rejected: 500" not in self.site.log.read_text()
+        print(f"{len(acknowledged)} rows, {len(self.seconds)} responses, {max(self.seconds):.2f} s")
+
+
+@pytest.mark.timeout(100)
 def test_outages_lose_no_acknowledged_row_and_no_prediction(tmp_path: Path) -> None:
-    done = threading.Event()
-    rows: list[dict[str, int]] = [{} for _ in range(RECORDERS)]
-    seconds: list[float] = []
     with (
         Cluster(free_port()) as cluster,
         Site(tmp_path, cluster.url, workers=2, job_lease=60) as site,
-        ThreadPoolExecutor(RECORDERS + 2) as pool,
+        Load(site) as load,
     ):
-        site.trainer()
-        job = site.retrain(**ENDLESS)
-        site.wait_for_progress(job)
-        clients = [pool.submit(record, site, name, done, rows[name]) for name in range(RECORDERS)]
-        clients += [pool.submit(predict, site, done, seconds) for _ in range(2)]
-
-        def all_acknowledged(counts: list[int]) -> bool:
-            failed = [client.exception() for client in clients if client.done()]
-            assert not failed, failed
-            return all(len(found) > count for found, count in zip(rows, counts, strict=True))
-
-        try:
-            for attack in islice(cycle((hang, restart)), ATTACKS):
-                attack(cluster)
-                counts = [len(found) for found in rows]
-                until(lambda counts=counts: all_acknowledged(counts))  # type: ignore[misc]
-        finally:
-            done.set()
-        for client in clients:
-            client.result(DEADLINE)
-        # The training went on, in the same attempt.
-        assert site.wait_for_progress(job)["attempt"] == 1
-        acknowledged = {client_id: number for found in rows for client_id, number in found.items()}
-        assert {row["client_id"]: row["id"] for row in site.observations()} == acknowledged
-        metrics = site.request("GET", "/metrics").data
-        log = site.log.read_text()
-    assert b"streetlight_database_up 1.0" in metrics
-    assert max(seconds) < 5
-    assert "rejected: 500" not in log
-    print(f"{ATTACKS} outages, {len(acknowledged)} rows, {len(seconds)} responses")
+        for attack in islice(cycle(ATTACKS), max(ROUNDS, len(ATTACKS))):
+            attack(cluster)
+            load.wait_until_all_record()
+        load.check()

@@ -25,7 +25,7 @@ MAX_WAIT = 4.0
 # How many transactions have the write lock, and how many wait for it.
 LOCKS = (
     "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted) FROM pg_locks "
-    "WHERE locktype = 'advisory'"
+    "WHERE locktype = 'advisory' AND objid = 1937011308"
 )
 POSTS = 13  # more than the threads that may use the database
 
