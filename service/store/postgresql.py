@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
@@ -44,6 +44,8 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": 30,
 }
 WRITE_TIMEOUTS = {"idle_in_transaction_session_timeout": 4}
+
+_OF_FORMER_PRIMARIES = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.LockNotAvailable)
 
 # Once a second, the kernel asks whether the other end of an idle connection is there.
 _KEEPALIVE = {"keepalives_idle": 1, "keepalives_interval": 1}
@@ -108,6 +110,12 @@ def open_engine(url: str) -> Engine:
         # Not in a cursor of the server, which the caller may want for the rows that it reads.
         options = {"stream_results": False, "yield_per": None}
         connection.exec_driver_sql("; ".join(statements), execution_options=options)
+
+    @event.listens_for(engine, "handle_error")
+    def look_for_the_primary(context: ExceptionContext) -> None:
+        # After a failover, the former primary may still serve the connections that it has: it
+        # refuses to write, or locks are held by commits that wait for the former standby.
+        context.is_disconnect |= isinstance(context.original_exception, _OF_FORMER_PRIMARIES)
 
     return engine
 

@@ -1,4 +1,4 @@
-"""PostgreSQL hangs, restarts, or refuses connections, while clients send requests."""
+"""PostgreSQL hangs, restarts, refuses connections or fails over while clients send requests."""
 
 import os
 import signal
@@ -14,6 +14,8 @@ import psycopg
 import pytest
 
 from tests.databases import POSTGRESQL, Cluster
+from tests.hosts import Installation
+from tests.network import needs_root
 from tests.server import DEADLINE, free_port
 from tests.service.conftest import ENDLESS, Site, until
 
@@ -30,6 +32,8 @@ TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 )
+# Transactions that began before the configuration was read again.
+WRITING = "SELECT count(*) FROM pg_stat_activity WHERE xact_start < pg_conf_load_time()"
 
 
 def hang(cluster: Cluster) -> None:
@@ -74,6 +78,7 @@ def exhaust(cluster: Cluster) -> None:
 
 ROUNDS = min(20, int(os.environ.get("STORM_ROUNDS", "5")))
 ATTACKS = (hang, crash, restart, terminate, exhaust)
+FAILURES = ("cut off", "read-only", "killed")[: ROUNDS - 2]
 
 
 def record(site: Site, name: int, done: threading.Event, rows: dict[str, int]) -> None:
@@ -167,4 +172,33 @@ def test_outages_lose_no_acknowledged_row_and_no_prediction(tmp_path: Path) -> N
         for attack in islice(cycle(ATTACKS), max(ROUNDS, len(ATTACKS))):
             attack(cluster)
             load.wait_until_all_record()
+        load.check()
+
+
+@needs_root
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failover_loses_no_acknowledged_row(tmp_path: Path, failure: str) -> None:
+    """With synchronous replication: a commit is acknowledged when the standby has it."""
+    with (
+        Installation(tmp_path, 1, standby=True, workers=2, job_lease=60) as installation,
+        Load(installation.sites[0]) as load,
+    ):
+        network, (site,) = installation.network, installation.sites
+        primary, standby = installation.database, installation.standby
+        primary.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.query("SELECT pg_reload_conf()")
+        until(lambda: primary.query("SELECT sync_state FROM pg_stat_replication") == [["sync"]])
+        load.wait_until_all_record()
+        if failure == "killed":
+            primary.kill()
+        elif failure == "cut off":
+            network.drop(primary.host, site.host)
+            network.drop(primary.host, standby.host)
+        else:
+            primary.query("ALTER SYSTEM SET default_transaction_read_only = on")
+            primary.query("SELECT pg_reload_conf()")
+            until(lambda: primary.query(WRITING) == [["0"]])
+        standby.promote()
+        load.wait_until_all_record()
         load.check()
