@@ -10,6 +10,7 @@ from typing import Annotated
 from flask import Flask, Response, current_app, request
 from pydantic import Field
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from streetlight.model.registry.file_lock import LockedError
@@ -37,6 +38,9 @@ from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.web.response import json_response
 
+NO_CONNECTION = (
+    "the database can't be used: all connections of this worker are in use; try again in a second"
+)
 # As nginx logs it: the client doesn't receive this status.
 CLIENT_CLOSED_REQUEST = 499
 
@@ -81,6 +85,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FieldError, lambda error: _bad_request([error.problem]))
     app.register_error_handler(OSError, _storage_error)
     app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(PoolTimeoutError, lambda _: _error(NO_CONNECTION, 503))
     app.register_error_handler(MemoryError, _memory_error)
     app.register_error_handler(HTTPException, _http_error)
 

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from streetlight.service.store import engine as engine_module
 from streetlight.service.store import postgresql
 from streetlight.service.store.engine import describe, open_engine, ordered_write_transaction
+from tests import databases
+from tests.client import App
 from tests.databases import POSTGRESQL, Cluster
 from tests.server import free_port
 from tests.service.conftest import until
@@ -58,6 +60,21 @@ def test_the_parameters_of_the_url_replace_ours() -> None:
             prepared: Any = connection.connection.dbapi_connection
             assert prepared.prepare_threshold is None
         engine.dispose()
+
+
+@needs_postgresql
+def test_a_request_does_not_wait_long_for_a_connection(tmp_path: Path) -> None:
+    with (
+        databases.fresh("postgresql") as url,
+        App(tmp_path, database_url=url) as app,
+        ExitStack() as stack,
+    ):
+        for _ in range(postgresql.POOL_SIZE + postgresql.MAX_OVERFLOW):
+            stack.enter_context(app.services.engine.connect())
+        started = time.monotonic()
+        response = app.expect(503, "GET", "/observations")
+        assert time.monotonic() - started < 3
+    assert "all connections of this worker are in use" in response["error"]
 
 
 @pytest.fixture(scope="module")
