@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     make_url,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
 from streetlight.service.config import THREADS
@@ -35,7 +35,14 @@ def open_engine(url: str, *, durable: bool = True) -> Engine:
     Its errors are logged, so they don't contain the values of a statement. If it isn't `durable`, a
     failure of the machine may undo the last commits in SQLite, which then needs no wait for a disk.
     """
-    if make_url(url).get_backend_name() != "sqlite":
+    try:
+        backend = make_url(url).get_backend_name()
+    except ValueError as error:
+        raise ArgumentError(
+            "expected a number as the port; name several hosts by "
+            "…/database?host=first:5432&host=second:5432"
+        ) from error
+    if backend != "sqlite":
         # Here, because it imports psycopg, which is an optional dependency.
         from streetlight.service.store import postgresql  # noqa: PLC0415
 

@@ -29,6 +29,12 @@ def test_a_url_of_another_database_or_driver_is_refused(url: str) -> None:
         open_engine(url)
 
 
+def test_a_url_with_several_ports_is_refused() -> None:
+    """The form of libpq; SQLAlchemy has another one."""
+    with pytest.raises(ArgumentError, match=r"name several hosts by …/database\?host=first:5432&"):
+        open_engine("postgresql+psycopg://h1:5432,h2:5432/d?target_session_attrs=read-write")
+
+
 def test_the_wait_for_a_write_lock_ends(
     engine: Engine, database_url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
