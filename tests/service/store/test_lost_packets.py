@@ -119,7 +119,8 @@ def test_serve_starts_while_packets_are_lost(installation: Installation) -> None
         started = time.monotonic()
         site.restart()
         assert time.monotonic() - started < 2 * MAX_WAIT
-        assert site.get("/readyz")["missing"] == ["database"]
+        # The follower needs a second to find out.
+        until(lambda: site.get("/readyz")["missing"] == ["database"])
         assert site.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
     until(lambda: "missing" not in site.get("/readyz"))
 
