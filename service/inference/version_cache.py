@@ -71,12 +71,12 @@ class VersionCache:
         return manifest or self._read(number, file, may_drop=False).manifest
 
     def _identify(self, number: int) -> _File:
-        path = self._repository.path(number)
         try:
-            status = path.stat()
+            status = self._repository.path(number).stat()
         except FileNotFoundError:
-            self._repository.load(number)  # raises an error that lists the versions
-            status = path.stat()
+            # Copies the version from another host, or raises an error that lists the versions.
+            self._repository.load(number)
+            status = self._repository.path(number).stat()
         return _File(status.st_ino, status.st_mtime_ns)
 
     def _manifest_if_checked(self, number: int, file: _File) -> Manifest | None:

@@ -33,12 +33,14 @@ class State(NamedTuple):
         live: the number of the live version; `None` if none is live.
         sha256: the digest of its file; `None` if there is none.
         newest: the highest number of a version; 0 if there is none.
+        newest_sha256: the digest of its file: after a failover, a number can come again.
     """
 
     promotion: PromotionId | None
     live: int | None
     sha256: str | None
     newest: int
+    newest_sha256: str | None
 
     @property
     def live_file(self) -> str | None:
@@ -52,10 +54,13 @@ def file_name(number: int, sha256: str) -> str:
 
 
 _last = select(promotions).order_by(promotions.c.id.desc()).limit(1).subquery()
-_newest = select(versions.c.number).order_by(versions.c.number.desc()).limit(1).subquery()
+_newest = (
+    select(versions.c.number, versions.c.sha256).order_by(versions.c.number.desc()).limit(1)
+).subquery()
 # One row, even without a promotion or a version.
 _STATE = select(
     select(_newest.c.number).scalar_subquery().label("newest"),
+    select(_newest.c.sha256).scalar_subquery().label("newest_sha256"),
     *(select(column).scalar_subquery().label(column.name) for column in _last.c),
     select(versions.c.sha256)
     .where(versions.c.number == select(_last.c.version).scalar_subquery())
@@ -74,6 +79,7 @@ def read_state(connection: Connection) -> State:
         row.version if is_live else None,
         row.sha256 if is_live else None,
         row.newest or 0,
+        row.newest_sha256,
     )
 
 

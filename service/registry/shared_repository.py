@@ -253,10 +253,11 @@ class SharedRepository(ModelRepository):
             digests = rows.read_digests(connection)
             for number, sha256 in digests.items():
                 self._fetch(connection, number, sha256)
-        for number in self.versions():
-            name = self._names[number]
-            if name != rows.file_name(number, digests.get(number, "")):
-                (self.folder / name).unlink(missing_ok=True)
+        # After a failover, the folder may have two files of one number.
+        kept = {rows.file_name(*version) for version in digests.items()}
+        for file in self.folder.iterdir():
+            if _FILE_NAME.fullmatch(file.name) and file.name not in kept:
+                file.unlink(missing_ok=True)
         self._copied, self._compare_at = state, time.monotonic() + COMPARE_INTERVAL
         return state
 
