@@ -96,6 +96,11 @@ def check_references(objects: list[Object]) -> None:
             assert any(wanted.items() <= it for it in labels), thing
         if target := spec.get("scaleTargetRef"):
             find(objects, target["kind"], target["name"])
+        if thing["kind"] == "Service":
+            served = [
+                port["containerPort"] for it in containers(objects) for port in it.get("ports", [])
+            ]
+            assert [port["port"] for port in spec["ports"]] == served
     for pod in pods(objects):
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         mounted = [it["name"] for c in pod["spec"]["containers"] for it in c["volumeMounts"]]
@@ -257,7 +262,7 @@ def test_a_new_pod_without_its_database_is_alive_and_not_ready(tmp_path: Path) -
 @pytest.mark.parametrize("name", [name for name in STARTED if name != "kserve"])
 def test_a_trainer_touches_the_file_of_its_probes(name: str, tmp_path: Path) -> None:
     with databases.fresh(name) as url:
-        container = Container(name, "work", tmp_path, api_key="key", database_url=url)
+        container = Container(name, "work", tmp_path, database_url=url)
         probes = [container.fields[probe]["exec"] for probe in ("startupProbe", "livenessProbe")]
         assert probes[0] == probes[1]
         check = [container.inside(part) for part in probes[0]["command"]]
@@ -277,14 +282,14 @@ def test_a_trainer_touches_the_file_of_its_probes(name: str, tmp_path: Path) -> 
 @needs_postgresql
 def test_the_job_creates_the_tables(tmp_path: Path) -> None:
     with databases.fresh("postgresql") as url:
-        container = Container("postgresql", "db", tmp_path, api_key="key", database_url=url)
+        container = Container("postgresql", "db", tmp_path, database_url=url)
         run = streetlight(*container.command[1:], **container.settings)
         assert run.returncode == 0, run.stderr
         assert "ledger: created with revision" in run.stdout
 
 
 @pytest.mark.parametrize("name", SERVING)
-def test_nothing_starts_with_the_empty_secrets(name: str, tmp_path: Path) -> None:
+def test_no_server_starts_with_the_empty_secrets(name: str, tmp_path: Path) -> None:
     for thing in overlay(name):
         assert thing["kind"] != "Secret" or set(thing["data"].values()) == {""}
     container = Container(name, "serve", tmp_path, api_key="", database_url="")
@@ -293,13 +298,18 @@ def test_nothing_starts_with_the_empty_secrets(name: str, tmp_path: Path) -> Non
     assert "STREETLIGHT_API_KEY_FILE: expected the value in" in run.stderr
 
 
+def test_no_trainer_starts_with_an_empty_url(tmp_path: Path) -> None:
+    container = Container("postgresql", "work", tmp_path, database_url="")
+    run = invoke(*container.command[1:], **container.settings)
+    assert run.returncode == 2
+    assert "STREETLIGHT_DATABASE_URL_FILE: expected the value in" in run.stderr
+
+
 @pytest.mark.parametrize("name", SERVING)
 def test_prometheus_finds_the_metrics_of_the_job_in_the_rules(
     name: str, shared_server: Server
 ) -> None:
-    [monitor] = [
-        it["spec"] for it in overlay("prometheus-operator") if it["kind"] == "ServiceMonitor"
-    ]
+    monitor = find(overlay("prometheus-operator"), "ServiceMonitor", "streetlight")["spec"]
     # KServe makes a Service with the labels of the InferenceService, and the port of the container.
     kind = "InferenceService" if name == "kserve" else "Service"
     service = find(overlay(name), kind, "streetlight")
