@@ -112,7 +112,7 @@ class EventStreams:
 
         def read() -> Callable[[], None]:
             changed, missing = queue.changed(self._engine, oldest) if oldest else ([], set())
-            changes = events.database.read() if events else []
+            changes = events.read_database() if events else []
 
             def deliver() -> None:
                 self._send_jobs(changed, missing)

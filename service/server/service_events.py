@@ -6,7 +6,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -14,6 +14,7 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.learning.changes import RECENT_JOBS, DatabaseChanges, LedgerState
 from streetlight.service.learning.job import Job
+from streetlight.service.registry.hosts import Host, list_hosts
 from streetlight.service.web.response import dump_json
 
 # Seconds between two listings of the versions, if the folder doesn't change: a file that is
@@ -39,11 +40,19 @@ class VersionFiles:
     count: int
 
 
-Change = LedgerState | LiveVersion | VersionFiles | Job
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that share the database."""
+
+    hosts: list[Host]
+
+
+Change = LedgerState | LiveVersion | VersionFiles | Hosts | Job
 NAMES = {
     LedgerState: b"observations",
     LiveVersion: b"live",
     VersionFiles: b"versions",
+    Hosts: b"hosts",
     Job: b"jobs",
 }
 
@@ -101,20 +110,44 @@ class FolderChanges:
         return files
 
 
+class HostChanges:
+    """Reads the hosts that share the database of `engine`; with SQLite, there are none."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._hosts: list[Host] | None = None
+
+    def read(self) -> list[Hosts]:
+        """Return the hosts, if another one was added or has another state than before."""
+        if self._engine.dialect.name != "postgresql":
+            return []
+        hosts = list_hosts(self._engine)
+        states = [replace(host, seen_at=0.0) for host in hosts]  # each report changes the time
+        if states == self._hosts:
+            return []
+        self._hosts = states
+        return [Hosts(hosts)]
+
+
 class ServiceEvents:
     """The newest event of each kind, and of each job; each event has the next serial number.
 
     A client that has the events up to a number lacks those `after` it. So one that reads slowly is
-    sent only the newest. Threads call the `read` of `database` and of `folder`.
+    sent only the newest. Threads call `read_database`, and the `read` of `folder`.
     """
 
     def __init__(self, engine: Engine, repository: ModelRepository) -> None:
-        self.database = DatabaseChanges(engine)
+        self._database = DatabaseChanges(engine)
+        self._hosts = HostChanges(engine)
         self.folder = FolderChanges(repository)
         self.serial = 0
         # In the order of their serial numbers.
         self._events: dict[object, tuple[int, bytes]] = {}
         self._ended_jobs: deque[int] = deque()
+
+    def read_database(self) -> list[Change]:
+        """Return what has changed in the database since the previous call."""
+        return [*self._database.read(), *self._hosts.read()]
 
     def add(self, changes: Sequence[Change]) -> None:
         """Add an event for each of `changes`, and remove those of jobs that ended long before."""

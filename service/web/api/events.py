@@ -18,7 +18,8 @@ def follow() -> Response:
     until the client disconnects or the worker stops; of changes in quick succession, and to a slow
     client, only the last is sent. The data is JSON: of `observations`, `total`, `withdrawn` and the
     id of the `latest`; of `live`, the number of the `live` version; of `versions`, the number of
-    the `newest` and their `count`; of `jobs`, one job. A worker with its maximum number of streams
+    the `newest` and their `count`; of `jobs`, one job; with PostgreSQL, of `hosts`, the `hosts` of
+    `GET /hosts`. A worker with its maximum number of streams
     returns 503.
     """
     return event_stream(SERVICE, instead="poll GET /versions and GET /jobs")

@@ -20,6 +20,7 @@ from streetlight.service.registry.hosts import (
     wait_for_hosts,
 )
 from streetlight.service.registry.rows import PromotionId
+from streetlight.service.server.service_events import HostChanges, Hosts
 from streetlight.service.store import tables
 from tests.client import App
 from tests.service.services import services_in
@@ -163,3 +164,21 @@ def test_with_sqlite_the_host_follows(app: App) -> None:
     text = app.request("GET", "/metrics").data.decode()
     assert 'streetlight_hosts{state="current"} 1.0' in text
     assert "streetlight_follower_age_seconds 0.0" in text
+
+
+def test_an_event_has_the_hosts_when_another_one_comes_or_its_state_changes(
+    shared_engine: Engine,
+) -> None:
+    changes = HostChanges(shared_engine)
+    assert changes.read() == [Hosts([])]
+    report(shared_engine, "a", None)
+    assert changes.read() == [Hosts(list_hosts(shared_engine))]
+    report(shared_engine, "a", None)
+    assert changes.read() == []
+    first = promote(shared_engine, 1, 5.0)
+    assert [host.behind for host in changes.read()[0].hosts] == [True]
+    report(shared_engine, "a", first)
+    assert [host.behind for host in changes.read()[0].hosts] == [False]
+    seen_before(shared_engine, "a", 2)
+    assert [host.heard for host in changes.read()[0].hosts] == [False]
+    assert changes.read() == []

@@ -212,13 +212,13 @@ def test_a_change_of_the_folder_is_read_once(
 def test_of_the_ended_jobs_only_the_last_ones_are_sent_to_a_new_client(engine: Engine) -> None:
     numbers = [queue.submit(engine, JobSpec(DEFAULT_RECIPE), None).id for _ in range(30)]
     events = ServiceEvents(engine, ModelRepository(Path("/nonexistent")))
-    events.add(events.database.read())
+    events.add(events.read_database())
     before = events.serial
     for number in numbers[:-1]:
         queue.cancel(engine, number)
-    events.add(events.database.read())
+    events.add(events.read_database())
     assert len(events.after(before)) == len(numbers) - 1
     queue.cancel(engine, numbers[-1])
-    events.add(events.database.read())
+    events.add(events.read_database())
     jobs = [event for event in events.after(0) if event.startswith(b"event: jobs")]
     assert len(jobs) == RECENT_JOBS + 1
