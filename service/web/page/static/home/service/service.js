@@ -8,6 +8,7 @@ import { byId } from "../shared/dom.js";
 import { messageOf } from "../shared/feedback.js";
 import { setUpBridge } from "./bridge.js";
 import { showDecision, showLights, showNoDecision } from "./corner.js";
+import { showHosts } from "./hosts.js";
 import { chooseJob, readUnfinishedJobs, updateJob } from "./jobs.js";
 import { setUpObservationForm, showLedger } from "./ledger.js";
 import { followEvents, showLiveVersion } from "./live.js";
@@ -140,6 +141,7 @@ export async function startService(stage) {
     },
     versions: () => refreshVersions(), // also if a file was overwritten
     jobs: updateJob,
+    hosts: ({ hosts }) => showHosts(hosts),
   }, readUnfinishedJobs, () => {
     refreshVersions();
     refreshLedger();

@@ -7,6 +7,7 @@ import { byId, decisionLabel, element, hide, table } from "../shared/dom.js";
 import { act, messageOf, say, saidOf } from "../shared/feedback.js";
 import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
 import { drawCurves } from "./curves.js";
+import { lagging } from "./hosts.js";
 
 let state = { live: null, versions: [] };
 let described; // the version whose details are shown
@@ -27,13 +28,13 @@ export function setUpVersions(reload) {
     return said;
   }));
   button("rollback", async (signal) => {
-    const { live } = await callApi("POST", "rollback", { curl: "versions", signal });
-    return `Version ${live} is live.`;
+    const switched = await callApi("POST", "rollback", { curl: "versions", signal });
+    return `Version ${switched.live} is live.${lagging(switched)}`;
   });
   button("promote", async (signal) => {
     const n = selected();
-    await callApi("POST", `versions/${n}/promote`, { curl: "versions", signal });
-    return `Version ${n} is live.`;
+    const switched = await callApi("POST", `versions/${n}/promote`, { curl: "versions", signal });
+    return `Version ${n} is live.${lagging(switched)}`;
   });
   button("verify", async (signal) => {
     const n = selected();
