@@ -6,6 +6,7 @@ the server is stopped. Both ends look for lost packets, so that the server frees
 client that was cut off.
 """
 
+import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -44,6 +45,8 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": 30,
 }
 WRITE_TIMEOUTS = {"idle_in_transaction_session_timeout": 4}
+# A migration may build an index of a large table.
+MIGRATION_TIMEOUTS = {"statement_timeout": 0}
 
 _OF_FORMER_PRIMARIES = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.LockNotAvailable)
 
@@ -101,6 +104,11 @@ def open_engine(url: str) -> Engine:
     def begin(connection: Connection) -> None:
         chosen = connection.get_execution_options()
         timeouts = TIMEOUTS | (WRITE_TIMEOUTS if chosen.get("writes", False) else {})
+        driver: Any = connection.connection.driver_connection
+        driver.response_timeout = RESPONSE_TIMEOUT
+        if chosen.get("migrates", False):
+            timeouts |= MIGRATION_TIMEOUTS
+            driver.response_timeout = math.inf
         level = " ISOLATION LEVEL REPEATABLE READ" if chosen.get("snapshot", False) else ""
         statements = [f"BEGIN{level}"]
         if "options" not in parsed.query:
@@ -152,10 +160,11 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that is closed when the server sends nothing for too long.
 
     That is `CONNECT_TIMEOUT` outside a transaction, where a server has nothing to do but to begin
-    one, and `RESPONSE_TIMEOUT` in a transaction.
+    one, and `response_timeout` in a transaction.
     """
 
     server: _Server
+    response_timeout: float = RESPONSE_TIMEOUT
 
     def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:  # noqa: ANN401 - psycopg's
         return super().wait(self._bounded(gen), *args, **kwargs)
@@ -163,7 +172,7 @@ class _Connection(psycopg.Connection[Any]):
     def _bounded(self, steps: PQGen[RV]) -> PQGen[RV]:
         """Yield what `steps` yields, the events to wait for, and return its result."""
         is_idle = self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        timeout = CONNECT_TIMEOUT if is_idle else RESPONSE_TIMEOUT
+        timeout = CONNECT_TIMEOUT if is_idle else self.response_timeout
         last, silence = time.monotonic(), 0.0
         try:
             event = next(steps)

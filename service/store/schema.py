@@ -6,6 +6,7 @@ Each schema has a table with its revision. A new database gets today's tables, a
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
@@ -82,9 +83,14 @@ def upgrade(
             before = _revision(connection, schema)
         if before == schema.revision:
             return before
+        if before is not None:
+            # Before the transaction, which PostgreSQL ends if it is idle for long.
+            import_module("alembic.command")
+        # A migration takes as long as it takes.
+        patient = engine.execution_options(migrates=True)
         # The file lock excludes the processes on this host before they connect. The lock of the
         # transaction also excludes those on other hosts that share the database.
-        with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(engine) as connection:
+        with file_lock(data_dir / ".schema.lock"), ordered_write_transaction(patient) as connection:
             before = _revision(connection, schema)
             if before is None:
                 before_create()
@@ -145,8 +151,6 @@ def _migrate(connection: Connection, schema: Schema, before: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     if before == NONE:
         _add_revision(connection, schema, "0001")
     migrations = "streetlight.service.store:migrations"

@@ -11,12 +11,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
+from psycopg import Cursor
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 
 from streetlight.service import store
+from streetlight.service.store import postgresql
 from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, Schema, upgrade
 from streetlight.service.web.factory import create_app
@@ -157,6 +161,27 @@ def test_a_process_that_is_killed_leaves_the_old_schema(
     assert upgrade(engine, LEDGER, tmp_path) == "0000"
     assert upgrade(engine, LEDGER, tmp_path) == LEDGER.revision
     engine.dispose()
+
+
+def test_a_migration_may_take_longer_than_other_statements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not databases.POSTGRESQL:
+        pytest.skip("needs PostgreSQL")
+    monkeypatch.setattr(postgresql, "RESPONSE_TIMEOUT", 0.3)
+    monkeypatch.setitem(postgresql.TIMEOUTS, "statement_timeout", 1)
+
+    def wait(_connection: object, cursor: Cursor[Any], statement: str, *_: object) -> None:
+        if statement.startswith("ALTER TABLE observations"):
+            cursor.execute("SELECT pg_sleep(1.5)")
+
+    with databases.fresh("postgresql") as url:
+        engine = stored.load("0001", tmp_path, url)
+        event.listen(engine, "before_cursor_execute", wait)
+        assert upgrade(engine, LEDGER, tmp_path) == "0000"
+        with engine.connect() as connection, pytest.raises(DBAPIError):
+            connection.exec_driver_sql("SELECT pg_sleep(1.5)")
+        engine.dispose()
 
 
 @pytest.mark.process
