@@ -12,17 +12,17 @@ class Application(Flask):
 
     Attributes:
         services: the settings, the model repository and the database that the views use.
-        database_segments: the first segments of the paths whose views use the database.
+        database_paths: how the paths begin whose views use the database.
         openapi: the OpenAPI document; `None` until it is first requested.
     """
 
     services: Services
-    database_segments: frozenset[str] = frozenset()
+    database_paths: tuple[str, ...] = ()
     openapi: dict[str, Any] | None = None
 
     def uses_database(self, path: str) -> bool:
         """Return whether the view for `path` may use the database."""
-        return path.split("/", 2)[1] in self.database_segments
+        return path.startswith(self.database_paths)
 
 
 def application() -> Application:

@@ -68,13 +68,16 @@ def create_app(services: Services) -> Application:
     use_database = {
         module.blueprint.name for module in (observations, predictions, jobs, versions, hosts)
     }
-    app.database_segments = frozenset(
-        rule.rule.split("/")[1]
+    paths = {
+        "/" + rule.rule.split("/")[1]
         for rule in app.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] in use_database
-    )
-    if not services.shared:
-        app.database_segments -= {"rollback", "hosts"}
+    }
+    if services.shared:
+        paths.add("/v2/repository/models")
+    else:
+        paths -= {"/rollback", "/hosts"}
+    app.database_paths = tuple(paths)
 
     @app.before_request
     def check_schema() -> None:

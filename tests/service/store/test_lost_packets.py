@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from streetlight.service.config import THREADS
 from streetlight.service.store.engine import open_engine, ordered_write_transaction
 from tests.databases import POSTGRESQL
 from tests.hosts import DatabaseHost, Installation, ServiceHost
@@ -110,6 +111,29 @@ def test_lost_packets_delay_only_what_needs_the_database(installation: Installat
                 assert seconds < MAX_WAIT
             stack.close()
     engine.dispose()
+
+
+def test_requests_that_use_the_database_leave_threads_for_others(
+    installation: Installation,
+) -> None:
+    """Of each route that isn't about the ledger or jobs, more of them than a worker has threads."""
+    site = installation.sites[0]
+    routes: list[tuple[str, object]] = [
+        ("/versions/99/promote", None),
+        ("/rollback", None),
+        ("/v2/repository/models/streetlight/load", None),
+    ]
+    with ThreadPoolExecutor(THREADS * len(routes)) as pool, cut_off(installation, site):
+        requests = [
+            pool.submit(site.request, "POST", path, body)
+            for path, body in routes
+            for _ in range(THREADS)
+        ]
+        slowest = 0.0
+        while not all(request.done() for request in requests):
+            slowest = max(slowest, slowest_without_database(site, 1))
+        assert {request.result().status for request in requests} == {503}
+    assert slowest < 1
 
 
 def test_serve_starts_while_packets_are_lost(installation: Installation) -> None:
