@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ VERSIONS_LOCK = database.WRITE_LOCK + 2
 _FILE_NAME = re.compile(rf"([1-9][0-9]{{0,8}})-[0-9a-f]{{{rows.DIGEST_LENGTH}}}\.npz")
 # Seconds between two comparisons of the folder with all rows: a version may have been removed.
 COMPARE_INTERVAL = 10.0
+# Seconds that a thread waits until another one has asked the database for a version.
+MAX_ASKING = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ class SharedRepository(ModelRepository):
     def __init__(self, folder: Path, engine: Engine) -> None:
         super().__init__(folder)
         self.engine = engine
+        self._asking_lock = threading.Lock()
         # The name of each version's file, as of the last look into the folder.
         self._names: dict[int, str] = {}
         # What this process has copied last, and when it has to compare all versions again.
@@ -162,17 +166,30 @@ class SharedRepository(ModelRepository):
         Raises:
             VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
             DBAPIError: the folder lacks it, and the database can't be used.
+            LockedError: the folder lacks it, and another thread asks the database for a version.
         """
         try:
             return super().load(number)
         except VersionDamagedError:
             self.path(number).unlink(missing_ok=True)
         except VersionNotFoundError:
-            if number > self.newest_number():
-                raise
-        self._copied = None
-        self.follow()
+            with self._asking():
+                if number > self.newest_number():
+                    raise
+        with self._asking():
+            self._copied = None
+            self.follow()
         return super().load(number)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Let one thread ask the database; the others answer requests that don't need it."""
+        if not self._asking_lock.acquire(timeout=MAX_ASKING):
+            raise LockedError("the database is being asked for a version; try again in a second")
+        try:
+            yield
+        finally:
+            self._asking_lock.release()
 
     def follow(self) -> PromotionId | None:
         """Bring the folder to what the database says, and return the last promotion.

@@ -116,12 +116,16 @@ def test_lost_packets_delay_only_what_needs_the_database(installation: Installat
 def test_requests_that_use_the_database_leave_threads_for_others(
     installation: Installation,
 ) -> None:
-    """Of each route that isn't about the ledger or jobs, more of them than a worker has threads."""
+    """Of each route that isn't about the ledger or jobs, more of them than a worker has threads.
+
+    A prediction by an unknown version looks for it in the database.
+    """
     site = installation.sites[0]
     routes: list[tuple[str, object]] = [
         ("/versions/99/promote", None),
         ("/rollback", None),
         ("/v2/repository/models/streetlight/load", None),
+        ("/v1/models/streetlight/versions/99:predict", ROWS),
     ]
     with ThreadPoolExecutor(THREADS * len(routes)) as pool, cut_off(installation, site):
         requests = [
