@@ -126,29 +126,74 @@ class ServiceHost(Site):
     def restart(self, *, empty: bool = False) -> None:
         """Start the server again, without its folder if `empty`, and wait until it is ready."""
         if empty:
-            shutil.rmtree(self.data_dir)
-            self.data_dir.mkdir()
+            clear(self.data_dir)
         self.process = self.start()
         self.wait_until_ready()
 
 
+class TrainerHost:
+    """A trainer on a host of its own, with its own data directory, from `with` to its end."""
+
+    def __init__(self, host: Host, data_dir: Path, database: str) -> None:
+        self.data_dir = data_dir
+        self.host = host
+        self._settings: dict[str, Any] = {
+            "data_dir": data_dir,
+            "database_url": database,
+            "job_lease": 1,
+        }
+
+    def __enter__(self) -> Self:
+        self.data_dir.mkdir(exist_ok=True)
+        self.restart()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill all processes of the host."""
+        self.host.kill()
+        self._trainer.kill()
+
+    def restart(self, *, empty: bool = False) -> None:
+        """Start the trainer again, without its folder if `empty`."""
+        if empty:
+            clear(self.data_dir)
+        with self.host.entered():
+            self._trainer = Trainer(self.data_dir / "trainer.log", **self._settings)
+
+
+def clear(folder: Path) -> None:
+    """Remove all files of a folder."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 class Installation:
-    """PostgreSQL and servers, each on a host of one network.
+    """PostgreSQL, servers and trainers, each on a host of one network.
 
     Attributes:
         network: the network.
         database: PostgreSQL.
         standby: a copy of it, if wanted; the servers then use the one that accepts writes.
         sites: the servers.
+        trainers: the trainers.
     """
 
     standby: Standby
 
     def __init__(
-        self, folder: Path, servers: int = 3, *, standby: bool = False, **settings: Any
+        self,
+        folder: Path,
+        servers: int = 3,
+        *,
+        trainers: int = 0,
+        standby: bool = False,
+        **settings: Any,
     ) -> None:
         self._folder, self._servers, self._settings = folder, servers, settings
-        self._with_standby = standby
+        self._trainers, self._with_standby = trainers, standby
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -162,6 +207,12 @@ class Installation:
                 self._url = either(self.database, self.standby)
             self.sites: list[ServiceHost] = []
             self.start(*(self.host() for _ in range(self._servers)))
+            self.trainers = [
+                stack.enter_context(
+                    TrainerHost(self.network.host(), self._folder / f"trainer-{i}", self._url)
+                )
+                for i in range(self._trainers)
+            ]
             self._stack = stack.pop_all()
         return self
 
