@@ -61,7 +61,7 @@ def exit_at_every_step(folder: Path, every: int) -> None:
         publish(repository, training)
         repository.promote(1)
         if not (child := os.fork()):
-            sys.setprofile(_ExitAtStep(step))
+            sys.setprofile(ExitAtStep(step))
             _publish_and_promote(repository, training)
             os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -69,7 +69,9 @@ def exit_at_every_step(folder: Path, every: int) -> None:
             return
 
 
-class _ExitAtStep:
+class ExitAtStep:
+    """Ends the process before or after a call of `os`, `io` or `fcntl`, counted from 1."""
+
     def __init__(self, step: int) -> None:
         self.steps_left = step
 
