@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from flask import Blueprint
 
 from streetlight.service.inference.resolution import NoLiveVersionError, live_version
-from streetlight.service.registry.follower import Missing, find_problem
+from streetlight.service.registry.follower import Missing, Problem, find_problem
 from streetlight.service.store.schema import SchemaError
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import OMIT_IF_EMPTY
@@ -55,6 +55,8 @@ def readyz() -> Ready:
     """
     services().ledger_ready.check()
     problem = find_problem(services().settings.data_dir) if services().shared else None
+    if services().shared and not services().ledger_ready.is_set():
+        problem = problem or Problem("database", None)  # the follower waits a moment
     try:
         version = live_version(services().repository).number
     except NoLiveVersionError as error:
