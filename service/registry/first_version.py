@@ -4,12 +4,13 @@ Releases before the tables of versions kept the versions in the folder, also wit
 """
 
 import logging
+from contextlib import suppress
 
 from streetlight.model.dataset import LAB
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.model.registry.version import VersionDamagedError
+from streetlight.model.registry.version import VersionDamagedError, read_manifest
 from streetlight.model.training.fit import fit
 from streetlight.service.registry import rows
 from streetlight.service.registry.shared_repository import SharedRepository
@@ -24,34 +25,37 @@ def add_first_version(repository: SharedRepository) -> None:
 
     Raises an error as `SharedRepository.follow` does.
     """
-    if not repository.newest_number() and not repository.versions():
-        former = ModelRepository(repository.folder)
-        if former.versions():
-            _add_folder(repository, former)
-        else:
-            _train(repository)
+    is_new = not repository.newest_number() and not repository.versions()
+    if is_new and not add_folder(repository):
+        _train(repository)
     repository.follow()
 
 
-def _add_folder(repository: SharedRepository, former: ModelRepository) -> None:
-    """Insert the versions and the promotions of a folder that no database describes yet."""
+def add_folder(repository: SharedRepository) -> bool:
+    """If the folder has versions that no database describes yet, insert them and their promotions.
+
+    Return whether it has. A version keeps its job if the database has that job, and not if the
+    database is another one than that which the versions were trained with.
+    """
+    former = ModelRepository(repository.folder)
+    if not former.versions():
+        return False
     with former.promoting():
         pass  # a promotion that a crash kept out of the log is in it now
     with repository.transaction() as connection:
         if rows.read_state(connection).newest:
-            return
-        jobs: set[int | None] = set()
+            return True
+        published, interrupted = rows.read_jobs(connection)
         for number in former.versions():
-            try:
-                job = former.load(number).manifest.job
-            except VersionDamagedError:
-                job = None
-            # An interrupted job may have published two versions; the second was never promoted.
-            job = None if job in jobs else job
-            jobs.add(job)
+            job = published.get(number)
+            with suppress(VersionDamagedError):
+                # It may have published two versions; the second was never promoted.
+                if (found := read_manifest(former.path(number)).job) in interrupted:
+                    interrupted.remove(job := found)
             rows.insert_version(connection, number, job, former.path(number).read_bytes())
         rows.insert_promotions(connection, former.promotions())
     log.info("the database has %d versions of the folder", len(former.versions()))
+    return True
 
 
 def _train(repository: SharedRepository) -> None:

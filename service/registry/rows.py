@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select
 
 from streetlight.model.registry.promotion_log import Action, Promotion
 from streetlight.service.store.engine import clock
-from streetlight.service.store.tables import promotions, versions
+from streetlight.service.store.tables import jobs, promotions, versions
 
 # Hexadecimal digits of a file's SHA-256 in its name.
 DIGEST_LENGTH = 16
@@ -98,6 +98,15 @@ def read_file(connection: Connection, number: int) -> bytes | None:
 def number_of_job(connection: Connection, job: int) -> int | None:
     """Return the number of the version that a job published; `None` if it has published none."""
     return connection.execute(select(versions.c.number).where(versions.c.job == job)).scalar()
+
+
+def read_jobs(connection: Connection) -> tuple[dict[int, int], set[int | None]]:
+    """Return the job that published each version, and the jobs that haven't published any."""
+    found = connection.execute(select(jobs.c.id, jobs.c.version)).all()
+    return (
+        {job.version: job.id for job in found if job.version is not None},
+        {job.id for job in found if job.version is None},
+    )
 
 
 def read_promotions(connection: Connection) -> list[Promotion]:

@@ -12,10 +12,9 @@ import logging
 import os
 import re
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,8 +45,6 @@ VERSIONS_LOCK = database.WRITE_LOCK + 2
 _FILE_NAME = re.compile(rf"([1-9][0-9]{{0,8}})-[0-9a-f]{{{rows.DIGEST_LENGTH}}}\.npz")
 # Seconds between two comparisons of the folder with all rows: a version may have been removed.
 COMPARE_INTERVAL = 10.0
-# Seconds that a thread waits until another one has asked the database for a version.
-MAX_ASKING = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +88,6 @@ class SharedRepository(ModelRepository):
     def __init__(self, folder: Path, engine: Engine) -> None:
         super().__init__(folder)
         self.engine = engine
-        self._asking_lock = threading.Lock()
         # The name of each version's file, as of the last look into the folder.
         self._names: dict[int, str] = {}
         # What this process has copied last, and when it has to compare all versions again.
@@ -130,7 +126,10 @@ class SharedRepository(ModelRepository):
         """Return the version that a job has published; `None` if it has published none."""
         with self.engine.connect() as connection:
             number = rows.number_of_job(connection, job)
-        return None if number is None else self.load(number)
+        if number is None:
+            return None
+        self.follow()
+        return self.load(number)
 
     def publish(
         self, training: TrainingResult, dataset: Dataset, provenance: Provenance
@@ -139,57 +138,50 @@ class SharedRepository(ModelRepository):
         draft = self.draft(training, dataset, provenance)
         with self.transaction() as connection:
             number = self.insert(connection, draft)
+        self.follow()
         return self.load(number)
 
     def path(self, number: int) -> Path:
         """Return the path of the file of version `number`, which may not exist."""
-        name = self._names.get(number)
-        if name is None or not (self.folder / name).exists():
+        if number not in self._names:
             self.versions()
-            name = self._names.get(number, f"{number}.npz")
-        return self.folder / name
+        return self.folder / self._names.get(number, f"{number}.npz")
 
     def versions(self) -> list[int]:
         """Return the numbers of the version files in the folder, ascending."""
-        entries = os.scandir(self.folder) if self.folder.is_dir() else ()
-        found = (_FILE_NAME.fullmatch(entry.name) for entry in entries)
-        self._names = {int(name[1]): name[0] for name in found if name}
+        self._names = {int(name.partition("-")[0]): name for name in self._files()}
         return sorted(self._names)
+
+    def _files(self) -> set[str]:
+        """Return the names of the version files in the folder."""
+        entries = os.scandir(self.folder) if self.folder.is_dir() else ()
+        return {entry.name for entry in entries if _FILE_NAME.fullmatch(entry.name)}
 
     def newest_number(self) -> int:
         """Return the highest number that was given to a version; 0 if none was."""
         return self.state().newest
 
-    def load(self, number: int) -> Version:
-        """Return version `number`, checked; if the folder lacks it or it is damaged, copy it.
-
-        Raises:
-            VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
-            DBAPIError: the folder lacks it, and the database can't be used.
-            LockedError: the folder lacks it, and another thread asks the database for a version.
-        """
+    def _load(self, number: int, name: str) -> Version:
+        """Load a version from the folder; a copy that is damaged is copied again."""
         try:
-            return super().load(number)
-        except VersionDamagedError:
-            self.path(number).unlink(missing_ok=True)
+            return super()._load(number, name)
         except VersionNotFoundError:
-            with self._asking():
-                if number > self.newest_number():
-                    raise
-        with self._asking():
-            self._copied = None
-            self.follow()
-        return super().load(number)
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Let one thread ask the database; the others answer requests that don't need it."""
-        if not self._asking_lock.acquire(timeout=MAX_ASKING):
-            raise LockedError("the database is being asked for a version; try again in a second")
-        try:
-            yield
-        finally:
-            self._asking_lock.release()
+            # Without the database, on which no prediction waits: `follow` copies what is missing.
+            self.versions()
+            if (known := self._names.get(number, name)) == name:
+                raise
+            return super()._load(number, known)
+        except VersionDamagedError as error:
+            # An error of the system or a lack of memory may pass.
+            if isinstance(error.__cause__, OSError | MemoryError):
+                raise
+            path = self.folder / name
+            if name == rows.file_name(number, hashlib.sha256(path.read_bytes()).hexdigest()):
+                raise  # the row is the same
+            path.unlink(missing_ok=True)
+        self._copied = None
+        self.follow()
+        return super()._load(number, name)
 
     def follow(self) -> PromotionId | None:
         """Bring the folder to what the database says, and return the last promotion.
@@ -197,7 +189,7 @@ class SharedRepository(ModelRepository):
         Raises:
             DBAPIError: the database can't be used.
             OSError, LockedError: the folder can't be changed.
-            VersionDamagedError: the row of a version is damaged.
+            VersionDamagedError: the row of the live version is damaged.
             VersionsMissingError: the database has no versions, but the folder has copies of some.
         """
         state = self.state()
@@ -212,11 +204,11 @@ class SharedRepository(ModelRepository):
         return state.promotion
 
     def try_to_follow(self) -> None:
-        """Follow a promotion that is done, or log why this host can't: `lagging_hosts` names it."""
+        """Follow, or log why this host can't: `lagging_hosts` names it."""
         try:
             self.follow()
         except (DBAPIError, LockedError, OSError, VersionDamagedError) as error:
-            log.warning("this host can't apply the promotion: %s", database.describe(error))
+            log.warning("this host can't follow the promotions: %s", database.describe(error))
 
     def lagging_hosts(self) -> list[str]:
         """Wait up to 2 s for all hosts to apply the last promotion; return those that haven't."""
@@ -225,6 +217,10 @@ class SharedRepository(ModelRepository):
 
     @contextmanager
     def _changing(self) -> Iterator[LiveChange]:
+        # Another host may have published the version just now. A host whose folder can't be changed
+        # may still change what is live; it is among the `lagging_hosts`.
+        with suppress(LockedError, OSError, VersionDamagedError):
+            self.follow()
         with self.transaction() as connection:
             live = rows.read_state(connection).live
             history = live_history(rows.read_promotions(connection))
@@ -232,11 +228,12 @@ class SharedRepository(ModelRepository):
         self.try_to_follow()
 
     def _is_linked(self, state: State) -> bool:
-        """Return whether the live link names the version that `state` has."""
+        """Return whether the live link names the file that `state` has, and the file exists."""
         try:
-            return self._link.name() == state.live_file
+            name = self._link.name()
         except VersionDamagedError:
             return False
+        return name == state.live_file and (name is None or (self.folder / name).exists())
 
     def _check_not_copied(self) -> None:
         """Raise `VersionsMissingError` if the folder has copies; the database has no version."""
@@ -253,41 +250,49 @@ class SharedRepository(ModelRepository):
         # While the lock is held no other process copies, so these are from killed ones.
         for leftover in self.folder.glob(".new-*"):
             leftover.unlink()
-        with self.engine.connect() as connection:
+        with database.snapshot(self.engine) as connection:
             state = rows.read_state(connection)
-            if not state.newest:
-                self._check_not_copied()
-                return state
-            if self._promotions.path.exists() and not self.versions():
-                # From a time when the folder had the versions; they and their log are kept.
-                self._promotions.path.replace(self.folder / "promotions.former.jsonl")
-            if state.live is not None:
-                self._fetch(connection, state.live, state.sha256)
-            if previous is None or previous.promotion != state.promotion:
-                self._promotions.replace(rows.read_promotions(connection))
-            if not self._is_linked(state):
-                self._link.point(state.live_file)
             digests = rows.read_digests(connection)
-            for number, sha256 in digests.items():
-                self._fetch(connection, number, sha256)
-        # After a failover, the folder may have two files of one number.
-        kept = {rows.file_name(*version) for version in digests.items()}
-        for file in self.folder.iterdir():
-            if _FILE_NAME.fullmatch(file.name) and file.name not in kept:
-                file.unlink(missing_ok=True)
+            is_logged = previous is not None and previous.promotion == state.promotion
+            promotions = None if is_logged else rows.read_promotions(connection)
+        if not state.newest:
+            self._check_not_copied()
+            return state
+        files = {rows.file_name(number, sha256): number for number, sha256 in digests.items()}
+        if self._promotions.path.exists() and not self.versions():
+            # From a time when the folder had the versions; they and their log are kept.
+            self._promotions.path.replace(self.folder / "promotions.former.jsonl")
+        if state.live is not None:
+            self._fetch(state.live, digests.get(state.live, ""))
+        if promotions is not None:
+            self._promotions.replace(promotions)
+        if not self._is_linked(state):
+            self._link.point(state.live_file)
+        names = self._files()
+        for name in files.keys() - names:
+            try:
+                self._fetch(files[name], digests[files[name]])
+            except VersionDamagedError as error:  # no reason to stay at another live version
+                log.warning("not copied: %s", error)
+        for name in names - files.keys():
+            (self.folder / name).unlink(missing_ok=True)
+        self.versions()
         self._copied, self._compare_at = state, time.monotonic() + COMPARE_INTERVAL
         return state
 
-    def _fetch(self, connection: Connection, number: int, sha256: str | None) -> None:
+    def _fetch(self, number: int, sha256: str) -> None:
         """Copy the file of a version from its row, unless the folder has it."""
-        path = self.folder / rows.file_name(number, sha256 or "")
+        path = self.folder / rows.file_name(number, sha256)
         if path.exists():
             return
-        content = rows.read_file(connection, number)
+        # In a transaction of its own: PostgreSQL ends one that is idle while a disk is slow.
+        with self.engine.connect() as connection:
+            content = rows.read_file(connection, number)
         if content is None or hashlib.sha256(content).hexdigest() != sha256:
-            got = "none" if content is None else "another file"
+            got = "none" if content is None else "another one"
             raise VersionDamagedError(
-                f"version {number}: expected its file in the database, got {got}"
+                f"version {number}: expected the file with the SHA-256 {sha256} in the database, "
+                f"got {got}"
             )
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
             file.write(content)

@@ -116,10 +116,7 @@ def test_lost_packets_delay_only_what_needs_the_database(installation: Installat
 def test_requests_that_use_the_database_leave_threads_for_others(
     installation: Installation,
 ) -> None:
-    """Of each route that isn't about the ledger or jobs, more of them than a worker has threads.
-
-    A prediction by an unknown version looks for it in the database.
-    """
+    """Of each route that isn't about the ledger or jobs, more of them than a worker has threads."""
     site = installation.sites[0]
     routes: list[tuple[str, object]] = [
         ("/versions/99/promote", None),
