@@ -25,7 +25,7 @@ from streetlight.service.ledger import queries
 from streetlight.service.ledger.accuracy import Accuracy, accuracy, recent_accuracy
 from streetlight.service.ledger.queries import Filter
 from streetlight.service.registry.follower import find_problem
-from streetlight.service.registry.hosts import Host, HostList, host_list
+from streetlight.service.registry.hosts import Host, known_hosts
 from streetlight.service.store.engine import clock
 from streetlight.service.store.tables import UNFINISHED, jobs
 from streetlight.service.wiring import Services
@@ -93,7 +93,7 @@ class StateCollector(Collector):
             )
             yield from _accuracy_metrics(whole, recent)
             yield from _job_metrics(job_stats)
-            yield _host_metric(hosts.hosts)
+            yield _host_metric(hosts)
 
     def _follower_age(self) -> float:
         problem = find_problem(self.settings.data_dir) if self.shared else None
@@ -103,7 +103,7 @@ class StateCollector(Collector):
 
     def _read_database(
         self, live: int
-    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], HostList] | None:
+    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], list[Host]] | None:
         if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
@@ -112,7 +112,7 @@ class StateCollector(Collector):
                 accuracy(self.engine, live),
                 recent_accuracy(self.engine, live, self.settings.retrain_window),
                 _job_stats(self.engine),
-                host_list(self.engine, self.repository, self.settings.data_dir),
+                known_hosts(self.engine, self.repository),
             )
         except SQLAlchemyError:
             log.warning("can't read metrics from the database", exc_info=True)

@@ -128,12 +128,19 @@ def list_hosts(engine: Engine) -> list[Host]:
         return [Host(**row) for row in connection.execute(_LIST).mappings()]
 
 
-def host_list(engine: Engine, repository: ModelRepository, data_dir: Path) -> HostList:
+def known_hosts(engine: Engine, repository: ModelRepository) -> list[Host]:
     """Return the hosts that share the database; with SQLite, only this one."""
     if engine.dialect.name == "postgresql":
-        return HostList(host_name(data_dir), list_hosts(engine))
+        return list_hosts(engine)
     name, live, now = socket.gethostname(), repository.live_number(), time.time()
-    return HostList(name, [Host(name, live, None, None, now, behind=False, heard=True)])
+    return [Host(name, live, None, None, now, behind=False, heard=True)]
+
+
+def host_list(engine: Engine, repository: ModelRepository, data_dir: Path) -> HostList:
+    """Return the hosts that share the database, and the name of this one."""
+    hosts = known_hosts(engine, repository)
+    name = host_name(data_dir) if engine.dialect.name == "postgresql" else hosts[0].name
+    return HostList(name, hosts)
 
 
 def wait_for_hosts(engine: Engine, promotion: PromotionId) -> list[str]:
