@@ -74,7 +74,8 @@ class VersionCache:
         try:
             status = self._repository.path(number).stat()
         except FileNotFoundError:
-            self._repository.load(number)  # raises an error that lists the versions
+            # Copies the version from another host, or raises an error that lists the versions.
+            self._repository.load(number)
             status = self._repository.path(number).stat()
         return _File(status.st_ino, status.st_mtime_ns)
 

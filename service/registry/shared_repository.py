@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,8 @@ VERSIONS_LOCK = database.WRITE_LOCK + 2
 _FILE_NAME = re.compile(rf"([1-9][0-9]{{0,8}})-[0-9a-f]{{{rows.DIGEST_LENGTH}}}\.npz")
 # Seconds between two comparisons of the folder with all rows: a version may have been removed.
 COMPARE_INTERVAL = 10.0
+# Seconds that a thread waits until another one has asked the database for a version.
+MAX_ASKING = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ class SharedRepository(ModelRepository):
     def __init__(self, folder: Path, engine: Engine) -> None:
         super().__init__(folder)
         self.engine = engine
+        self._asking = threading.Lock()
         # The name of each version's file, as of the last look into the folder.
         self._names: dict[int, str] = {}
         # What this process has copied last, and when it has to compare all versions again.
@@ -161,27 +165,48 @@ class SharedRepository(ModelRepository):
         """Return the highest number that was given to a version; 0 if none was."""
         return self.state().newest
 
+    def load(self, number: int) -> Version:
+        """Return version `number`, checked; if the folder lacks a copy, fetch it.
+
+        A number that no host can have given yet is refused without the database.
+
+        Raises:
+            VersionNotFoundError, VersionDamagedError: as `ModelRepository.load`.
+            DBAPIError: the folder lacks it, and the database can't be used.
+            LockedError: the folder lacks it, and another thread asks the database for a version.
+        """
+        try:
+            return super().load(number)
+        except VersionNotFoundError:
+            known = self.versions()
+            if number in known:  # by another name
+                return super().load(number)
+            if number > 1 + max(known, default=0):
+                raise
+        except VersionDamagedError:
+            if self.path(number).exists():
+                raise
+        # One thread: the others answer requests that don't need the database.
+        if not self._asking.acquire(timeout=MAX_ASKING):
+            raise LockedError("the database is being asked for a version; try again in a second")
+        try:
+            self._copied = None
+            self.follow()
+        finally:
+            self._asking.release()
+        return super().load(number)
+
     def _load(self, number: int, name: str) -> Version:
-        """Load a version from the folder; a copy that is damaged is copied again."""
         try:
             return super()._load(number, name)
-        except VersionNotFoundError:
-            # Without the database, on which no prediction waits: `follow` copies what is missing.
-            self.versions()
-            if (known := self._names.get(number, name)) == name:
-                raise
-            return super()._load(number, known)
         except VersionDamagedError as error:
             # An error of the system or a lack of memory may pass.
-            if isinstance(error.__cause__, OSError | MemoryError):
-                raise
-            path = self.folder / name
-            if name == rows.file_name(number, hashlib.sha256(path.read_bytes()).hexdigest()):
-                raise  # the row is the same
-            path.unlink(missing_ok=True)
-        self._copied = None
-        self.follow()
-        return super()._load(number, name)
+            if not isinstance(error.__cause__, OSError | MemoryError):
+                path = self.folder / name
+                sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+                if name != rows.file_name(number, sha256):
+                    path.unlink(missing_ok=True)  # `follow` copies it again
+            raise
 
     def follow(self) -> PromotionId | None:
         """Bring the folder to what the database says, and return the last promotion.
@@ -269,7 +294,7 @@ class SharedRepository(ModelRepository):
         if not self._is_linked(state):
             self._link.point(state.live_file)
         names = self._files()
-        for name in files.keys() - names:
+        for name in sorted(files.keys() - names, key=files.__getitem__):
             try:
                 self._fetch(files[name], digests[files[name]])
             except VersionDamagedError as error:  # no reason to stay at another live version

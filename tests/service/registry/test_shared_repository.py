@@ -157,15 +157,20 @@ def test_a_damaged_or_removed_copy_is_copied_again(here: SharedRepository) -> No
         here.promote(publish(here, number).number)
     for content in (b"damaged", here.path(1).read_bytes()):
         here.path(2).write_bytes(content)
+        with pytest.raises(VersionDamagedError):
+            SharedRepository(here.folder, here.engine).live()
+        here.follow()
         assert weight(SharedRepository(here.folder, here.engine).live()) == 2
+        here.path(2).write_bytes(content)
         assert weight(here.load(2)) == 2
     here.path(2).unlink()
     here.follow()
     assert weight(here.load(2)) == 2
 
 
-def test_a_missing_version_is_not_looked_for_in_the_database(here: SharedRepository) -> None:
-    """A prediction never waits for the database."""
+def test_an_unknown_number_is_refused_without_the_database(
+    here: SharedRepository,
+) -> None:
     publish(here)
     with databases.outage(here.engine.url.render_as_string(hide_password=False)):
         with pytest.raises(VersionNotFoundError, match="no version 7; existing versions: 1"):
