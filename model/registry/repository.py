@@ -236,6 +236,9 @@ class ModelRepository:
     def follow(self) -> object:
         """Do nothing: no other host changes the folder."""
 
+    def try_to_follow(self) -> None:
+        """Do nothing, as `follow`."""
+
     def lagging_hosts(self) -> list[str]:
         """Return the hosts that don't answer by the last promotion yet; there is no other host."""
         return []

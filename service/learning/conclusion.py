@@ -3,6 +3,7 @@
 `gate` judges, and `lease` ends the job; `job_runner` has what comes before.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from streetlight.model.dataset import Dataset
@@ -12,6 +13,7 @@ from streetlight.model.registry.repository import ModelRepository, VersionNotFou
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning.gate import Verdict, judge
+from streetlight.service.learning.job import Job
 from streetlight.service.learning.lease import Lease
 from streetlight.service.ledger.training_set import TrainingSet
 from streetlight.service.registry import rows
@@ -69,6 +71,23 @@ def conclude(
         # Last, so that a job that succeeded states truthfully whether its version went live.
         lease.mark_succeeded(version.number, promoted, verdict)
     return version.number, promoted
+
+
+def follow_conclusions(repository: ModelRepository, jobs: Iterable[Job]) -> None:
+    """Bring the folder of this host to the versions and promotions of `jobs`.
+
+    A client that learns of the end of a job may ask this host for its version at once, a moment
+    before the follower has copied it.
+    """
+    if any(
+        job.version is not None
+        and not (
+            repository.path(job.version).exists()
+            and (not job.promoted or repository.live_number() == job.version)
+        )
+        for job in jobs
+    ):
+        repository.try_to_follow()
 
 
 def _publish_and_conclude(

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.learning import queue
+from streetlight.service.learning.conclusion import follow_conclusions
 from streetlight.service.learning.job import Job
 from streetlight.service.server.poll import Poll, Read
 from streetlight.service.server.service_events import Change, ServiceEvents
@@ -113,6 +114,8 @@ class EventStreams:
         def read() -> Callable[[], None]:
             changed, missing = queue.changed(self._engine, oldest) if oldest else ([], set())
             changes = events.read_database() if events else []
+            ended = [change for change in (*changed, *changes) if isinstance(change, Job)]
+            follow_conclusions(self._repository, ended)
 
             def deliver() -> None:
                 self._send_jobs(changed, missing)

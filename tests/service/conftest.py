@@ -48,6 +48,16 @@ def database_url(database_kind: str) -> Iterator[str | None]:
 
 
 @pytest.fixture
+def shared_url() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database; without a server, the test is skipped."""
+    if not databases.POSTGRESQL:
+        pytest.skip("needs PostgreSQL")
+    with databases.fresh("postgresql") as url:
+        assert url
+        yield url
+
+
+@pytest.fixture
 def engine(tmp_path: Path, database_url: str | None) -> Iterator[Engine]:
     """An engine on an empty ledger."""
     with services_in(tmp_path, database_url, start_empty=True) as services:

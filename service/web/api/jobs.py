@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
+from streetlight.service.learning.conclusion import follow_conclusions
 from streetlight.service.learning.gate import Promote
 from streetlight.service.learning.job import Job, JobSpec, current_name, default_promote
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
@@ -117,6 +118,7 @@ class JobPage:
 def list_jobs(query: JobsQuery) -> JobPage:
     """List jobs, newest first, without their error curves."""
     page, next_id = queue.page(services().engine, query.before, query.limit)
+    follow_conclusions(services().repository, page)
     # A curve may hold many points; GET /jobs/{number} returns it.
     without_curves = [
         replace(job, progress=job.progress and replace(job.progress, curve=[])) for job in page
@@ -128,7 +130,9 @@ def list_jobs(query: JobsQuery) -> JobPage:
 @operation(raises=[JobNotFoundError])
 def show(number: int) -> Job:
     """Return a job: its recipe, state, progress and result."""
-    return queue.get(services().engine, number)
+    job = queue.get(services().engine, number)
+    follow_conclusions(services().repository, [job])
+    return job
 
 
 @blueprint.delete("/jobs/<int:number>")

@@ -7,17 +7,6 @@ from sqlalchemy import Engine
 
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.tables import metadata
-from tests import databases
-
-
-@pytest.fixture
-def shared_url() -> Iterator[str]:
-    """The URL of an empty PostgreSQL database; without a server, the test is skipped."""
-    if not databases.POSTGRESQL:
-        pytest.skip("needs PostgreSQL")
-    with databases.fresh("postgresql") as url:
-        assert url
-        yield url
 
 
 @pytest.fixture
