@@ -63,6 +63,10 @@ def test_the_parameters_of_the_url_replace_ours() -> None:
         with engine.connect() as connection:
             assert connection.execute(text("SHOW lock_timeout")).scalar() == lock
             assert connection.execute(text("SHOW statement_timeout")).scalar() == statement
+            # Those of the server's end of the connection.
+            assert connection.execute(text("SHOW tcp_user_timeout")).scalar() == "2000"
+            check = text("SHOW client_connection_check_interval")
+            assert connection.execute(check).scalar() == "1s"
             prepared: Any = connection.connection.dbapi_connection
             assert prepared.prepare_threshold is None
         engine.dispose()
