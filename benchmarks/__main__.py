@@ -7,7 +7,7 @@ from pathlib import Path
 
 ALL = (
     "serving one_request bulk retraining training growth ledger prediction_log overload arithmetic "
-    "exam grouping page"
+    "exam grouping page hosts"
 )
 
 

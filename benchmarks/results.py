@@ -76,9 +76,9 @@ def peers(*packages: str) -> str:
 
 
 def write(
-    name: str, title: str, summary: str, tables: Sequence[Table], plots: Sequence[Plot] = ()
+    name: str, title: str, summary: str, tables: Sequence[Table | str], plots: Sequence[Plot] = ()
 ) -> None:
-    """Write `results/<name>.md`, and the plots to `results/<name>.svg`."""
+    """Write tables, or sections, to `results/<name>.md`, and the plots to `results/<name>.svg`."""
     picture = f"![{title}]({name}.svg)\n\n" if plots else ""
     text = f"# {title}\n\n{summary}\n\n{machine()}\n\n{picture}" + "\n".join(map(str, tables))
     RESULTS.mkdir(exist_ok=True)

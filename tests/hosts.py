@@ -7,6 +7,7 @@ import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,6 +53,11 @@ class DatabaseHost(Cluster):
         """End all its processes, unless that was done."""
         if Path(f"/proc/{self._main}").exists():
             super().kill()
+
+    @property
+    def pid(self) -> int:
+        """The main process."""
+        return self._main
 
     def query(self, statement: str) -> list[list[str]]:
         """Return the rows of a query, from a connection of the database's own host."""
@@ -109,7 +115,8 @@ class ServiceHost(Site):
     def start(self) -> Process:
         """Start the server."""
         if not self._clock:
-            return Fork(self.command[1:], environment(**self.settings), self.log, self.host.enter)
+            become = partial(self.host.become, self.data_dir.name)
+            return Fork(self.command[1:], environment(**self.settings), self.log, become)
         with self.host.entered():
             return Server.start(self)
 
@@ -196,6 +203,7 @@ class Installation:
         self._trainers, self._with_standby = trainers, standby
 
     def __enter__(self) -> Self:
+        self._folder.mkdir(exist_ok=True)
         with ExitStack() as stack:
             self._stack = stack
             self.network = stack.enter_context(Network())
@@ -221,7 +229,7 @@ class Installation:
 
     def host(self, **settings: Any) -> ServiceHost:
         """Add a host, whose server isn't started yet."""
-        folder = self._folder / f"host-{len(self.sites)}"
+        folder = self._folder / f"host-{len(self.sites) + 1}"
         self.sites.append(
             ServiceHost(self.network.host(), folder, self._url, **self._settings | settings)
         )

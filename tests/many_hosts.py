@@ -87,12 +87,14 @@ class Switch:
         last_old: of each host, when the last request began that the former version answered.
         first_new: of each host, when the first request began that the new version answered.
         stale: responses of the former version to requests that began after the answer.
+        predictions: how many predictions were answered meanwhile.
     """
 
     answered: float
     last_old: list[float]
     first_new: list[float]
     stale: int
+    predictions: int
 
 
 def switch(traffic: Traffic, site: ServiceHost, version: int) -> Switch:
@@ -113,6 +115,7 @@ def switch(traffic: Traffic, site: ServiceHost, version: int) -> Switch:
         [max(begun) - sent for begun in old],
         [min(begun) - sent for begun in new],
         sum(begun > answered for of_host in old for begun in of_host),
+        sum(map(len, answers)),
     )
 
 

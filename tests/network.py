@@ -19,7 +19,9 @@ import pytest
 
 NAMESPACES = Path("/run/netns")
 C_LIBRARY = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNET = 0x40000000  # of Linux's <linux/sched.h>
+# Of Linux's <linux/sched.h>.
+CLONE_NEWNET = 0x40000000
+CLONE_NEWUTS = 0x04000000
 # An Ethernet address that no device has: packets sent to it are lost, without an error.
 NOWHERE = "02:00:00:00:00:00"
 
@@ -44,6 +46,13 @@ class Host:
         """Move this thread, with its later connections and child processes, to this host."""
         assert self.namespace
         _enter(NAMESPACES / self.namespace)
+
+    def become(self, hostname: str) -> None:
+        """Move this process to this host, and let it see another hostname."""
+        self.enter()
+        if C_LIBRARY.unshare(CLONE_NEWUTS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        socket.sethostname(hostname)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
