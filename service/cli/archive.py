@@ -19,6 +19,7 @@ from streetlight.service.archive.restore import restore_archive
 from streetlight.service.archive.state import has_ledger
 from streetlight.service.cli.group import fail, main
 from streetlight.service.config import load_settings
+from streetlight.service.ledger.lost import check_none_lost
 from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -101,13 +102,18 @@ def prune(keep: int, keep_predictions: int | None, dry_run: bool) -> None:
 
 @contextmanager
 def _services() -> Iterator[Services]:
-    """Yield the services, whose database has the tables of this release if it has any."""
+    """Yield the services, whose database has the tables of this release if it has any.
+
+    Without tables, a folder with versions is enough, unless they come from a database.
+    """
     services = build_services(load_settings())
     try:
         if has_ledger(services.engine):
             initialize_ledger(services)
         elif not services.repository.versions():
             fail(f"nothing is stored in {services.settings.data_dir}; see STREETLIGHT_DATA_DIR", 1)
+        else:
+            check_none_lost(services.settings.models_dir, new_ledger=False)
         yield services
     finally:
         services.engine.dispose()

@@ -286,3 +286,13 @@ def test_an_entry_of_the_promotion_log_without_a_time_is_named(
         "streetlight: promotions.jsonl: entry 1: at: Invalid isoformat"
     )
     assert not list(tmp_path.glob("*a.zip*"))
+
+
+def test_versions_whose_database_is_missing_are_not_exported(archive: Path, tmp_path: Path) -> None:
+    run("restore", archive, data_dir=tmp_path)
+    (tmp_path / "streetlight.db").unlink()
+
+    refused = invoke("export", str(tmp_path / "a.zip"), data_dir=tmp_path)
+
+    assert refused.returncode == 2
+    assert "models/2.npz was trained by a job of a database" in refused.stderr
