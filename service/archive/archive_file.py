@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as release_of
 from itertools import islice
@@ -72,12 +72,23 @@ _manifest = TypeAdapter(Manifest)
 
 
 class ArchiveWriter:
-    """Writes an archive to `file`, which need not be seekable; `close` completes it."""
+    """Writes an archive to `file`, which need not be seekable; `complete` adds the manifest.
+
+    Without it, such as after an error in the `with` block, nobody can restore the archive.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(file, "w")
         self._tables: dict[str, TableContent] = {}
         self._versions: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # The file may be closed or full, of which the error tells.
+        with suppress(OSError, ValueError) if any(error) else nullcontext():
+            self._zip.close()
 
     def add_table(
         self, name: str, columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]
@@ -98,14 +109,13 @@ class ArchiveWriter:
             member.write(content)
         self._versions[number] = hashlib.sha256(content).hexdigest()
 
-    def close(self, newest: int, last_prediction: int) -> Manifest:
-        """Add the manifest, which makes the archive complete, and return it."""
+    def complete(self, newest: int, last_prediction: int) -> Manifest:
+        """Add the manifest, and return it."""
         manifest = Manifest(
             release_of("streetlight"), newest, last_prediction, self._tables, self._versions
         )
         with self._member(MANIFEST, zipfile.ZIP_DEFLATED) as member:
             member.write(json.dumps(asdict(manifest), indent=1).encode())
-        self._zip.close()
         return manifest
 
     def _member(self, name: str, compression: int) -> IO[bytes]:

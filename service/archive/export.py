@@ -42,8 +42,8 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
         VersionDamagedError: an entry of the promotion log has no time.
         OSError: the archive can't be written, or a version was removed meanwhile.
     """
-    writer, engine = ArchiveWriter(file), services.engine
-    with ExitStack() as stack:
+    engine = services.engine
+    with ArchiveWriter(file) as writer, ExitStack() as stack:
         if is_shared(engine):
             ledger, found = _shared_versions(stack.enter_context(_long_snapshot(engine)))
         else:
@@ -58,7 +58,7 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
         columns = [column.name for column in promotions.columns]
         writer.add_table(promotions.name, columns, [found.promotions])
         last_prediction = _add_predictions(services, writer)
-    return writer.close(found.newest, last_prediction)
+        return writer.complete(found.newest, last_prediction)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streetlight.service.archive.archive_file import ArchiveReader
 from tests.client import App
 from tests.model.registry.publishing import start
 from tests.server import STREETLIGHT, environment
@@ -108,4 +109,32 @@ def test_a_full_disk_leaves_nothing(
 
     assert result.returncode == 2, result.stderr
     assert "disk is full" in result.stderr or "No space left on device" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert set(result.stdout.split()) <= {".restore.lock", ".schema.lock"}
+
+
+# Runs a command where only the data directory and the folder `out` can be written.
+READ_ONLY = """
+mount --bind "$1" "$1" && mount --bind "$2" "$2" && mount -o remount,bind,ro / && cd "$2" &&
+! touch ../written && exec "$0" backup .
+"""
+
+
+def test_a_backup_writes_only_to_its_folder(full: App, tmp_path: Path) -> None:
+    """As in a container with a read-only file system."""
+    out = tmp_path / "out"
+    out.mkdir()
+
+    result = subprocess.run(
+        [*UNSHARE[:-2], READ_ONLY, STREETLIGHT, str(full.data_dir), str(out)],
+        env=environment(data_dir=full.data_dir),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    [file] = out.iterdir()
+    with file.open("rb") as content, ArchiveReader(content) as archive:
+        assert len(archive.manifest.versions) == 3
