@@ -1,17 +1,18 @@
 """Export everything that is stored into an archive, as it is at one moment."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import IO, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, String, Table, func, select, text
+from sqlalchemy import Connection, String, Table, func, select, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.archive.archive_file import BATCH_SIZE, ArchiveWriter, Manifest
 from streetlight.service.archive.state import (
     ARCHIVED,
+    allow_pauses,
     has_ledger,
     is_shared,
     prediction_log_engine,
@@ -45,7 +46,7 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
     engine = services.engine
     with ArchiveWriter(file) as writer, ExitStack() as stack:
         if is_shared(engine):
-            ledger, found = _shared_versions(stack.enter_context(_long_snapshot(engine)))
+            ledger, found = _shared_versions(stack.enter_context(snapshot(engine)))
         else:
             # `prune` would remove files that are to be read.
             stack.enter_context(services.repository.lock("prune"))
@@ -61,16 +62,8 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
         return writer.complete(found.newest, last_prediction)
 
 
-@contextmanager
-def _long_snapshot(engine: Engine) -> Iterator[Connection]:
-    """Yield a snapshot that lasts, also if the archive is read slowly."""
-    with snapshot(engine) as connection:
-        if is_shared(engine):
-            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
-        yield connection
-
-
 def _shared_versions(connection: Connection) -> tuple[Connection | None, _Versions]:
+    allow_pauses(connection)
     numbers = list(rows.read_digests(connection))
     log = connection.execute(select(promotions).order_by(promotions.c.id)).all()
     newest = max([0, *numbers, *(row.version for row in log)])
@@ -92,7 +85,7 @@ def _versions_in_folder(
     with repository.promoting():
         numbers, log = repository.versions(), _log(repository)
         if has_ledger(services.engine):
-            ledger = stack.enter_context(_long_snapshot(services.engine))
+            ledger = stack.enter_context(snapshot(services.engine))
             ledger.execute(select(func.max(jobs.c.id))).scalar()  # the snapshot begins with a query
         newest = repository.newest_number()
     entries = [tuple(row[c.name] for c in promotions.columns) for row in promotion_rows(log)]
@@ -122,9 +115,8 @@ def _content(
     # Both databases then sort texts by their bytes.
     binary = "C" if connection.dialect.name == "postgresql" else "BINARY"
     keys = [c.collate(binary) if isinstance(c.type, String) else c for c in table.primary_key]
-    found = connection.execution_options(yield_per=BATCH_SIZE).execute(
-        select(*columns).order_by(*keys)
-    )
+    options = {"yield_per": BATCH_SIZE}
+    found = connection.execute(select(*columns).order_by(*keys), execution_options=options)
     return [column.name for column in table.columns], found.partitions()
 
 
@@ -134,7 +126,8 @@ def _add_predictions(services: Services, writer: ArchiveWriter) -> int:
         engine = stack.enter_context(prediction_log_engine(services))
         if engine is None:
             return 0
-        connection = stack.enter_context(_long_snapshot(engine))
+        connection = stack.enter_context(snapshot(engine))
+        allow_pauses(connection)
         writer.add_table(predictions.name, *_content(connection, predictions))
         if is_shared(engine):
             sequence = "SELECT last_value - (NOT is_called)::int FROM predictions_id_seq"

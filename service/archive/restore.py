@@ -22,6 +22,7 @@ from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
 from streetlight.service.archive.rows import insert_ledger, insert_predictions, insert_versions
 from streetlight.service.archive.state import (
     ARCHIVED,
+    allow_pauses,
     database_file,
     is_shared,
     prediction_log_file,
@@ -72,6 +73,7 @@ def restore_archive(settings: Settings, archive: ArchiveReader) -> None:
 
 def _restore_rows(settings: Settings, engine: Engine, archive: ArchiveReader) -> None:
     def fill(connection: Connection) -> None:
+        allow_pauses(connection)
         insert_ledger(connection, archive)
         insert_versions(connection, archive)
         if predictions.name in archive.manifest.tables:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.version import VersionDamagedError
@@ -33,6 +33,12 @@ ARCHIVED = [t for t in metadata.tables.values() if t not in (versions, promotion
 def is_shared(engine: Engine) -> bool:
     """Return whether the database has the versions."""
     return engine.dialect.name == "postgresql"
+
+
+def allow_pauses(connection: Connection) -> None:
+    """Let PostgreSQL wait for the next statement of a transaction: an archive may be on a pipe."""
+    if is_shared(connection.engine):
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
 
 
 def has_ledger(engine: Engine) -> bool:
