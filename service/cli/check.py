@@ -6,6 +6,7 @@ from streetlight.model.registry import integrity as registry_integrity
 from streetlight.service.cli.group import main
 from streetlight.service.config import load_settings
 from streetlight.service.learning import integrity as database_integrity
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.wiring import build_services
 
 
@@ -17,6 +18,8 @@ def check() -> None:
     server. Exit status 1: there is a violation.
     """
     services = build_services(load_settings())
+    if isinstance(services.repository, SharedRepository):
+        services.repository.try_to_follow()  # a new host has no copies of the versions yet
     violations = 0
 
     def report(violation: str) -> None:

@@ -16,6 +16,7 @@ from streetlight.service.archive.restore import NotEmptyError
 from streetlight.service.config import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
+from streetlight.service.registry.shared_repository import VersionsMissingError
 from streetlight.service.store.engine import describe
 
 
@@ -34,7 +35,14 @@ class Commands(click.Group):
             fail(error, 2)
         except OSError as error:
             fail(f"{error.filename or 'I/O'}: {error.strerror or error}", 2)
-        except (csv.Error, UnicodeDecodeError, DatasetError, ArchiveError, NotEmptyError) as error:
+        except (
+            csv.Error,
+            ArchiveError,
+            DatasetError,
+            NotEmptyError,
+            UnicodeDecodeError,
+            VersionsMissingError,
+        ) as error:
             fail(error, 2)
         except (ArgumentError, ImportError) as error:
             fail(f"STREETLIGHT_DATABASE_URL: {error}", 2)
