@@ -1,6 +1,7 @@
 """The commands that run until they are stopped: the server and the trainer."""
 
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -70,6 +71,8 @@ def _run_trainer(parent: int, *options: str) -> None:
 def _run_follower(parent: int) -> None:
     end_with_parent(parent)
     stopping, settings = install_stop_signals(), load_settings()
+    # Of a terminal, for all its processes. The main process ends this one last, by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     repository = SharedRepository(settings.models_dir, open_engine(settings.database))
     Follower(repository, settings.data_dir).run(stopping)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import databases
-from tests.server import streetlight
+from tests.server import DEADLINE, streetlight
 from tests.service.conftest import Site, until
 
 pytestmark = pytest.mark.process
@@ -99,7 +99,9 @@ def test_a_host_that_stops_leaves_and_one_that_is_killed_is_named(
     restart(second)
     until(lambda: current(first) == [True, True])
     assert second.post("/predict", EXAMPLE)["version"] == 2
-    second.stop()
+    os.killpg(second.process.pid, signal.SIGINT)  # Ctrl-C in a terminal
+    assert second.process.wait(DEADLINE) == 0
+    assert "the follower exited" not in second.log.read_text()
     assert {host["name"] for host in first.get("/hosts")["hosts"]} == {name(first)}
     assert promote(first, 1) is None
     restart(second)
