@@ -121,6 +121,9 @@ class Follower:
             leave(self._engine, self._name)
 
     def _poll(self) -> None:
+        if self._next_report == 0:
+            # Before the folder changes: promotions wait for this host while it copies versions.
+            report(self._engine, self._name, None)
         applied = self._repository.follow()
         if applied != self._reported or time.monotonic() >= self._next_report:
             report(self._engine, self._name, applied)

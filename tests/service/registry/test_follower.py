@@ -57,8 +57,10 @@ def test_a_follower_reports_what_it_has_applied_until_it_stops(
     shared_engine: Engine, tmp_path: Path
 ) -> None:
     repository = Repository(tmp_path, shared_engine)
+    repository.responds.clear()  # it copies many versions
     with following(repository):
         until(lambda: list_hosts(shared_engine))
+        repository.responds.set()
         with shared_engine.begin() as connection:
             connection.execute(text("INSERT INTO promotions VALUES (1, 5.0, 'promote', 3, 2, '')"))
         repository.applied = PromotionId(1, 5.0)
