@@ -157,17 +157,23 @@ def test_hosts_without_the_database_say_since_when(sites: tuple[Site, Site]) -> 
         assert log.count("can't follow the promotions") == 1
 
 
-def test_a_cold_host_without_the_database_is_not_ready_and_says_why(
-    shared_url: str, tmp_path: Path
+def test_a_cold_host_is_ready_when_it_has_the_live_version(
+    both: tuple[Site, Site], tmp_path: Path
 ) -> None:
-    with databases.outage(shared_url):
-        site = Site(tmp_path / "a", shared_url)
-        site.health = "/livez"
-        with site:
-            until(
-                lambda: (
-                    "no version is live on this host: the database has not answered since 20"
-                    in site.expect(503, "GET", "/readyz")["error"]
-                )
-            )
+    """Without the database it isn't, and says why."""
+    promote(both[0], 2)
+    site = Site(tmp_path / "c", both[0].database)
+    site.health = "/livez"
+    with ExitStack() as stack:
+        with databases.outage(both[0].database):
+            stack.enter_context(site)
+            reason = "no version is live on this host: the database has not answered since 20"
+            until(lambda: reason in site.request("GET", "/readyz").data.decode())
+            site.expect(503, "GET", "/readyz")
             site.expect(503, "POST", "/predict", EXAMPLE)
+        until(lambda: site.request("GET", "/readyz").status == 200)
+        assert site.post("/predict", EXAMPLE)["version"] == 2
+        until(lambda: current(site) == [True, True, True])
+        assert promote(both[0], 1) is None
+        assert site.post("/predict", EXAMPLE)["version"] == 1
+        site.stop()
