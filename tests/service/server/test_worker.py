@@ -97,8 +97,9 @@ def test_requests_that_wait_for_the_database_do_not_delay_others(
                 assert site.get("/readyz")["version"] == 1
                 assert site.get("/predict?lights=1,0,1")["decision"] == "walk"
                 assert site.post("/explain", {"lights": [1, 0, 1]})["decision"] == "walk"
-                message = site.expect(409, "POST", "/rollback")["error"]
-                assert message.startswith("nothing to roll back to")
+                if database_url is None:  # otherwise it is one of those that wait
+                    message = site.expect(409, "POST", "/rollback")["error"]
+                    assert message.startswith("nothing to roll back to")
                 assert time.monotonic() - start < 2
             # It can read SQLite. Other scrapes, and the posts, wait for the lock of PostgreSQL.
             scrapes = [pool.submit(site.request, "GET", "/metrics") for _ in range(2)]
