@@ -2,6 +2,7 @@
 
 import click
 
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
 from streetlight.service.cli.group import fail, main
@@ -9,7 +10,7 @@ from streetlight.service.config import load_settings
 from streetlight.service.versions import switching
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
 from streetlight.service.versions.switching import Switched
-from streetlight.service.wiring import Services, build_services
+from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 
 @main.command()
@@ -37,7 +38,7 @@ def versions() -> None:
 @click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def promote(number: int, reason: str) -> None:
     """Make version NUMBER the live version."""
-    switched = switching.promote(_services().repository, number, reason)
+    switched = switching.promote(_changeable(), number, reason)
     promotion = switched.promotion
     was = f" instead of version {promotion.instead_of}" if promotion else " already"
     click.echo(f"version {number} is live{was}")
@@ -48,7 +49,7 @@ def promote(number: int, reason: str) -> None:
 @click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
 def rollback(reason: str) -> None:
     """Make the previous live version live again."""
-    switched = switching.rollback(_services().repository, reason)
+    switched = switching.rollback(_changeable(), reason)
     instead_of = switched.promotion and switched.promotion.instead_of
     click.echo(f"version {switched.live} is live instead of version {instead_of}")
     _warn(switched)
@@ -78,6 +79,14 @@ def _warn(switched: Switched) -> None:
     if switched.lagging:
         hosts = ", ".join(switched.lagging)
         click.echo(f"hosts that have not applied this yet: {hosts}", err=True)
+
+
+def _changeable() -> ModelRepository:
+    """Return the repository; if hosts share the database, only with the tables of this release."""
+    services = _services()
+    if services.shared:
+        initialize_ledger(services)
+    return services.repository
 
 
 def _services() -> Services:

@@ -88,7 +88,10 @@ def test_serve_with_a_newer_schema_predicts_and_recovers(
         execute(services.engine, "ALTER TABLE observations ADD place TEXT NOT NULL DEFAULT ''")
         set_revision(services.engine, "9999")
         (file := tmp_path / "rows.csv").write_text("a,b,c,outcome\n1,0,1,walk\n")
-        for command in (["retrain"], ["import", str(file)], ["db", "upgrade"]):
+        commands = [["retrain"], ["import", str(file)], ["db", "upgrade"]]
+        if database_url:
+            commands += [["promote", "1"], ["rollback"]]
+        for command in commands:
             run = invoke(*command, data_dir=tmp_path, **settings)
             assert (run.returncode, run.stderr) == (2, f"streetlight: {NEWER}\n")
         work = streetlight("work", data_dir=tmp_path, **settings)
