@@ -16,15 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as release_of
-from itertools import islice
 from typing import IO, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-# Rows that are read or inserted at a time.
+# Rows that are inserted at a time, unless they have more bytes.
 BATCH_SIZE = 1000
+BATCH_BYTES = 1024 * 1024
 
 
 class ArchiveError(Exception):
@@ -158,7 +158,7 @@ class ArchiveReader:
         """
         table, sha256, count = self.manifest.tables[name], hashlib.sha256(), 0
         with _reading(f"{name}.jsonl"), self._zip.open(f"{name}.jsonl") as member:
-            while lines := list(islice(member, BATCH_SIZE)):
+            while lines := _read_lines(member):
                 rows = [dict(zip(table.columns, json.loads(line), strict=True)) for line in lines]
                 sha256.update(b"".join(lines))
                 count += len(rows)
@@ -180,6 +180,15 @@ class ArchiveReader:
                 pass
         for number in self.manifest.versions:
             self.version(number)
+
+
+def _read_lines(member: IO[bytes]) -> list[bytes]:
+    lines: list[bytes] = []
+    size = 0
+    while len(lines) < BATCH_SIZE and size < BATCH_BYTES and (line := member.readline()):
+        lines.append(line)
+        size += len(line)
+    return lines
 
 
 def _version_name(number: int) -> str:

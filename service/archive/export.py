@@ -9,7 +9,7 @@ from sqlalchemy import Connection, String, Table, func, select, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.archive.archive_file import BATCH_SIZE, ArchiveWriter, Manifest
+from streetlight.service.archive.archive_file import ArchiveWriter, Manifest
 from streetlight.service.archive.state import (
     ARCHIVED,
     allow_pauses,
@@ -20,8 +20,13 @@ from streetlight.service.archive.state import (
 )
 from streetlight.service.registry import rows
 from streetlight.service.store.engine import snapshot
-from streetlight.service.store.tables import jobs, predictions, promotions
+from streetlight.service.store.tables import jobs, observations, predictions, promotions
 from streetlight.service.wiring import Services
+
+# Rows that are read at a time. An observation may have many thousand lights, a job of release 0.1
+# megabytes.
+ROWS = 100
+LARGE_ROWS = 10
 
 
 class _Versions(NamedTuple):
@@ -115,7 +120,7 @@ def _content(
     # Both databases then sort texts by their bytes.
     binary = "C" if connection.dialect.name == "postgresql" else "BINARY"
     keys = [c.collate(binary) if isinstance(c.type, String) else c for c in table.primary_key]
-    options = {"yield_per": BATCH_SIZE}
+    options = {"yield_per": ROWS if table in (observations, predictions) else LARGE_ROWS}
     found = connection.execute(select(*columns).order_by(*keys), execution_options=options)
     return [column.name for column in table.columns], found.partitions()
 
