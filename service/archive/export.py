@@ -19,6 +19,7 @@ from streetlight.service.archive.state import (
     promotion_rows,
 )
 from streetlight.service.registry import rows
+from streetlight.service.registry.shared_repository import VersionsMissingError
 from streetlight.service.store.engine import snapshot
 from streetlight.service.store.tables import jobs, observations, predictions, promotions
 from streetlight.service.wiring import Services
@@ -46,6 +47,7 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
     Raises:
         LockedError: another process promotes, prunes or exports for too long.
         VersionDamagedError: an entry of the promotion log has no time.
+        VersionsMissingError: hosts share the database, and it has no versions.
         OSError: the archive can't be written, or a version was removed meanwhile.
     """
     engine = services.engine
@@ -70,6 +72,11 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
 def _shared_versions(connection: Connection) -> tuple[Connection | None, _Versions]:
     allow_pauses(connection)
     numbers = list(rows.read_digests(connection))
+    if not numbers:
+        raise VersionsMissingError(
+            "the database has no versions yet: start the service first, on the host whose folder "
+            "has them"
+        )
     log = connection.execute(select(promotions).order_by(promotions.c.id)).all()
     newest = max([0, *numbers, *(row.version for row in log)])
     return connection, _Versions(

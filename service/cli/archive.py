@@ -111,7 +111,11 @@ def _services() -> Iterator[Services]:
         if has_ledger(services.engine):
             initialize_ledger(services)
         elif not services.repository.versions():
-            fail(f"nothing is stored in {services.settings.data_dir}; see STREETLIGHT_DATA_DIR", 1)
+            fail(
+                f"nothing is stored in {services.settings.data_dir} and in the database; see "
+                "STREETLIGHT_DATA_DIR and STREETLIGHT_DATABASE_URL",
+                1,
+            )
         else:
             check_none_lost(services.settings.models_dir, new_ledger=False)
         yield services

@@ -14,8 +14,10 @@ from sqlalchemy import create_engine, inspect
 from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.registry.shared_repository import SharedRepository
+from tests import databases
 from tests.client import App, invoke
 from tests.service.archive.conftest import ROW, fill, log_prediction, place, run
+from tests.service.services import services_in
 
 CHECKED = "checked 3 versions, 5 promotions, 7 observations, 5 jobs; violations: 0\n"
 
@@ -288,12 +290,26 @@ def test_a_folder_without_a_database_is_restored_without(tmp_path: Path) -> None
     assert run("check", data_dir=tmp_path / "to").stdout.startswith("checked 1 versions")
 
 
+@pytest.mark.skipif(not databases.POSTGRESQL, reason="needs PostgreSQL")
+def test_a_database_that_has_no_versions_yet_is_not_exported(tmp_path: Path) -> None:
+    """The folder of a host has those of a release before the tables of versions."""
+    with databases.fresh("postgresql") as url:
+        with services_in(tmp_path, url):
+            pass
+
+        refused = invoke("export", str(tmp_path / "a.zip"), **place(tmp_path, url))
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("streetlight: the database has no versions yet: start the ")
+
+
 def test_nothing_is_not_exported(tmp_path: Path) -> None:
     refused = invoke("export", str(tmp_path / "a.zip"), data_dir=tmp_path / "mistyped")
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"streetlight: nothing is stored in {tmp_path / 'mistyped'}; see STREETLIGHT_DATA_DIR\n"
+        f"streetlight: nothing is stored in {tmp_path / 'mistyped'} and in the database; see "
+        "STREETLIGHT_DATA_DIR and STREETLIGHT_DATABASE_URL\n"
     )
     assert list(tmp_path.iterdir()) == []
 
