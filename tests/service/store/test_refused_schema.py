@@ -177,6 +177,7 @@ def test_an_empty_database_beside_versions_of_another_is_refused(
     with server:
         assert server.expect(503, "GET", "/readyz") == {"error": LOST}
         assert server.expect(503, "POST", "/retrain") == {"error": LOST}
+        assert server.request("GET", "/metrics").status == 200
         if not database_url:
             assert server.post("/predict", {"lights": [1, 0, 1]})["version"] == 2
             (orphaned / "backup.db").rename(orphaned / "streetlight.db")
