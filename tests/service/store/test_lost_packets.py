@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,34 @@ def test_serve_starts_while_packets_are_lost(installation: Installation) -> None
         until(lambda: site.get("/readyz")["missing"] == ["database"])
         assert site.post("/predict", {"lights": [1, 0, 1]})["decision"] == "walk"
     until(lambda: "missing" not in site.get("/readyz"))
+
+
+CONNECT = """
+import sys, time
+from sqlalchemy.exc import DBAPIError
+from streetlight.service.store.engine import open_engine
+engine = open_engine("postgresql+psycopg://postgres@database.example/postgres")
+started = time.monotonic()
+try:
+    engine.connect()
+except DBAPIError as error:
+    print(f"{time.monotonic() - started} {error.orig}")
+"""
+WITH_NAME_SERVER = 'mount --bind "$1" /etc/resolv.conf && exec "$2" -c "$3"'
+
+
+def test_lost_packets_to_the_name_server_end_a_wait(
+    installation: Installation, tmp_path: Path
+) -> None:
+    host, nowhere = installation.sites[0].host, installation.database.host
+    configuration = tmp_path / "resolv.conf"
+    configuration.write_text(f"nameserver {nowhere.address}\n")
+    command = ("unshare", "--mount", "sh", "-c", WITH_NAME_SERVER, "-")
+    with cut_off(installation, installation.sites[0]):
+        run = host.run(*command, configuration, sys.executable, CONNECT)
+    seconds, _, reason = run.stdout.partition(" ")
+    assert "failed to resolve host" in reason, run.stderr
+    assert float(seconds) < MAX_WAIT
 
 
 HOLD_LOCK = """
