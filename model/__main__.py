@@ -26,7 +26,10 @@ FIRST_TRAINING_TIMEOUT = 600
 
 
 def main(
-    argv: Sequence[str], prog: str = "python -m streetlight.model", models: Path = Path("models")
+    argv: Sequence[str],
+    prog: str = "python -m streetlight.model",
+    models: Path = Path("models"),
+    repository: ModelRepository | None = None,
 ) -> int:
     """Run the command and return its exit status.
 
@@ -34,6 +37,7 @@ def main(
         argv: the options.
         prog: the name of the command in its usage line and error messages.
         models: the default of `--models`.
+        repository: the repository of that default; `None` if the folder has the versions.
 
     Returns:
         0 on success; 1 if training diverged, so no version was published, if it missed its target
@@ -44,7 +48,8 @@ def main(
     options = parser(prog, models).parse_args(argv)
     try:
         recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-        repository = ModelRepository(options.models)
+        if repository is None or options.models != models:
+            repository = ModelRepository(options.models)
         if not options.if_missing:
             return _train(prog, options, recipe, repository)
         # If several processes start at once, one trains and the others wait for its version.

@@ -65,6 +65,12 @@ def fail(message: object, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def warn_of(lagging: list[str]) -> None:
+    """Print to standard error which hosts have not applied a promotion, if any."""
+    if lagging:
+        click.echo(f"hosts that have not applied this yet: {', '.join(lagging)}", err=True)
+
+
 @click.group(cls=Commands)
 @click.version_option(package_name="streetlight")
 def main() -> None:

@@ -5,11 +5,10 @@ import click
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
-from streetlight.service.cli.group import fail, main
+from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.config import load_settings
 from streetlight.service.versions import switching
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
-from streetlight.service.versions.switching import Switched
 from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 
@@ -42,7 +41,7 @@ def promote(number: int, reason: str) -> None:
     promotion = switched.promotion
     was = f" instead of version {promotion.instead_of}" if promotion else " already"
     click.echo(f"version {number} is live{was}")
-    _warn(switched)
+    warn_of(switched.lagging)
 
 
 @main.command()
@@ -52,7 +51,7 @@ def rollback(reason: str) -> None:
     switched = switching.rollback(_changeable(), reason)
     instead_of = switched.promotion and switched.promotion.instead_of
     click.echo(f"version {switched.live} is live instead of version {instead_of}")
-    _warn(switched)
+    warn_of(switched.lagging)
 
 
 @main.command()
@@ -73,12 +72,6 @@ def verify(number: int) -> None:
         f"(trained with numpy {then}, now numpy {now})",
         1,
     )
-
-
-def _warn(switched: Switched) -> None:
-    if switched.lagging:
-        hosts = ", ".join(switched.lagging)
-        click.echo(f"hosts that have not applied this yet: {hosts}", err=True)
 
 
 def _changeable() -> ModelRepository:

@@ -14,7 +14,7 @@ from streetlight.model import csv_io
 from streetlight.model.__main__ import main as training_job
 from streetlight.model.dataset import LAB_DATASETS, outcome_name
 from streetlight.model.id_ranges import size
-from streetlight.service.cli.group import fail, main
+from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
@@ -176,4 +176,10 @@ def import_csv(file: Path) -> None:
 @click.pass_context
 def train(ctx: click.Context) -> None:
     """Train a version from the lab's data or a CSV, and make it live."""
-    sys.exit(training_job(ctx.args, "streetlight train", load_settings().models_dir))
+    services = build_services(load_settings())
+    if services.shared:
+        initialize_ledger(services)
+    models, repository = services.settings.models_dir, services.repository
+    status = training_job(ctx.args, "streetlight train", models, repository)
+    warn_of(repository.lagging_hosts())
+    sys.exit(status)

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from streetlight.service.registry.hosts import report
+from streetlight.service.registry.shared_repository import SharedRepository
+from streetlight.service.store.engine import open_engine
 from tests.client import App
+from tests.server import streetlight
 
 
 def test_every_change_of_the_live_version_names_the_hosts_that_lag(
@@ -19,3 +24,21 @@ def test_every_change_of_the_live_version_names_the_hosts_that_lag(
         assert app.post(load) == loaded
         assert app.post(load, {"parameters": {"version": "1"}}) == loaded
         assert app.post(load.replace("load", "unload")) == {**loaded, "load": False}
+
+
+@pytest.mark.process
+def test_a_training_by_hand_is_published_for_all_hosts(shared_url: str, tmp_path: Path) -> None:
+    settings = {"data_dir": tmp_path / "a", "database_url": shared_url}
+    for number in (1, 2):  # the first one also creates the tables
+        run = streetlight("train", "--iterations", "60", "--seed", str(number), **settings)
+        assert run.returncode == 0, run.stderr
+        assert f"version {number} is live\n" in run.stdout
+    engine = open_engine(shared_url)
+    report(engine, "c", None)
+    run = streetlight("train", "--iterations", "60", **settings)
+    assert "hosts that have not applied this yet: c\n" in run.stderr
+    other = SharedRepository(tmp_path / "b", engine)
+    other.follow()
+    assert other.versions() == [1, 2, 3]
+    assert other.live_number() == 3
+    engine.dispose()
