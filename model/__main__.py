@@ -6,7 +6,7 @@ Its options are in `options`. Retraining jobs of the service are not here but in
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def main(
     argv: Sequence[str],
     prog: str = "python -m streetlight.model",
     models: Path = Path("models"),
-    repository: ModelRepository | None = None,
+    open_repository: Callable[[Path], ModelRepository] = ModelRepository,
 ) -> int:
     """Run the command and return its exit status.
 
@@ -37,7 +37,7 @@ def main(
         argv: the options.
         prog: the name of the command in its usage line and error messages.
         models: the default of `--models`.
-        repository: the repository of that default; `None` if the folder has the versions.
+        open_repository: returns the repository of a folder.
 
     Returns:
         0 on success; 1 if training diverged, so no version was published, if it missed its target
@@ -48,8 +48,7 @@ def main(
     options = parser(prog, models).parse_args(argv)
     try:
         recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-        if repository is None or options.models != models:
-            repository = ModelRepository(options.models)
+        repository = open_repository(options.models)
         if not options.if_missing:
             return _train(prog, options, recipe, repository)
         # If several processes start at once, one trains and the others wait for its version.

@@ -21,7 +21,7 @@ from streetlight.service.ledger.lost import check_none_lost
 from streetlight.service.prediction_log.queries import PredictionLogOffError
 from streetlight.service.prediction_log.recorder import Recorder
 from streetlight.service.registry.first_version import add_first_version
-from streetlight.service.registry.shared_repository import SharedRepository, VersionsMissingError
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import describe, open_engine
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, SchemaError, upgrade
 
@@ -118,9 +118,9 @@ def initialize(services: Services) -> None:
         initialize_ledger(services)
         if isinstance(services.repository, SharedRepository):
             add_first_version(services.repository)
-    except (SchemaError, VersionsMissingError) as error:
-        state.refusal = getattr(error, "reason", str(error))
-        raise SchemaError(state.refusal) from error
+    except SchemaError as error:
+        state.refusal = error.reason
+        raise
     state.refusal = None
     state.set()
 

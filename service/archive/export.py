@@ -19,8 +19,8 @@ from streetlight.service.archive.state import (
     promotion_rows,
 )
 from streetlight.service.registry import rows
-from streetlight.service.registry.shared_repository import VersionsMissingError
 from streetlight.service.store.engine import snapshot
+from streetlight.service.store.schema import SchemaError
 from streetlight.service.store.tables import jobs, observations, predictions, promotions
 from streetlight.service.wiring import Services
 
@@ -47,7 +47,7 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
     Raises:
         LockedError: another process promotes, prunes or exports for too long.
         VersionDamagedError: an entry of the promotion log has no time.
-        VersionsMissingError: hosts share the database, and it has no versions.
+        SchemaError: hosts share the database, and it has no versions.
         OSError: the archive can't be written, or a version was removed meanwhile.
     """
     engine = services.engine
@@ -73,7 +73,7 @@ def _shared_versions(connection: Connection) -> tuple[Connection | None, _Versio
     allow_pauses(connection)
     numbers = list(rows.read_digests(connection))
     if not numbers:
-        raise VersionsMissingError(
+        raise SchemaError(
             "the database has no versions yet: start the service first, on the host whose folder "
             "has them"
         )

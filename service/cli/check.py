@@ -4,10 +4,10 @@ import click
 
 from streetlight.model.registry import integrity as registry_integrity
 from streetlight.service.cli.group import main
-from streetlight.service.config import load_settings
+from streetlight.service.cli.services import open_current_services
 from streetlight.service.learning import integrity as database_integrity
+from streetlight.service.registry import integrity as shared_integrity
 from streetlight.service.registry.shared_repository import SharedRepository
-from streetlight.service.wiring import build_services
 
 
 @main.command()
@@ -17,9 +17,7 @@ def check() -> None:
     Prints a line for each violation, and what was checked. It changes nothing, and may run beside a
     server. Exit status 1: there is a violation.
     """
-    services = build_services(load_settings())
-    if isinstance(services.repository, SharedRepository):
-        services.repository.try_to_follow()  # a new host has no copies of the versions yet
+    services = open_current_services()
     violations = 0
 
     def report(violation: str) -> None:
@@ -28,8 +26,9 @@ def check() -> None:
         click.echo(violation)
 
     checked = registry_integrity.check(services.repository, report)
+    if isinstance(services.repository, SharedRepository):
+        shared_integrity.check(services.repository, report)
     checked |= database_integrity.check(services.engine, services.repository, report)
-    services.engine.dispose()
     counts = ", ".join(f"{count} {name}" for name, count in checked.items())
     click.echo(f"checked {counts}; violations: {violations}")
     if violations:

@@ -16,7 +16,6 @@ from streetlight.service.archive.restore import NotEmptyError
 from streetlight.service.config import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
-from streetlight.service.registry.shared_repository import VersionsMissingError
 from streetlight.service.store.engine import describe
 
 
@@ -41,7 +40,6 @@ class Commands(click.Group):
             DatasetError,
             NotEmptyError,
             UnicodeDecodeError,
-            VersionsMissingError,
         ) as error:
             fail(error, 2)
         except (ArgumentError, ImportError) as error:

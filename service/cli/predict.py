@@ -4,10 +4,9 @@ import click
 
 from streetlight.model.dataset import outcome_name
 from streetlight.service.cli.group import main
-from streetlight.service.config import load_settings
+from streetlight.service.cli.services import open_current_services
 from streetlight.service.inference.prediction import score_row
 from streetlight.service.inference.resolution import live_version
-from streetlight.service.wiring import build_services
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -17,7 +16,7 @@ def predict(lights: tuple[float, ...]) -> None:
 
     LIGHTS are numbers, one for each light: streetlight predict 1 0 1. The live version answers.
     """
-    repository = build_services(load_settings()).repository
+    repository = open_current_services().repository
     version = live_version(repository)
     score = score_row(version, lights, "lights")
     click.echo(f"{outcome_name(score)}  score {score}  version {version.number}")

@@ -6,16 +6,16 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
 from streetlight.model.registry.version import Version
 from streetlight.service.cli.group import fail, main, warn_of
-from streetlight.service.config import load_settings
+from streetlight.service.cli.services import open_current_services, open_services
 from streetlight.service.versions import switching
 from streetlight.service.versions.catalog import DamagedVersion, list_versions
-from streetlight.service.wiring import Services, build_services, initialize_ledger
+from streetlight.service.wiring import initialize_ledger
 
 
 @main.command()
 def versions() -> None:
     """List the versions; * marks the live one."""
-    repository = _services().repository
+    repository = open_current_services().repository
     listed = list_versions(repository, lambda number: repository.load(number).manifest)
     if not listed.versions:
         click.echo("no version yet; run `streetlight train` to train the first one")
@@ -61,7 +61,7 @@ def verify(number: int) -> None:
 
     The data and the recipe are read from the version's file. Exit status 1: the result differs.
     """
-    version: Version = _services().repository.load(number)
+    version: Version = open_current_services().repository.load(number)
     result = reproduce(version)
     if result.identical:
         click.echo(f"version {number}: identical, bit for bit")
@@ -76,11 +76,7 @@ def verify(number: int) -> None:
 
 def _changeable() -> ModelRepository:
     """Return the repository; if hosts share the database, only with the tables of this release."""
-    services = _services()
+    services = open_services()
     if services.shared:
         initialize_ledger(services)
     return services.repository
-
-
-def _services() -> Services:
-    return build_services(load_settings())

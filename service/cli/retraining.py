@@ -14,7 +14,9 @@ from streetlight.model import csv_io
 from streetlight.model.__main__ import main as training_job
 from streetlight.model.dataset import LAB_DATASETS, outcome_name
 from streetlight.model.id_ranges import size
+from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.cli.group import fail, main, warn_of
+from streetlight.service.cli.services import open_services
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
@@ -23,6 +25,8 @@ from streetlight.service.learning.job import JobSpec, current_name, default_prom
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.prediction_log.lookup import Lookup
+from streetlight.service.registry.first_version import add_folder
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.validation.fields import ExamAmount
 from streetlight.service.validation.problems import FieldError, problems
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
@@ -176,10 +180,17 @@ def import_csv(file: Path) -> None:
 @click.pass_context
 def train(ctx: click.Context) -> None:
     """Train a version from the lab's data or a CSV, and make it live."""
-    services = build_services(load_settings())
-    if services.shared:
+    services = open_services()
+    shared, models = services.repository, services.settings.models_dir
+
+    def open_repository(folder: Path) -> ModelRepository:
+        if not isinstance(shared, SharedRepository) or folder != models:
+            return ModelRepository(folder)
         initialize_ledger(services)
-    models, repository = services.settings.models_dir, services.repository
-    status = training_job(ctx.args, "streetlight train", models, repository)
-    warn_of(repository.lagging_hosts())
+        add_folder(shared)
+        shared.follow()
+        return shared
+
+    status = training_job(ctx.args, "streetlight train", models, open_repository)
+    warn_of(shared.lagging_hosts())
     sys.exit(status)

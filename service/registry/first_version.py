@@ -25,26 +25,26 @@ def add_first_version(repository: SharedRepository) -> None:
 
     Raises an error as `SharedRepository.follow` does.
     """
-    is_new = not repository.newest_number() and not repository.versions()
-    if is_new and not add_folder(repository):
+    add_folder(repository)
+    if _is_new(repository):
         _train(repository)
     repository.follow()
 
 
-def add_folder(repository: SharedRepository) -> bool:
-    """If the folder has versions that no database describes yet, insert them and their promotions.
+def add_folder(repository: SharedRepository) -> None:
+    """If the database has no versions, insert those of the folder, and their promotions.
 
-    Return whether it has. A version keeps its job if the database has that job, and not if the
+    A version keeps its job if the database has that job, and not if the
     database is another one than that which the versions were trained with.
     """
     former = ModelRepository(repository.folder)
-    if not former.versions():
-        return False
+    if not _is_new(repository) or not former.versions():
+        return
     with former.promoting():
         pass  # a promotion that a crash kept out of the log is in it now
     with repository.transaction() as connection:
         if rows.read_state(connection).newest:
-            return True
+            return
         published, interrupted = rows.read_jobs(connection)
         for number in former.versions():
             job = published.get(number)
@@ -55,7 +55,11 @@ def add_folder(repository: SharedRepository) -> bool:
             rows.insert_version(connection, number, job, former.path(number).read_bytes())
         rows.insert_promotions(connection, former.promotions())
     log.info("the database has %d versions of the folder", len(former.versions()))
-    return True
+
+
+def _is_new(repository: SharedRepository) -> bool:
+    """Return whether neither the database has versions nor the folder copies of any."""
+    return not repository.newest_number() and not repository.versions()
 
 
 def _train(repository: SharedRepository) -> None:

@@ -20,7 +20,7 @@ from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.registry.hosts import host_name, leave, report
 from streetlight.service.registry.rows import PromotionId
-from streetlight.service.registry.shared_repository import SharedRepository, VersionsMissingError
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import describe
 from streetlight.service.store.timestamp import iso_format
 
@@ -37,7 +37,7 @@ MAX_FILE_AGE = 2.0
 Missing = Literal["database", "follower"]
 
 # What can keep a host from following.
-FAILURES = (DBAPIError, LockedError, OSError, VersionDamagedError, VersionsMissingError)
+FAILURES = (DBAPIError, LockedError, OSError, VersionDamagedError)
 
 log = logging.getLogger(__name__)
 

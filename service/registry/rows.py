@@ -117,6 +117,11 @@ def read_promotions(connection: Connection) -> list[Promotion]:
     ]
 
 
+def read_promotion_ids(connection: Connection) -> list[int]:
+    """Return the ids of all promotions, ascending."""
+    return list(connection.execute(select(promotions.c.id).order_by(promotions.c.id)).scalars())
+
+
 def insert_version(connection: Connection, number: int, job: int | None, file: bytes) -> None:
     """Insert a version; the caller holds the lock of the versions."""
     sha256 = hashlib.sha256(file).hexdigest()

@@ -40,6 +40,7 @@ from streetlight.service.registry import rows
 from streetlight.service.registry.hosts import wait_for_hosts
 from streetlight.service.registry.rows import PromotionId, State
 from streetlight.service.store import engine as database
+from streetlight.service.store.schema import SchemaError
 
 # The key of the advisory lock of the transactions that change versions or promotions.
 VERSIONS_LOCK = database.WRITE_LOCK + 2
@@ -50,10 +51,6 @@ COMPARE_INTERVAL = 10.0
 MAX_ASKING = 0.1
 
 log = logging.getLogger(__name__)
-
-
-class VersionsMissingError(Exception):
-    """The database has no versions, but the folder has copies of some."""
 
 
 @dataclass
@@ -215,7 +212,7 @@ class SharedRepository(ModelRepository):
             DBAPIError: the database can't be used.
             OSError, LockedError: the folder can't be changed.
             VersionDamagedError: the row of the live version is damaged.
-            VersionsMissingError: the database has no versions, but the folder has copies of some.
+            SchemaError: the database has no versions, but the folder has copies of some.
         """
         state = self.state()
         if not state.newest:
@@ -261,9 +258,9 @@ class SharedRepository(ModelRepository):
         return name == state.live_file and (name is None or (self.folder / name).exists())
 
     def _check_not_copied(self) -> None:
-        """Raise `VersionsMissingError` if the folder has copies; the database has no version."""
+        """Raise `SchemaError` if the folder has copies; the database has no version."""
         if copies := self.versions():
-            raise VersionsMissingError(
+            raise SchemaError(
                 f"the database has no versions, but {self.folder.name}/ has copies of "
                 f"{len(copies)} from another database, or from a later state of this one: restore "
                 "the database, or start with an empty data directory"

@@ -1,0 +1,29 @@
+"""The services of a command, with the versions that the database has now."""
+
+import click
+
+from streetlight.service.config import load_settings
+from streetlight.service.registry.follower import FAILURES
+from streetlight.service.store.engine import describe
+from streetlight.service.wiring import Services, build_services
+
+
+def open_services() -> Services:
+    """Return the services for the settings, whose connections are closed after the command."""
+    services = build_services(load_settings())
+    click.get_current_context().call_on_close(services.engine.dispose)
+    return services
+
+
+def open_current_services() -> Services:
+    """Return the services, after the folder followed what other hosts have changed.
+
+    If that is impossible, print why: a command that only reads continues with the copy.
+    """
+    services = open_services()
+    try:
+        services.repository.follow()
+    except FAILURES as error:
+        folder = services.repository.folder
+        click.echo(f"streetlight: {describe(error)}; reading the copy in {folder}", err=True)
+    return services
