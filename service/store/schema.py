@@ -18,7 +18,7 @@ from streetlight.service.store.tables import PARTIAL_INDEXES, metadata, predicti
 
 # Instead of the revision of tables from the time before there were revisions. They have at least
 # what revision 0001 has.
-NONE = "0000"
+UNVERSIONED = "0000"
 
 
 class SchemaError(DBAPIError):
@@ -116,7 +116,7 @@ def _revision(connection: Connection, schema: Schema) -> str | None:
                 f"it has a table {min(found)} and no table {min(missing)}; restore a backup, "
                 "or use an empty database"
             )
-        return NONE
+        return UNVERSIONED
     revisions = connection.execute(select(schema.versions)).scalars().all()
     if len(revisions) != 1:
         raise SchemaError(
@@ -151,7 +151,7 @@ def _migrate(connection: Connection, schema: Schema, before: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    if before == NONE:
+    if before == UNVERSIONED:
         _add_revision(connection, schema, "0001")
     migrations = "streetlight.service.store:migrations"
     config = Config()
