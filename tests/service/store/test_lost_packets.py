@@ -173,6 +173,7 @@ except DBAPIError as error:
 WITH_NAME_SERVER = 'mount --bind "$1" /etc/resolv.conf && exec "$2" -c "$3"'
 
 
+@pytest.mark.storm
 def test_lost_packets_to_the_name_server_end_a_wait(
     installation: Installation, tmp_path: Path
 ) -> None:
