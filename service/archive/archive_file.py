@@ -20,6 +20,8 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from streetlight.service.store.schema import LEDGER
+
 FORMAT = 1
 MANIFEST = "manifest.json"
 # Rows that are inserted at a time, unless they have more bytes.
@@ -46,6 +48,7 @@ class Manifest:
 
     Attributes:
         release: the release of Streetlight that wrote the archive.
+        schema: the revision of the tables of observations and jobs.
         newest: the highest number that was given to a version.
         last_prediction: the highest id that was given to a prediction in the log.
         tables: the tables by name.
@@ -54,6 +57,7 @@ class Manifest:
     """
 
     release: str
+    schema: int
     newest: int
     last_prediction: int
     tables: dict[str, TableContent]
@@ -112,7 +116,12 @@ class ArchiveWriter:
     def complete(self, newest: int, last_prediction: int) -> Manifest:
         """Add the manifest, and return it."""
         manifest = Manifest(
-            release_of("streetlight"), newest, last_prediction, self._tables, self._versions
+            release_of("streetlight"),
+            int(LEDGER.revision),
+            newest,
+            last_prediction,
+            self._tables,
+            self._versions,
         )
         with self._member(MANIFEST, zipfile.ZIP_DEFLATED) as member:
             member.write(json.dumps(asdict(manifest), indent=1).encode())

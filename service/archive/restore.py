@@ -56,6 +56,11 @@ def restore_archive(settings: Settings, archive: ArchiveReader) -> None:
         NotEmptyError: something is stored there.
         DBAPIError, LockedError, OSError: the database or the folder can't be used.
     """
+    if archive.manifest.schema > int(LEDGER.revision):
+        raise ArchiveError(
+            f"the archive has tables of revision {archive.manifest.schema}, this release knows "
+            f"those up to {int(LEDGER.revision)}; use release {archive.manifest.release} or a later one"
+        )
     known = {table.name: table.columns.keys() for table in (*ARCHIVED, promotions, predictions)}
     for name, content in archive.manifest.tables.items():
         if unknown := set(content.columns) - set(known.get(name, [])):

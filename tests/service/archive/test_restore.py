@@ -197,6 +197,10 @@ DAMAGED = "streetlight: the archive is damaged: "
             "streetlight: the archive has format 2, this release reads format 1; use release 9.0 ",
         ),
         (
+            manifest(lambda fields: fields.update(schema=9999)),
+            "streetlight: the archive has tables of revision 9999, this release knows those up to ",
+        ),
+        (
             manifest(lambda fields: fields["tables"]["jobs"]["columns"].append("mood")),
             "streetlight: the archive has columns of jobs that this release doesn't know (mood); ",
         ),
