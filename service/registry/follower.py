@@ -104,18 +104,18 @@ class Follower:
     def run(self, stopping: threading.Event) -> None:
         """Poll the database until `stopping` is set."""
         threading.Thread(target=self._update_file, args=[stopping], daemon=True).start()
-        failing = False
+        logged: Missing | None = None
         while not stopping.is_set():
             try:
                 self._poll()
                 self._missing, self._succeeded = "database", time.time()
-                failing = False
+                logged = None
             except FAILURES as error:
                 self._missing = "database" if isinstance(error, DBAPIError) else "follower"
-                if not failing:
+                if logged != self._missing:
                     message = "can't follow the promotions: %s; trying again every %s s"
                     log.warning(message, describe(error), POLL_INTERVAL)
-                failing = True
+                logged = self._missing
             stopping.wait(POLL_INTERVAL)
         with suppress(DBAPIError):
             leave(self._engine, self._name)
