@@ -234,8 +234,12 @@ class SharedRepository(ModelRepository):
 
     def lagging_hosts(self) -> list[str]:
         """Wait up to 2 s for all hosts to apply the last promotion; return those that haven't."""
-        promotion = self.state().promotion
-        return wait_for_hosts(self.engine, promotion) if promotion else []
+        try:
+            promotion = self.state().promotion
+            return wait_for_hosts(self.engine, promotion) if promotion else []
+        except DBAPIError as error:
+            # Not an error of the change, which is done: a rollback that is repeated goes back more.
+            return [f"unknown hosts, because {database.describe(error)}"]
 
     @contextmanager
     def _changing(self) -> Iterator[LiveChange]:

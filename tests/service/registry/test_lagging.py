@@ -1,14 +1,19 @@
 """The answers to a change of the live version name the hosts that have not applied it."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from streetlight.model.dataset import LAB
+from streetlight.model.registry.manifest import Provenance
 from streetlight.service.registry.hosts import report
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import open_engine
 from tests.client import App
+from tests.databases import outage
 from tests.server import streetlight
+from tests.service.services import training
 
 
 def test_every_change_of_the_live_version_names_the_hosts_that_lag(
@@ -24,6 +29,23 @@ def test_every_change_of_the_live_version_names_the_hosts_that_lag(
         assert app.post(load) == loaded
         assert app.post(load, {"parameters": {"version": "1"}}) == loaded
         assert app.post(load.replace("load", "unload")) == {**loaded, "load": False}
+
+
+def test_a_change_is_answered_also_if_the_database_is_lost_after_it(
+    shared_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with App(tmp_path, database_url=shared_url) as app, ExitStack() as stack:
+        repository = app.services.repository
+        repository.publish(training(1, 0, 0), LAB, Provenance("lab"))
+        app.post("/versions/2/promote")
+
+        def lose_database() -> None:
+            stack.enter_context(outage(shared_url))
+
+        monkeypatch.setattr(repository, "try_to_follow", lose_database)
+        answer = app.post("/rollback")
+    assert (answer["live"], answer["promotion"]["version"]) == (1, 1)
+    assert "the database can't be used" in answer["lagging"][0]
 
 
 @pytest.mark.process
