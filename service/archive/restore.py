@@ -59,8 +59,8 @@ def restore_archive(settings: Settings, archive: ArchiveReader) -> None:
     if archive.manifest.schema > int(LEDGER.revision):
         raise ArchiveError(
             f"the archive has tables of revision {archive.manifest.schema}, this release knows "
-            f"those up to {int(LEDGER.revision)}; use release {archive.manifest.release} or a later "
-            "one"
+            f"those up to {int(LEDGER.revision)}; use release {archive.manifest.release} or a "
+            "later one"
         )
     known = {table.name: table.columns.keys() for table in (*ARCHIVED, promotions, predictions)}
     for name, content in archive.manifest.tables.items():
