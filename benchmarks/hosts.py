@@ -25,7 +25,7 @@ from tests.network import Network
 from tests.service.conftest import until
 
 PROMOTIONS = int(os.environ.get("PROMOTIONS", "42"))
-JOBS, KILLS = 30, 10
+JOBS, KILLS, FAULTS = 30, 10, 20
 MANY_HOSTS, MANY_PROMOTIONS = 20, 10
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
 REST_SECONDS = 10
@@ -130,6 +130,12 @@ def faults(installation: Installation, folder: Path) -> Table:
             f"{ms(cut.promoted)}; the host switches {ms(cut.switched)} after the end of the fault"
         )
         rows.append([name, text])
+    named = many_hosts.promotions_beside_faults(installation, FAULTS)
+    text = (
+        f"`promote` named the host {named} times; the other times it answered by the new version, "
+        "as all others always did"
+    )
+    rows.append([f"one of these two begins during a promotion, {FAULTS} times", text])
     took = many_hosts.killed_follower(installation)
     rows.append(["follower killed", f"its host answers by a new version after {ms(took)}"])
     took = many_hosts.cold_host_without_database(installation)

@@ -64,6 +64,13 @@ class Traffic:
             sender.result(DEADLINE)
         self._pool.shutdown()
 
+    def wait_for_more(self, count: int) -> list[int]:
+        """Wait until each server has answered `count` more; return how many each had before."""
+        before = [len(answers) for answers in self.answers]
+        pairs = list(zip(self.answers, before, strict=True))
+        until(lambda: all(len(answers) >= n + count for answers, n in pairs))
+        return before
+
     def _send(self, site: ServiceHost, answers: list[Answer]) -> None:
         while not self._done.wait(PAUSE):
             begun = time.monotonic()
@@ -99,14 +106,12 @@ class Switch:
 
 def switch(traffic: Traffic, site: ServiceHost, version: int) -> Switch:
     """Promote a version on one host while all hosts predict."""
-    before = [len(answers) for answers in traffic.answers]
-    until(lambda: all(len(a) > n + 3 for a, n in zip(traffic.answers, before, strict=True)))
+    before = traffic.wait_for_more(4)
     sent = time.monotonic()
     late = promote(traffic.sites, site, version)
     answered = time.monotonic()
     assert not late
-    counts = [len(answers) for answers in traffic.answers]
-    until(lambda: all(len(a) > n + 20 for a, n in zip(traffic.answers, counts, strict=True)))
+    traffic.wait_for_more(20)
     answers = [a[n:] for a, n in zip(traffic.answers, before, strict=True)]
     old = [[a.begun for a in of_host if a.version != version] for of_host in answers]
     new = [[a.begun for a in of_host if a.version == version] for of_host in answers]
@@ -299,6 +304,33 @@ def cut_off(installation: Installation, fault: Fault) -> Cut:
     switched = time.monotonic() - began
     until(lambda: not missing(cut) and not behind(site, installation.sites))
     return Cut(promoted, reported, switched)
+
+
+def promotions_beside_faults(installation: Installation, count: int, seed: int = 0) -> int:
+    """Let a fault begin during each promotion; return how often a promotion named the host.
+
+    A host that a promotion doesn't name answers by the new version, fault or not.
+    """
+    dice = random.Random(seed)  # noqa: S311 - the same faults each time
+    site, victim, sites = installation.sites[0], installation.sites[-1], installation.sites
+    named = 0
+    for _ in range(count):
+        _, other = versions_to_switch(site)
+        fault = dice.choice([stopped_follower, partition])
+        with Traffic(sites) as traffic, ThreadPoolExecutor(1) as pool:
+            promoting = pool.submit(promote, sites, site, other)
+            threading.Event().wait(dice.uniform(0, 0.2))
+            with fault(installation, victim):
+                late = promoting.result(DEADLINE)
+                answered = time.monotonic()
+                traffic.wait_for_more(20)
+        assert set(late) <= {victim}
+        for each, answers in zip(sites, traffic.answers, strict=True):
+            after = {answer.version for answer in answers if answer.begun > answered}
+            assert after == {other} or each in late
+        named += len(late)
+        until(lambda: not missing(victim) and not behind(site, sites))
+    return named
 
 
 def killed_follower(installation: Installation) -> float:

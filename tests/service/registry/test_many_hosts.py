@@ -53,6 +53,10 @@ def test_a_promotion_names_the_host_that_cannot_follow(
     many_hosts.cut_off(installation, fault)
 
 
+def test_a_promotion_that_names_no_host_holds_on_each(installation: Installation) -> None:
+    many_hosts.promotions_beside_faults(installation, ROUNDS)
+
+
 def test_a_killed_follower_is_replaced(installation: Installation) -> None:
     many_hosts.killed_follower(installation)
 
