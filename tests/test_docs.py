@@ -241,7 +241,9 @@ def test_every_failure_in_the_architecture_is_caused_by_a_test_with_a_process() 
         assert named, f"{failure}: expected a test in the last column"
         for file, name in named:
             [source] = (ROOT / "tests").rglob(file)
-            marked = rf"^pytestmark = .*process|^@pytest\.mark\.process\n(@.*\n)*def {name}\("
+            marked = (
+                rf"^pytestmark = (\[\n +)?.*process|^@pytest\.mark\.process\n(@.*\n)*def {name}\("
+            )
             assert re.search(marked, source.read_text(encoding="utf-8"), re.MULTILINE), name
 
 
