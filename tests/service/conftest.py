@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine
 
+from streetlight.model.__main__ import main as training_job
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.config import Settings
 from streetlight.service.wiring import build_services
@@ -144,6 +145,12 @@ class Site(ForkedServer):
         """The versions and promotions as they are now."""
         self.services.repository.follow()
         return self.services.repository
+
+    def train(self, *options: str) -> None:
+        """Run the training job on the versions of the service, in this process."""
+        repository = self.repository
+        folder = repository.folder
+        assert training_job(options, "streetlight train", folder, lambda _: repository) == 0
 
     def trainer(self, first: str = "") -> Trainer:
         """Start one more trainer, which runs the code in `first` before it begins."""
