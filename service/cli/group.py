@@ -42,8 +42,11 @@ class Commands(click.Group):
             UnicodeDecodeError,
         ) as error:
             fail(error, 2)
-        except (ArgumentError, ImportError) as error:
+        except ArgumentError as error:
             fail(f"STREETLIGHT_DATABASE_URL: {error}", 2)
+        except ImportError as error:
+            install = "pip install --require-hashes -r requirements-postgresql.lock"
+            fail(f"STREETLIGHT_DATABASE_URL: {error}; for PostgreSQL: {install}", 2)
         except DBAPIError as error:
             fail(describe(error), 2)
         except (

@@ -1,5 +1,6 @@
 """Tests of the commands that use the data directory without a server."""
 
+import sys
 from functools import partialmethod
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def test_commands_without_a_version_print_a_message(tmp_path: Path) -> None:
     assert "no version is live" in invoke("predict", "1", data_dir=tmp_path).stderr
     assert "no version yet" in invoke("versions", data_dir=tmp_path).stdout
     assert "nothing to roll back to" in invoke("rollback", data_dir=tmp_path).stderr
+
+
+def test_a_missing_driver_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "streetlight.service.store.postgresql", raising=False)
+    monkeypatch.delattr("streetlight.service.store.postgresql", raising=False)
+
+    run = invoke("check", data_dir=tmp_path, database_url="postgresql+psycopg://host/ledger")
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("streetlight: STREETLIGHT_DATABASE_URL: ")
+    assert "pip install --require-hashes -r requirements-postgresql.lock" in run.stderr
 
 
 def test_an_unusable_path_is_named_in_the_error(tmp_path: Path) -> None:
