@@ -14,6 +14,7 @@ import urllib3
 from streetlight.service.learning import queue
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Filter
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import open_engine
 from tests.server import DEADLINE, STREETLIGHT, environment, free_port
 from tests.service.conftest import ENDLESS, Site, until
@@ -131,7 +132,12 @@ def test_a_job_can_be_followed_and_the_stream_resumed_from_any_worker(
         assert {first[2]["state"] for first in firsts} == {"queued"}
 
         # The lock keeps the job from ending before each follower has received its state running.
-        with site.repository.lock("promote"):
+        repository = site.repository
+        with (
+            repository.transaction()
+            if isinstance(repository, SharedRepository)
+            else repository.lock("promote")
+        ):
             trainer = site.trainer()
             running = [
                 next(event for event in follower.events if event[2]["state"] == "running")
