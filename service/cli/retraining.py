@@ -16,7 +16,7 @@ from streetlight.model.dataset import LAB_DATASETS, outcome_name
 from streetlight.model.id_ranges import size
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.cli.group import fail, main, warn_of
-from streetlight.service.cli.services import open_services
+from streetlight.service.cli.services import initialize_current, open_services
 from streetlight.service.config import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
@@ -25,7 +25,6 @@ from streetlight.service.learning.job import JobSpec, current_name, default_prom
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
 from streetlight.service.prediction_log.lookup import Lookup
-from streetlight.service.registry.first_version import add_folder
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.validation.fields import ExamAmount
 from streetlight.service.validation.problems import FieldError, problems
@@ -136,8 +135,8 @@ def import_csv(file: Path) -> None:
     the first observation is added. Importing a file again adds only the rows that are missing, for
     example after an interruption.
     """
-    services = build_services(load_settings())
-    initialize_ledger(services)
+    services = open_services()
+    initialize_current(services)
     log = Lookup(services.prediction_log) if services.prediction_log else None
     live = live_version_if_any(services.repository)
     with file.open("rb") as content:
@@ -186,9 +185,7 @@ def train(ctx: click.Context) -> None:
     def open_repository(folder: Path) -> ModelRepository:
         if not isinstance(shared, SharedRepository) or folder != models:
             return ModelRepository(folder)
-        initialize_ledger(services)
-        add_folder(shared)
-        shared.follow()
+        initialize_current(services)
         return shared
 
     status = training_job(ctx.args, "streetlight train", models, open_repository)

@@ -3,9 +3,11 @@
 import click
 
 from streetlight.service.config import load_settings
+from streetlight.service.registry.first_version import add_folder
 from streetlight.service.registry.follower import FAILURES
+from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import describe
-from streetlight.service.wiring import Services, build_services
+from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 
 def open_services() -> Services:
@@ -27,3 +29,14 @@ def open_current_services() -> Services:
         folder = services.repository.folder
         click.echo(f"streetlight: {describe(error)}; reading the copy in {folder}", err=True)
     return services
+
+
+def initialize_current(services: Services) -> None:
+    """Create or migrate the tables, and let the folder follow what other hosts have changed.
+
+    Raises an error as `initialize_ledger` and `SharedRepository.follow` do.
+    """
+    initialize_ledger(services)
+    if isinstance(services.repository, SharedRepository):
+        add_folder(services.repository)
+        services.repository.follow()

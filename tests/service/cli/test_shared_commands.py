@@ -41,6 +41,19 @@ def test_the_commands_use_what_other_hosts_have_changed(tmp_path: Path, shared_u
         assert invoke("versions", **here).stdout.splitlines()[1].startswith("*  3")
 
 
+def test_an_import_on_a_new_host_records_what_the_live_version_decides(
+    tmp_path: Path, shared_url: str
+) -> None:
+    file = tmp_path / "observations.csv"
+    file.write_text("a,b,c,outcome\n1,0,1,walk\n")
+    with App(tmp_path / "there", database_url=shared_url) as there:
+        run = invoke("import", str(file), data_dir=tmp_path / "here", database_url=shared_url)
+        assert run.returncode == 0
+        [imported] = there.get(f"/observations?source={file.name}")["observations"]
+        assert imported["version"] == 1
+        assert imported["said"] == "walk"
+
+
 def test_a_training_on_a_new_database_is_its_first_version(tmp_path: Path, shared_url: str) -> None:
     here = {"data_dir": tmp_path / "here", "database_url": shared_url}
     assert invoke("train", "--seed", "5", **here).returncode == 0
