@@ -14,7 +14,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -212,11 +212,11 @@ class SharedRepository(ModelRepository):
             DBAPIError: the database can't be used.
             OSError, LockedError: the folder can't be changed.
             VersionDamagedError: the row of the live version is damaged.
-            SchemaError: the database has no versions, but the folder has copies of some.
+            SchemaError: the folder has copies of versions, and the database has none of them.
         """
         state = self.state()
         if not state.newest:
-            self._check_not_copied()
+            self._check_copied_from(set())
             return None  # the folder may have versions that are to be added: see `first_version`
         is_due = state != self._copied or time.monotonic() > self._compare_at
         if is_due or not self._is_linked(state):
@@ -261,13 +261,16 @@ class SharedRepository(ModelRepository):
             return False
         return name == state.live_file and (name is None or (self.folder / name).exists())
 
-    def _check_not_copied(self) -> None:
-        """Raise `SchemaError` if the folder has copies; the database has no version."""
-        if copies := self.versions():
+    def _check_copied_from(self, files: Set[str]) -> None:
+        """Raise `SchemaError` if the folder has copies, but of none of the database's `files`.
+
+        A new host gives an empty database a first version. The others keep theirs.
+        """
+        if (copies := self._files()) and copies.isdisjoint(files):
             raise SchemaError(
-                f"the database has no versions, but {self.folder.name}/ has copies of "
-                f"{len(copies)} from another database, or from a later state of this one: restore "
-                "the database, or start with an empty data directory"
+                f"the database has none of the {len(copies)} versions of which "
+                f"{self.folder.name}/ has copies; they come from another database, or from a later "
+                "state of this one: restore it, or start with an empty data directory"
             )
 
     def _copy(self) -> State:
@@ -281,10 +284,10 @@ class SharedRepository(ModelRepository):
             digests = rows.read_digests(connection)
             is_logged = previous is not None and previous.promotion == state.promotion
             promotions = None if is_logged else rows.read_promotions(connection)
-        if not state.newest:
-            self._check_not_copied()
-            return state
         files = {rows.file_name(number, sha256): number for number, sha256 in digests.items()}
+        self._check_copied_from(files.keys())
+        if not state.newest:
+            return state
         if self._promotions.path.exists() and not self.versions():
             # From a time when the folder had the versions; they and their log are kept.
             self._promotions.path.replace(self.folder / "promotions.former.jsonl")

@@ -200,17 +200,22 @@ def test_the_row_of_a_live_version_that_is_damaged_is_refused(
     assert "not copied: version 3" in caplog.text
 
 
-def test_an_empty_database_beside_copies_is_refused(here: SharedRepository) -> None:
+@pytest.mark.parametrize("new_host", [False, True])
+def test_a_database_without_the_versions_of_the_copies_is_refused(
+    here: SharedRepository, there: SharedRepository, new_host: bool
+) -> None:
     here.promote(publish(here).number)
     before = {path.name: path.read_bytes() for path in here.folder.iterdir()}
     with here.engine.begin() as connection:
         connection.execute(text("TRUNCATE versions, promotions"))
+    if new_host:
+        add_first_version(there)
 
     for act in (here.follow, lambda: add_first_version(here)):
-        with pytest.raises(SchemaError, match="has copies of 1 from another database"):
+        with pytest.raises(SchemaError, match="none of the 1 versions of which here/ has copies"):
             act()
     assert {path.name: path.read_bytes() for path in here.folder.iterdir()} == before
-    assert here.newest_number() == 0
+    assert here.newest_number() == new_host
 
 
 def test_three_first_starts_at_once_train_one_version(
