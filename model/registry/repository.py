@@ -126,7 +126,7 @@ class ModelRepository:
             version = Version.load(self.folder / name)
         except FileNotFoundError as error:
             raise VersionNotFoundError(
-                f"no version {number}; {_existing(self.versions())}"
+                f"no version {number}; {existing(self.versions())}"
             ) from error
         if version.number != number:
             raise VersionDamagedError(
@@ -307,7 +307,8 @@ def _named(link: VersionLink) -> int | None:
         return None
 
 
-def _existing(numbers: list[int]) -> str:
+def existing(numbers: list[int]) -> str:
+    """Return a clause that names the newest of the versions that exist, for an error."""
     if not numbers:
         return "there are no versions yet"
     newest = ", ".join(map(str, numbers[-5:]))

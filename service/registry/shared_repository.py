@@ -32,6 +32,7 @@ from streetlight.model.registry.repository import (
     LiveChange,
     ModelRepository,
     VersionNotFoundError,
+    existing,
 )
 from streetlight.model.registry.version import Version, VersionDamagedError, write
 from streetlight.model.registry.version_link import sync_folder
@@ -335,4 +336,7 @@ class SharedRepository(ModelRepository):
 def _record(
     connection: Connection, live: int | None, action: Action, number: int, reason: str
 ) -> Promotion:
+    if action != "unload" and number not in (digests := rows.read_digests(connection)):
+        # The folder of this host may still have a copy of a version that was removed just now.
+        raise VersionNotFoundError(f"no version {number}; {existing(list(digests))}")
     return rows.insert_promotion(connection, action, number, live, reason)

@@ -80,6 +80,26 @@ def test_two_hosts_have_the_same_versions_and_promotions(
     assert here.promotions() == there.promotions()
 
 
+def test_a_version_that_another_host_removed_is_not_promoted(
+    here: SharedRepository, there: SharedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No host could copy it, and a new host would never be ready."""
+    monkeypatch.setattr(shared_repository, "COMPARE_INTERVAL", 10.0)
+    for number in (1, 2, 3):
+        publish(here, number)
+    here.promote(3)
+    there.follow()
+    with here.transaction() as connection:
+        connection.execute(delete(versions).where(versions.c.number == 2))
+
+    with pytest.raises(VersionNotFoundError, match="no version 2; existing versions: 1, 3"):
+        there.promote(2)
+
+    there.follow()
+    assert weight(there.live()) == 3
+    assert len(there.promotions()) == 1
+
+
 def test_the_changes_are_those_of_a_folder(
     here: SharedRepository, there: SharedRepository, tmp_path: Path
 ) -> None:
