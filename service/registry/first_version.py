@@ -14,6 +14,7 @@ from streetlight.model.registry.version import VersionDamagedError, read_manifes
 from streetlight.model.training.fit import fit
 from streetlight.service.registry import rows
 from streetlight.service.registry.shared_repository import SharedRepository
+from streetlight.service.store.schema import SchemaError
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 def add_first_version(repository: SharedRepository) -> None:
     """If the database has no versions, add those of the folder, or else the lab's; and copy them.
 
-    Any number of hosts may call this at the same time: the first one adds its versions.
+    Any number of hosts may call this at the same time: the first one adds its versions. Where the
+    ledger names versions, it never trains the lab's in their place.
 
     Raises an error as `SharedRepository.follow` does.
     """
@@ -63,6 +65,14 @@ def _is_new(repository: SharedRepository) -> bool:
 
 
 def _train(repository: SharedRepository) -> None:
+    with repository.engine.connect() as connection:
+        named = rows.newest_named(connection)
+        if named and not rows.read_state(connection).newest:
+            raise SchemaError(
+                f"the database has no versions, but its jobs or observations name version {named}: "
+                "first start a host whose data directory has the versions; if they are lost, run "
+                "`streetlight train`"
+            )
     draft = repository.draft(fit(LAB, Recipe()), LAB, Provenance("lab"))
     with repository.transaction() as connection:
         if rows.read_state(connection).newest:

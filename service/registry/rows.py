@@ -8,11 +8,11 @@ import hashlib
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select, union_all
 
 from streetlight.model.registry.promotion_log import Action, Promotion
 from streetlight.service.store.engine import clock
-from streetlight.service.store.tables import jobs, promotions, versions
+from streetlight.service.store.tables import jobs, observations, promotions, versions
 
 # Hexadecimal digits of a file's SHA-256 in its name.
 DIGEST_LENGTH = 16
@@ -107,6 +107,12 @@ def read_jobs(connection: Connection) -> tuple[dict[int, int], set[int | None]]:
         {job.version: job.id for job in found if job.version is not None},
         {job.id for job in found if job.version is None},
     )
+
+
+def newest_named(connection: Connection) -> int | None:
+    """Return the highest number that a job or an observation names; `None` if none does."""
+    named = union_all(select(jobs.c.version), select(observations.c.version)).subquery()
+    return connection.execute(select(func.max(named.c.version))).scalar()
 
 
 def read_promotions(connection: Connection) -> list[Promotion]:

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+from sqlalchemy import delete
+
 from streetlight.service.config import Settings
-from streetlight.service.wiring import build_services, initialize_ledger
-from tests.client import App
+from streetlight.service.store.schema import SchemaError
+from streetlight.service.store.tables import promotions, versions
+from streetlight.service.wiring import build_services, initialize, initialize_ledger
+from tests.client import App, invoke
 
 
 def test_the_promotions_of_a_folder_are_added_with_its_versions(
@@ -60,3 +65,25 @@ def test_a_folder_beside_other_versions_keeps_its_own(tmp_path: Path, shared_url
     assert (folder / "promotions.former.jsonl").read_bytes() == log
     assert (folder / "1.npz").exists()
     assert (folder / "2.npz").exists()
+
+
+def test_the_labs_version_does_not_take_the_place_of_versions_that_the_ledger_names(
+    tmp_path: Path, shared_url: str
+) -> None:
+    with App(tmp_path / "old", database_url=shared_url) as app:
+        app.expect(201, "POST", "/observations", {"lights": [0, 1, 0], "outcome": "stop"})
+        with app.services.engine.begin() as connection:
+            connection.execute(delete(promotions))
+            connection.execute(delete(versions))
+    new = tmp_path / "new"
+    services = build_services(Settings(data_dir=new, database_url=shared_url, _env_file=None))
+
+    with pytest.raises(SchemaError, match="name version 1: first start a host whose"):
+        initialize(services)
+    assert services.ledger_ready.refusal
+    assert services.repository.newest_number() == 0
+
+    assert invoke("train", data_dir=new, database_url=shared_url).returncode == 0
+    initialize(services)
+    assert services.repository.live_number() == 1
+    services.engine.dispose()
