@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from streetlight.service.store.schema import LEDGER
+from streetlight.service.validation.problems import problems
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -215,9 +216,7 @@ def _reading(name: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise ArchiveError(
-            f"the archive is damaged: {name}: {error.error_count()} errors"
-        ) from None
+        raise ArchiveError(f"the archive is damaged: {name}: {problems(error)[0]}") from None
     except (
         zipfile.BadZipFile,
         zlib.error,

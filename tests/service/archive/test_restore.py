@@ -191,7 +191,10 @@ DAMAGED = "streetlight: the archive is damaged: "
         (member("versions/2.npz", lambda file: file + b"x"), DAMAGED + "versions/2.npz: expected "),
         (member("manifest.json", lambda _: b"{"), DAMAGED + "manifest.json: Expecting property"),
         (manifest(lambda fields: fields.pop("format")), DAMAGED + "manifest.json: 'format'"),
-        (manifest(lambda fields: fields.pop("newest")), DAMAGED + "manifest.json: 1 errors"),
+        (
+            manifest(lambda fields: fields.pop("newest")),
+            DAMAGED + "manifest.json: newest: required",
+        ),
         (
             manifest(lambda fields: fields.update(format=2, release="9.0")),
             "streetlight: the archive has format 2, this release reads format 1; use release 9.0 ",
