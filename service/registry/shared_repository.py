@@ -14,7 +14,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -262,7 +262,7 @@ class SharedRepository(ModelRepository):
             return False
         return name == state.live_file and (name is None or (self.folder / name).exists())
 
-    def _check_copied_from(self, files: Set[str]) -> None:
+    def _check_copied_from(self, files: Iterable[str]) -> None:
         """Raise `SchemaError` if the folder has copies, but of none of the database's `files`.
 
         A new host gives an empty database a first version. The others keep theirs.
