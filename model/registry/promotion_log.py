@@ -6,6 +6,7 @@ version that was live before. The lock for appending is in `repository`.
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from typing import Any, Literal, get_args
 from streetlight.model.registry.version_link import MAX_DIGITS
 
 Action = Literal["promote", "rollback", "recover", "unload"]
+# Characters that PostgreSQL can't store, and JSON can: NUL, and halves of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Promotion:
     """One change of the live version, from `instead_of` to `version`, at `at` (UTC, ISO 8601).
 
     `recover` is a change that a crash kept out of the log. For `unload`, both numbers are those of
-    the version that is no longer live, and no version is live after it.
+    the version that is no longer live, and no version is live after it. Characters of the reason
+    that a database can't store are replaced.
     """
 
     at: str
@@ -30,6 +34,9 @@ class Promotion:
     version: int
     instead_of: int | None
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", _UNSTORABLE.sub("\ufffd", self.reason))
 
 
 class PromotionLog:

@@ -21,7 +21,7 @@ from streetlight.service.ledger.accuracy import (
     accuracy_windows,
 )
 from streetlight.service.prediction_log.queries import PredictionLogOffError
-from streetlight.service.validation.fields import Time
+from streetlight.service.validation.fields import Text, Time
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison, switching
 from streetlight.service.versions.catalog import VersionDetails, VersionList
@@ -192,7 +192,7 @@ def shadow(number: int, query: ShadowQuery) -> Shadow:
 class SwitchBody(Schema):
     """The reason for the change of the live version, stored with the promotion."""
 
-    reason: Annotated[str, Field(max_length=200, examples=["it does better"])] = "by request"
+    reason: Annotated[Text, Field(max_length=200, examples=["it does better"])] = "by request"
 
 
 @blueprint.post("/versions/<int:number>/promote")

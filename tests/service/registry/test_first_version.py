@@ -26,6 +26,19 @@ def test_the_promotions_of_a_folder_are_added_with_its_versions(
         assert app.post("/rollback")["live"] == 1
 
 
+def test_reasons_that_postgresql_cannot_store_are_changed(tmp_path: Path, shared_url: str) -> None:
+    """A folder may have them: a log of an older release, or a reason of the command line."""
+    app = App(tmp_path, database_url=shared_url)
+    app.train()
+    log = tmp_path / "models" / "promotions.jsonl"
+    log.write_text(log.read_text().replace("first training", "a\\u0000b\\udcff"))
+
+    with app:
+        app.services.repository.unload("c\udcff")
+        reasons = [entry.reason for entry in app.services.repository.promotions()]
+        assert reasons == ["a\ufffdb\ufffd", "c\ufffd"]
+
+
 def test_a_follower_leaves_a_folder_alone_until_its_versions_are_in_the_database(
     tmp_path: Path, shared_url: str
 ) -> None:

@@ -212,6 +212,8 @@ def test_promote_and_rollback_change_the_live_version(app: App) -> None:
 def test_an_invalid_body_of_promote_or_rollback_is_refused(app: App) -> None:
     message = app.expect(400, "POST", "/versions/1/promote", {"reason": "x" * 201})["error"]
     assert message.startswith("reason: expected at most 200 characters")
+    message = app.expect(400, "POST", "/rollback", {"reason": "a\0"})["error"]
+    assert message.startswith("reason: expected text without NUL characters")
     message = app.expect(400, "POST", "/rollback", {"why": "x"})["error"]
     assert message == "why: unknown field; expected reason"
 
