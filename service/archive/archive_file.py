@@ -4,7 +4,8 @@
     versions/1.npz …          the version files
     manifest.json             what the members contain, with their digests
 
-Equal content makes equal bytes. `export` and `restore` say where the content is stored.
+Equal content makes equal bytes, if both are files. `export` and `restore` say where the content is
+stored.
 """
 
 import hashlib

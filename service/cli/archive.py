@@ -125,7 +125,14 @@ def _services() -> Iterator[Services]:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a new file, which gets the name `path` when the block has ended without an error."""
+    """Yield a new file, which gets the name `path` when the block has ended without an error.
+
+    A device such as /dev/stdout, or a pipe, isn't replaced: it is written.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as existing:
+            yield existing
+        return
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}-", delete=False
     ) as file:

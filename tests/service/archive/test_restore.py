@@ -1,8 +1,11 @@
 """Tests of `export` and `restore`: what is restored is what was exported, with any database."""
 
 import hashlib
+import io
 import json
+import os
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -308,6 +311,21 @@ def test_a_database_that_has_no_versions_yet_is_not_exported(tmp_path: Path) -> 
 
     assert refused.returncode == 2
     assert refused.stderr.startswith("streetlight: the database has no versions yet: start the ")
+
+
+@pytest.mark.process
+def test_a_pipe_is_written_and_not_replaced(full: App, archive: Path, tmp_path: Path) -> None:
+    """So isn't a device, such as /dev/null, by a superuser."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        run("export", pipe, data_dir=full.data_dir)
+        assert pipe.is_fifo()
+        assert reader.stdout
+        content = zipfile.ZipFile(io.BytesIO(reader.stdout.read()))
+    with zipfile.ZipFile(archive) as expected:
+        for name in expected.namelist():
+            assert content.read(name) == expected.read(name)
 
 
 def test_nothing_is_not_exported(tmp_path: Path) -> None:
