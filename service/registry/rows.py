@@ -95,6 +95,12 @@ def read_file(connection: Connection, number: int) -> bytes | None:
     return connection.execute(query).scalar()
 
 
+def has_version(connection: Connection, number: int) -> bool:
+    """Return whether there is a version with this number."""
+    query = select(versions.c.number).where(versions.c.number == number)
+    return connection.execute(query).first() is not None
+
+
 def number_of_job(connection: Connection, job: int) -> int | None:
     """Return the number of the version that a job published; `None` if it has published none."""
     return connection.execute(select(versions.c.number).where(versions.c.job == job)).scalar()

@@ -188,8 +188,12 @@ class SharedRepository(ModelRepository):
         if not self._asking.acquire(timeout=MAX_ASKING):
             raise LockedError("the database is being asked for a version; try again in a second")
         try:
-            self._copied = None
-            self.follow()
+            with self.engine.connect() as connection:
+                exists = rows.has_version(connection, number)
+            # Any client may ask for a number: only for one that exists, all rows are compared.
+            if exists:
+                self._copied = None
+                self.follow()
         finally:
             self._asking.release()
         return super().load(number)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, text
 
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.manifest import Provenance
+from streetlight.model.registry.repository import VersionNotFoundError
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.registry.shared_repository import SharedRepository
 from tests.service.services import training
@@ -25,6 +27,24 @@ def test_a_version_that_is_not_copied_yet_answers_by_its_number(
     here.follow()
     number = publish(other, 0.5)
     assert VersionCache(here).load(number).network.scores(LAB.lights)[0] == 1.5
+
+
+def test_a_number_without_a_version_is_looked_up_and_nothing_is_copied(
+    shared_engine: Engine, tmp_path: Path
+) -> None:
+    repository = SharedRepository(tmp_path, shared_engine)
+    for _ in range(3):
+        repository.promote(publish(repository, 1.0))
+    with shared_engine.begin() as connection:
+        connection.execute(text("DELETE FROM versions WHERE number = 2"))
+    repository.path(2).unlink()
+    log = repository.folder / "promotions.jsonl"
+    before = log.stat().st_mtime_ns
+
+    for number in (2, 4):  # one that was removed, and one that another host may have published
+        with pytest.raises(VersionNotFoundError):
+            repository.load(number)
+    assert log.stat().st_mtime_ns == before
 
 
 def test_a_number_that_comes_again_is_copied_again(shared_engine: Engine, tmp_path: Path) -> None:
