@@ -205,9 +205,10 @@ class SharedRepository(ModelRepository):
             # An error of the system or a lack of memory may pass.
             if not isinstance(error.__cause__, OSError | MemoryError):
                 path = self.folder / name
-                sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-                if name != rows.file_name(number, sha256):
-                    path.unlink(missing_ok=True)  # `follow` copies it again
+                with suppress(OSError):  # another process has removed it, or it can't be
+                    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+                    if name != rows.file_name(number, sha256):
+                        path.unlink()  # `follow` copies it again
             raise
 
     def follow(self) -> PromotionId | None:

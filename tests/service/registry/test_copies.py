@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.manifest import Provenance
 from streetlight.model.registry.repository import VersionNotFoundError
+from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
 from streetlight.service.registry.shared_repository import SharedRepository
 from tests.service.services import training
@@ -27,6 +28,24 @@ def test_a_version_that_is_not_copied_yet_answers_by_its_number(
     here.follow()
     number = publish(other, 0.5)
     assert VersionCache(here).load(number).network.scores(LAB.lights)[0] == 1.5
+
+
+def test_a_damaged_copy_may_be_removed_by_another_process(
+    shared_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = SharedRepository(tmp_path, shared_engine)
+    repository.promote(publish(repository, 1.0))
+    damaged = repository.path(1)
+    damaged.write_bytes(b"damaged")
+
+    def lose(path: Path) -> bytes:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_bytes", lose)
+    with pytest.raises(VersionDamagedError):
+        SharedRepository(tmp_path, shared_engine).live()
+    assert not damaged.exists()
 
 
 def test_a_number_without_a_version_is_looked_up_and_nothing_is_copied(
