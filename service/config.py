@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        Path("data"), description="Directory that holds the versions and, by default, the database."
+        Path("data"),
+        description="Directory that holds the versions and, by default, the database; with "
+        "PostgreSQL, this host's copy of the versions.",
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")
@@ -171,7 +173,7 @@ class Settings(BaseSettings):
         None,
         min_length=1,
         description="URL of the database of observations and jobs, such as "
-        "`postgresql+psycopg://…` with the extra `postgresql`. "
+        "`postgresql+psycopg://…` with the extra `postgresql`, which then has the versions, too. "
         "Default: a SQLite file in the data directory.",
     )
     prediction_log: bool = Field(
