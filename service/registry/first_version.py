@@ -73,7 +73,7 @@ def _train(repository: SharedRepository) -> None:
                 "first start a host whose data directory has the versions; if they are lost, run "
                 "`streetlight train`"
             )
-    draft = repository.draft(fit(LAB, Recipe()), LAB, Provenance("lab"))
+    draft = repository.draft(fit(LAB, Recipe()), LAB, Provenance("four"))
     with repository.transaction() as connection:
         if rows.read_state(connection).newest:
             return  # another host was faster

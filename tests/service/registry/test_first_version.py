@@ -39,6 +39,20 @@ def test_reasons_that_postgresql_cannot_store_are_changed(tmp_path: Path, shared
         assert reasons == ["a\ufffdb\ufffd", "c\ufffd"]
 
 
+def test_the_first_version_is_the_one_that_a_host_with_sqlite_trains(
+    tmp_path: Path, shared_url: str
+) -> None:
+    shared = Settings(data_dir=tmp_path / "shared", database_url=shared_url, _env_file=None)
+    services = build_services(shared)
+    initialize(services)
+    with App(tmp_path / "alone") as app:
+        found = [it.repository.load(1).manifest for it in (services, app.services)]
+    services.engine.dispose()
+
+    assert found[0].dataset == found[1].dataset
+    assert found[0].recipe == found[1].recipe
+
+
 def test_a_follower_leaves_a_folder_alone_until_its_versions_are_in_the_database(
     tmp_path: Path, shared_url: str
 ) -> None:
