@@ -25,12 +25,13 @@ def create(data_dir: Path, owner: str) -> Path:
     return folder / owner
 
 
-def count(data_dir: Path, lease: float) -> int:
-    """Return the number of trainers heard from recently.
+def recent(data_dir: Path, lease: float) -> set[str]:
+    """Return the owners whose trainers were heard from recently, of those with this data directory.
 
     A trainer is heard from after each pass of a training, and a pass takes less than the lease.
     """
-    return sum(age < lease + 2 * INTERVAL for _, age in _ages(data_dir / "trainers"))
+    files = _ages(data_dir / "trainers")
+    return {file.name for file, age in files if age < lease + 2 * INTERVAL}
 
 
 def _ages(folder: Path) -> Iterator[tuple[Path, float]]:

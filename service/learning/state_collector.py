@@ -79,21 +79,23 @@ class StateCollector(Collector):
         """Yield the metrics, with their current values."""
         live = live_version_if_any(self.repository)
         number = live.number if live else 0
-        trainers = presence.count(self.settings.data_dir, self.settings.job_lease)
-        yield _gauge("trainers", "The number of trainers heard from recently.", trainers)
+        trainers = presence.recent(self.settings.data_dir, self.settings.job_lease)
         yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
         text = "Seconds since this host last learnt of promotions; 0 while it does, or with SQLite."
         yield _gauge("follower_age_seconds", text, self._follower_age())
         state = self._read_database(number)
         yield _gauge("database_up", "Whether the database responds.", state is not None)
         if state:
-            observations, whole, recent, job_stats, hosts = state
+            observations, whole, recent, job_stats, hosts, owners = state
+            trainers |= owners
             yield _gauge(
                 "observations", "The number of observations that aren't withdrawn.", observations
             )
             yield from _accuracy_metrics(whole, recent)
             yield from _job_metrics(job_stats)
             yield _host_metric(hosts)
+        text = "The number of trainers heard from recently; on other hosts, those that run a job."
+        yield _gauge("trainers", text, len(trainers))
 
     def _follower_age(self) -> float:
         problem = find_problem(self.settings.data_dir) if self.shared else None
@@ -103,7 +105,7 @@ class StateCollector(Collector):
 
     def _read_database(
         self, live: int
-    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], list[Host]] | None:
+    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], list[Host], set[str]] | None:
         if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
@@ -113,12 +115,22 @@ class StateCollector(Collector):
                 recent_accuracy(self.engine, live, self.settings.retrain_window),
                 _job_stats(self.engine),
                 known_hosts(self.engine, self.repository),
+                _owners(self.engine) if self.shared else set(),
             )
         except SQLAlchemyError:
             log.warning("can't read metrics from the database", exc_info=True)
             return None
         finally:
             _database_lock.release()
+
+
+def _owners(engine: Engine) -> set[str]:
+    """Return the owners of the leases in force: trainers of any host that run a job."""
+    query = select(jobs.c.owner).where(
+        jobs.c.state == "running", jobs.c.lease_until > clock(engine)
+    )
+    with engine.connect() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def _job_stats(engine: Engine) -> dict[str, _JobStats]:

@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import Engine, insert, text, update
 
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.service.learning import presence, queue
+from streetlight.service.learning.job import JobSpec
+from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.learning.state_collector import StateCollector
 from streetlight.service.registry import hosts
 from streetlight.service.registry.hosts import (
@@ -22,6 +25,8 @@ from streetlight.service.registry.hosts import (
 from streetlight.service.registry.rows import PromotionId
 from streetlight.service.server.service_events import HostChanges, Hosts
 from streetlight.service.store import tables
+from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
+from streetlight.service.wiring import Services
 from tests.client import App
 from tests.service.services import services_in
 
@@ -143,17 +148,33 @@ def test_a_promotion_with_an_id_that_came_again_is_another_one(
     assert wait_for_hosts(shared_engine, lost) == ["a"]  # it isn't in the database
 
 
+def collect(services: Services) -> dict[str, float]:
+    """Return the values of the metrics that are read from the database."""
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for metric in StateCollector(services).collect()
+        for sample in metric.samples
+    }
+
+
+def test_the_metrics_count_the_trainers_of_other_hosts_that_run_jobs(
+    shared_url: str, tmp_path: Path
+) -> None:
+    with services_in(tmp_path, shared_url) as services:
+        for owner in ("here", "elsewhere", "killed"):
+            queue.submit(services.engine, JobSpec(DEFAULT_RECIPE), None)
+            assert acquire_lease(services.engine, owner, 0.001 if owner == "killed" else 60)
+        presence.create(tmp_path, "here").touch()
+        assert collect(services)["streetlight_trainers"] == 2
+
+
 def test_the_metrics_count_the_hosts_by_state(shared_url: str, tmp_path: Path) -> None:
     with services_in(tmp_path, shared_url) as services:
         first = promote(services.engine, 1, 5.0)
         for name, applied in {"a": None, "b": first, "c": first, "d": first}.items():
             report(services.engine, name, applied)
         seen_before(services.engine, "d", 2)
-        values = {
-            " ".join([sample.name, *sample.labels.values()]): sample.value
-            for metric in StateCollector(services).collect()
-            for sample in metric.samples
-        }
+        values = collect(services)
     assert values["streetlight_hosts current"] == 2
     assert values["streetlight_hosts behind"] == 1
     assert values["streetlight_hosts silent"] == 1
