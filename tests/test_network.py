@@ -12,7 +12,8 @@ import pytest
 from tests.network import NAMESPACES, Host, Network, needs_root
 from tests.service.conftest import until
 
-pytestmark = [pytest.mark.process, needs_root]
+# Storms, because a new network interface ends the requests of the browsers in other tests.
+pytestmark = [pytest.mark.process, pytest.mark.storm, needs_root]
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,7 +20,8 @@ from tests.server import DEADLINE
 from tests.service.conftest import until
 
 needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL")
-pytestmark = [pytest.mark.process, needs_root, needs_postgresql]
+# Storms, because a new network interface ends the requests of the browsers in other tests.
+pytestmark = [pytest.mark.process, pytest.mark.storm, needs_root, needs_postgresql]
 
 # Seconds until a request that needs the database gets its response.
 MAX_WAIT = 4.0
@@ -173,7 +174,6 @@ except DBAPIError as error:
 WITH_NAME_SERVER = 'mount --bind "$1" /etc/resolv.conf && exec "$2" -c "$3"'
 
 
-@pytest.mark.storm
 def test_lost_packets_to_the_name_server_end_a_wait(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -228,7 +228,6 @@ def test_a_host_that_is_cut_off_inside_a_transaction_stops_the_others_for_5_s(
     assert seconds < 5
 
 
-@pytest.mark.storm
 def test_a_process_that_is_suspended_inside_a_transaction_stops_the_others_for_5_s(
     installation: Installation,
 ) -> None:
