@@ -357,6 +357,7 @@ def lost_commit(installation: Installation) -> None:
     network, database, standby = installation.network, installation.database, installation.standby
     *others, cut = sites = installation.sites
     site = sites[0]
+    until(lambda: standby.query("SELECT count(*) FROM hosts") == [[str(len(sites))]])
     network.drop(database.host, standby.host)
     number = train(site, 101)
     for each in sites:

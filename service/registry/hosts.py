@@ -28,7 +28,8 @@ PATIENCE = 2.0
 POLL_INTERVAL = 0.02
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
-# The commit doesn't wait for the disk: a report that is lost is soon followed by another one.
+# The commit doesn't wait for the disk or a standby: a report that is lost is soon followed by
+# another one. Only the first one waits, with which a host joins that may then be cut off.
 _REPORT = text(
     f"""
     WITH gone AS (DELETE FROM hosts WHERE seen_at < {_NOW} - {LISTED} AND name <> :name)
@@ -42,7 +43,8 @@ _REPORT = text(
                 IS NOT DISTINCT FROM (excluded.promotion, excluded.promoted_at)
             THEN known.applied_at ELSE excluded.applied_at END,
         seen_at = excluded.seen_at
-    RETURNING set_config('synchronous_commit', 'off', true)
+    RETURNING set_config('synchronous_commit', CASE WHEN promotion IS NULL
+        THEN current_setting('synchronous_commit') ELSE 'off' END, true)
     """  # noqa: S608 - constants
 )
 _LIST = text(

@@ -25,9 +25,12 @@ from streetlight.service.registry.hosts import (
 from streetlight.service.registry.rows import PromotionId
 from streetlight.service.server.service_events import HostChanges, Hosts
 from streetlight.service.store import tables
+from streetlight.service.store.engine import open_engine
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.wiring import Services
 from tests.client import App
+from tests.databases import POSTGRESQL, Cluster
+from tests.server import free_port
 from tests.service.services import services_in
 
 
@@ -128,6 +131,19 @@ def test_a_promotion_waits_only_for_hosts_that_are_heard(
     assert time.monotonic() - start < 0.2
     assert wait_for_hosts(shared_engine, second) == ["current", "silent"]
     assert time.monotonic() - start > 0.2
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not POSTGRESQL, reason="needs PostgreSQL")
+def test_a_host_that_has_joined_is_known_after_a_failure_of_the_database() -> None:
+    with Cluster(free_port()) as cluster:
+        engine = open_engine(cluster.url)
+        tables.metadata.create_all(engine)
+        report(engine, "a", None)
+        cluster.kill()
+        cluster.start()
+        assert [host.name for host in list_hosts(engine)] == ["a"]
+        engine.dispose()
 
 
 def test_a_promotion_with_an_id_that_came_again_is_another_one(
