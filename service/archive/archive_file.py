@@ -16,12 +16,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version as release_of
-from typing import IO, Any, Self
+from typing import IO, Annotated, Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, Strict, TypeAdapter, ValidationError
 
+from streetlight.service.archive.state import ARCHIVED
 from streetlight.service.store.schema import LEDGER
+from streetlight.service.store.tables import predictions, promotions
+from streetlight.service.validation.fields import Text
 from streetlight.service.validation.problems import problems
 
 FORMAT = 1
@@ -29,6 +33,18 @@ MANIFEST = "manifest.json"
 # Rows that are inserted at a time, unless they have more bytes.
 BATCH_SIZE = 1000
 BATCH_BYTES = 1024 * 1024
+# A row has at most the body of a request. A small member may contain a line of gigabytes.
+MAX_LINE_BYTES = 256 * 1024 * 1024
+
+TABLES = {table.name: table for table in (*ARCHIVED, promotions, predictions)}
+# Both databases can store these, and only these.
+_TYPES = {
+    int: Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)],
+    float: Annotated[float, Strict(), Field(allow_inf_nan=False)],
+    bool: Annotated[bool, Strict()],
+    str: Annotated[Text, Strict()],
+}
+Number = Annotated[int, Field(ge=0, lt=10**9)]
 
 
 class ArchiveError(Exception):
@@ -60,10 +76,10 @@ class Manifest:
 
     release: str
     schema: int
-    newest: int
-    last_prediction: int
+    newest: Number
+    last_prediction: Annotated[int, Field(ge=0, lt=2**63 - 1)]
     tables: dict[str, TableContent]
-    versions: dict[int, str]
+    versions: dict[Annotated[Number, Field(ge=1)], str]
     format: int = FORMAT
 
     def summary(self) -> str:
@@ -169,8 +185,13 @@ class ArchiveReader:
         """
         table, sha256, count = self.manifest.tables[name], hashlib.sha256(), 0
         with _reading(f"{name}.jsonl"), self._zip.open(f"{name}.jsonl") as member:
+            row_type = _rows_of(name, tuple(table.columns))
             while lines := _read_lines(member):
-                rows = [dict(zip(table.columns, json.loads(line), strict=True)) for line in lines]
+                try:
+                    values = row_type.validate_json(b"[%b]" % b",".join(lines))
+                except ValidationError as error:
+                    raise ArchiveError(_describe(name, table.columns, count, error)) from None
+                rows = [dict(zip(table.columns, row, strict=True)) for row in values]
                 sha256.update(b"".join(lines))
                 count += len(rows)
                 yield rows
@@ -193,10 +214,32 @@ class ArchiveReader:
             self.version(number)
 
 
+@cache
+def _rows_of(table: str, columns: tuple[str, ...]) -> TypeAdapter[list[tuple[Any, ...]]]:
+    """Return what checks rows of a table in JSON."""
+    types: list[Any] = []
+    for column in (TABLES[table].columns[name] for name in columns):
+        of_column = _TYPES[column.type.python_type]
+        types.append(of_column | None if column.nullable else of_column)
+    return TypeAdapter(list[tuple[*types]])  # type: ignore[valid-type]
+
+
+def _describe(table: str, columns: list[str], before: int, error: ValidationError) -> str:
+    """Return a sentence with the line and the column of an error; `before` lines were read."""
+    name, where = f"{table}.jsonl", error.errors()[0]["loc"]
+    if where:
+        name += f": line {before + int(where[0]) + 1}"
+    if len(where) > 1 and int(where[1]) < len(columns):
+        name += f": {columns[int(where[1])]}"
+    return f"the archive is damaged: {name}: {problems(error)[0].message}"
+
+
 def _read_lines(member: IO[bytes]) -> list[bytes]:
     lines: list[bytes] = []
     size = 0
-    while len(lines) < BATCH_SIZE and size < BATCH_BYTES and (line := member.readline()):
+    while len(lines) < BATCH_SIZE and size < BATCH_BYTES:
+        if not (line := member.readline(MAX_LINE_BYTES)):
+            break
         lines.append(line)
         size += len(line)
     return lines
@@ -224,6 +267,7 @@ def _reading(name: str) -> Iterator[None]:
         struct.error,
         EOFError,
         LookupError,
+        MemoryError,  # a small member may contain gigabytes
         OSError,  # also for an offset below 0
         RuntimeError,  # also for a compression that doesn't exist
         TypeError,

@@ -18,10 +18,9 @@ from sqlalchemy import Connection, Engine
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.model.registry.version_link import VersionLink, sync_folder
-from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
+from streetlight.service.archive.archive_file import TABLES, ArchiveError, ArchiveReader
 from streetlight.service.archive.rows import insert_ledger, insert_predictions, insert_versions
 from streetlight.service.archive.state import (
-    ARCHIVED,
     allow_pauses,
     database_file,
     is_shared,
@@ -29,6 +28,7 @@ from streetlight.service.archive.state import (
     promotion,
 )
 from streetlight.service.config import Settings
+from streetlight.service.registry import rows
 from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, create_tables, upgrade
 from streetlight.service.store.tables import (
@@ -62,14 +62,19 @@ def restore_archive(settings: Settings, archive: ArchiveReader) -> None:
             f"those up to {int(LEDGER.revision)}; use release {archive.manifest.release} or a "
             "later one"
         )
-    known = {table.name: table.columns.keys() for table in (*ARCHIVED, promotions, predictions)}
     for name, content in archive.manifest.tables.items():
-        if unknown := set(content.columns) - set(known.get(name, [])):
+        columns = {column.name: column for column in TABLES[name].columns} if name in TABLES else {}
+        if unknown := set(content.columns) - columns.keys():
             raise ArchiveError(
                 f"the archive has columns of {name} that this release doesn't know "
                 f"({', '.join(sorted(unknown))}); use release {archive.manifest.release} or a "
                 "later one"
             )
+        needed = {c.name for c in columns.values() if not c.nullable and c.server_default is None}
+        if missing := needed - set(content.columns):
+            raise ArchiveError(f"the archive is damaged: {name} lacks {', '.join(sorted(missing))}")
+    if promotions.name not in archive.manifest.tables:
+        raise ArchiveError(f"the archive is damaged: it has no {promotions.name}")
     with _open_database(settings.database) as engine:
         if is_shared(engine):
             _restore_rows(settings, engine, archive)
@@ -82,6 +87,11 @@ def _restore_rows(settings: Settings, engine: Engine, archive: ArchiveReader) ->
         allow_pauses(connection)
         insert_ledger(connection, archive)
         insert_versions(connection, archive)
+        if (state := rows.read_state(connection)).live and not state.sha256:
+            raise ArchiveError(
+                f"the archive lacks version {state.live}, which is live: no host could fetch it; "
+                "make another version live before the export"
+            )
         if predictions.name in archive.manifest.tables:
             create_tables(connection, PREDICTION_LOG)
             insert_predictions(connection, archive)
@@ -137,7 +147,7 @@ def _write_folder(models: Path, archive: ArchiveReader) -> None:
     models.mkdir()
     for number in archive.manifest.versions:
         _write(models / f"{number}.npz", archive.version(number))
-    log = [promotion(row) for rows in archive.batches(promotions.name) for row in rows]
+    log = [promotion(row) for batch in archive.batches(promotions.name) for row in batch]
     _write(
         models / "promotions.jsonl",
         "".join(json.dumps(asdict(entry)) + "\n" for entry in log).encode(),

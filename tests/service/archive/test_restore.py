@@ -189,7 +189,31 @@ DAMAGED = "streetlight: the archive is damaged: "
             member("observations.jsonl", lambda rows: rows[: rows.rindex(b"\n", 0, -1) + 1]),
             DAMAGED + "observations.jsonl: expected (7, '",
         ),
-        (member("jobs.jsonl", lambda _: b"[1]\n"), DAMAGED + "jobs.jsonl: zip() argument 2 is "),
+        (member("jobs.jsonl", lambda _: b"[1]\n"), DAMAGED + "jobs.jsonl: line 1: state: required"),
+        (
+            member("observations.jsonl", lambda rows: rows.replace(b", null,", b', "\\u0000",', 1)),
+            DAMAGED + "observations.jsonl: line 1: client_id: expected text without NUL ",
+        ),
+        (
+            member("promotions.jsonl", lambda rows: b"[1, NaN, " + rows.split(b", ", 2)[2]),
+            DAMAGED + "promotions.jsonl: line 1: at: expected a finite number, got NaN",
+        ),
+        (
+            member("jobs.jsonl", lambda rows: rows.replace(b"[1,", b"[1" + b"0" * 30 + b",", 1)),
+            DAMAGED + "jobs.jsonl: line 1: id: expected a number below 9223372036854775808, got 1",
+        ),
+        (
+            manifest(lambda fields: fields["tables"].pop("promotions")),
+            DAMAGED + "it has no promotions",
+        ),
+        (
+            manifest(lambda fields: fields["tables"]["promotions"]["columns"].remove("at")),
+            DAMAGED + "promotions lacks at",
+        ),
+        (
+            manifest(lambda fields: fields.update(last_prediction=10**30)),
+            DAMAGED + "manifest.json: last_prediction: expected a number below 9223372036854775807",
+        ),
         (member("predictions.jsonl", lambda rows: rows + b"\n"), DAMAGED + "predictions.jsonl: "),
         (member("versions/2.npz", lambda file: file + b"x"), DAMAGED + "versions/2.npz: expected "),
         (member("manifest.json", lambda _: b"{"), DAMAGED + "manifest.json: Expecting property"),
@@ -233,6 +257,24 @@ def test_an_archive_that_is_damaged_or_too_new_restores_nothing(
     assert refused.stderr.startswith(message)
     data_dir.mkdir(exist_ok=True)
     assert is_empty(data_dir, database_url)
+
+
+def test_hosts_get_no_live_version_that_they_cannot_fetch(
+    archive: Path, tmp_path: Path, shared_url: str
+) -> None:
+    """In a folder, a file may be missing: then the others can go live."""
+    run("restore", archive, data_dir=tmp_path)
+    live = int((tmp_path / "models" / "live").readlink().stem)
+    (tmp_path / "models" / f"{live}.npz").unlink()
+    run("export", tmp_path / "a.zip", data_dir=tmp_path)
+    run("restore", tmp_path / "a.zip", data_dir=tmp_path / "folder")
+
+    settings = place(tmp_path / "host", shared_url)
+    refused = invoke("restore", str(tmp_path / "a.zip"), **settings)
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"streetlight: the archive lacks version {live}, which is ")
+    assert is_empty(tmp_path / "host", shared_url)
 
 
 def test_no_changed_byte_goes_unnoticed(archive: Path, tmp_path: Path) -> None:
