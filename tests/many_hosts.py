@@ -26,7 +26,7 @@ LIGHTS = [0, 1, 1]
 PATH = "/predict?lights=0,1,1"
 PAUSE = 0.001
 # How long a promotion waits for hosts that have applied none, and what this machine adds.
-PATIENCE = 2.0
+WAIT_TIMEOUT = 2.0
 MARGIN = 2.0
 
 
@@ -292,7 +292,7 @@ def cut_off(installation: Installation, fault: Fault) -> Cut:
         began = time.monotonic()
         assert promote(installation.sites, site, other) == [cut]
         promoted = time.monotonic() - began
-        assert promoted < PATIENCE + MARGIN
+        assert promoted < WAIT_TIMEOUT + MARGIN
         assert behind(site, installation.sites) == [cut]
         assert site.get(PATH)["version"] == other
         assert cut.get(PATH)["version"] == former

@@ -24,7 +24,7 @@ NAMED = 300.0
 # Seconds after its last report for which a host is listed.
 LISTED = 24 * 3600.0
 # Seconds that a promotion waits for the hosts.
-PATIENCE = 2.0
+WAIT_TIMEOUT = 2.0
 POLL_INTERVAL = 0.02
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
@@ -151,7 +151,7 @@ def wait_for_hosts(engine: Engine, promotion: PromotionId) -> list[str]:
     Return the names of those that haven't. A host that isn't heard isn't waited for, but named if
     it was heard within the last 5 minutes: its follower may have ended while its workers serve.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         with engine.connect() as connection:
             late = connection.execute(_LATE, promotion._asdict()).all()

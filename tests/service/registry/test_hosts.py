@@ -117,7 +117,7 @@ def test_a_host_is_listed_for_a_day(shared_engine: Engine) -> None:
 def test_a_promotion_waits_only_for_hosts_that_are_heard(
     shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosts, "PATIENCE", 0.2)
+    monkeypatch.setattr(hosts, "WAIT_TIMEOUT", 0.2)
     first, second = promote(shared_engine, 1, 5.0), promote(shared_engine, 2, 6.0)
     report(shared_engine, "current", first)
     report(shared_engine, "later", second)
@@ -150,7 +150,7 @@ def test_a_promotion_with_an_id_that_came_again_is_another_one(
     shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failover that lost commits."""
-    monkeypatch.setattr(hosts, "PATIENCE", 0)
+    monkeypatch.setattr(hosts, "WAIT_TIMEOUT", 0)
     lost = PromotionId(2, 6.0)
     first = promote(shared_engine, 1, 5.0)
     report(shared_engine, "a", lost)
