@@ -138,7 +138,7 @@ def import_csv(file: Path) -> None:
     services = open_services()
     initialize_current(services)
     log = Lookup(services.prediction_log) if services.prediction_log else None
-    live = live_version_if_any(services.repository)
+    live = live_version_if_any(services.repository, copy=True)
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGEST_LENGTH]
     # The file is read twice, so that a file with an invalid line adds nothing.

@@ -36,12 +36,19 @@ def live_version(repository: ModelRepository) -> Version:
     return version
 
 
-def live_version_if_any(repository: ModelRepository) -> Version | None:
-    """Return the live version; `None` if no version is live or its file can't be read."""
+def live_version_if_any(repository: ModelRepository, *, copy: bool = False) -> Version | None:
+    """Return the live version; `None` if no version is live or its file can't be read.
+
+    A damaged copy of a version that hosts share is removed when it is read. If `copy` is true, the
+    version is then copied again, which uses the database.
+    """
     try:
         return live_version(repository)
     except NoLiveVersionError:
-        return None
+        if not copy:
+            return None
+    repository.follow()
+    return live_version_if_any(repository)
 
 
 @dataclass(frozen=True)

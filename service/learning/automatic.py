@@ -33,7 +33,7 @@ def submit_if_due(services: Services) -> None:
     if settings.retrain_after is None and settings.retrain_below is None:
         return
     last = queue.last_observation(engine)
-    live = live_version_if_any(services.repository)
+    live = live_version_if_any(services.repository, copy=True)
     trigger = _trigger(services, live, last)
     if trigger is None:
         return

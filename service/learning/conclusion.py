@@ -101,7 +101,7 @@ def _publish_and_conclude(
         # First, so that the folder isn't older.
         state = repository.state()
         repository.follow()
-        live = live_version_if_any(repository)
+        live = live_version_if_any(repository, copy=True)
         verdict, reason = _decide(services, lease, candidate, live)
         verdict = replace(verdict, forced=bool(reason) and not verdict.passed)
         with repository.transaction() as connection:

@@ -183,7 +183,7 @@ def _load(services: Services, job: Job, renew: Callable[[], None]) -> TrainingSe
     if job.data.source != "ledger":
         return load_rows(services.engine, job.id, job.data, job.recipe.repeats)
     amount = services.settings.exam if job.exam is None else job.exam
-    live = live_version_if_any(services.repository)
+    live = live_version_if_any(services.repository, copy=True)
     return load_training_set(services.engine, renew, exam_spec(amount, live), job.recipe.repeats)
 
 

@@ -41,17 +41,20 @@ def test_the_commands_use_what_other_hosts_have_changed(tmp_path: Path, shared_u
         assert invoke("versions", **here).stdout.splitlines()[1].startswith("*  3")
 
 
-def test_an_import_on_a_new_host_records_what_the_live_version_decides(
+def test_an_import_records_what_the_live_version_decides_without_a_copy_of_it(
     tmp_path: Path, shared_url: str
 ) -> None:
     file = tmp_path / "observations.csv"
     file.write_text("a,b,c,outcome\n1,0,1,walk\n")
     with App(tmp_path / "there", database_url=shared_url) as there:
-        run = invoke("import", str(file), data_dir=tmp_path / "here", database_url=shared_url)
-        assert run.returncode == 0
-        [imported] = there.get(f"/observations?source={file.name}")["observations"]
-        assert imported["version"] == 1
-        assert imported["said"] == "walk"
+        for name in ("here", "there"):  # a host without a copy, and one with a damaged copy
+            run = invoke("import", str(file), data_dir=tmp_path / name, database_url=shared_url)
+            assert run.returncode == 0
+            [imported] = there.get(f"/observations?source={file.name}")["observations"]
+            assert imported["version"] == 1
+            file = file.replace(tmp_path / "others.csv")
+            file.write_text("a,b,c,outcome\n0,0,1,walk\n")
+            there.services.repository.path(1).write_bytes(b"damaged")
 
 
 def test_a_training_on_a_new_database_is_its_first_version(tmp_path: Path, shared_url: str) -> None:

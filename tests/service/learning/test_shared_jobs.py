@@ -18,6 +18,7 @@ from streetlight.service.learning import queue
 from streetlight.service.learning.job import Job, JobSpec
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import Lease, acquire_lease
+from streetlight.service.learning.training_data import LEDGER, JobData, data_of
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store import postgresql
 from streetlight.service.store.engine import write_transaction
@@ -115,6 +116,20 @@ def test_a_version_is_judged_again_if_another_goes_live_meanwhile(
     assert job.verdict.against == 1
     assert services.repository.promotions()[-1].instead_of == 1
     assert services.repository.load(2).number == 2  # the number in the file, too
+
+
+@pytest.mark.parametrize("data", [LEDGER, data_of(LAB, "four")], ids=["ledger", "dataset"])
+def test_a_job_is_judged_against_the_live_version_although_the_copy_is_damaged(
+    services: Services, tmp_path: Path, shared_url: str, data: JobData
+) -> None:
+    assert run(services, lease(services)).promoted
+    services.repository.path(1).write_bytes(b"damaged")
+    with services_in(tmp_path, shared_url) as restarted:
+        job = run(restarted, lease(restarted, data=data, promote="not_worse"))
+
+    assert job.verdict is not None
+    assert job.verdict.against == 1
+    assert job.verdict.why_no_exam != "no version is live"
 
 
 def test_a_cancellation_after_the_training_is_ignored(
