@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import IO, Any, NamedTuple
 
-from sqlalchemy import Connection, String, Table, func, select, text
+from sqlalchemy import Connection, String, Table, func, inspect, select, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository
@@ -53,10 +53,13 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
     engine = services.engine
     with ArchiveWriter(file) as writer, ExitStack() as stack:
         if is_shared(engine):
-            ledger, found = _shared_versions(stack.enter_context(snapshot(engine)))
+            connection = stack.enter_context(snapshot(engine))
+            ledger, found = _shared_versions(connection)
+            log = connection if inspect(connection).has_table(predictions.name) else None
         else:
             # `prune` would remove files that are to be read.
             stack.enter_context(services.repository.lock("prune"))
+            log = _prediction_log(services, stack)
             ledger, found = _versions_in_folder(services, stack)
         for number in found.numbers:
             writer.add_version(number, found.read(number))
@@ -65,7 +68,7 @@ def write_archive(services: Services, file: IO[bytes]) -> Manifest:
                 writer.add_table(table.name, *_content(ledger, table))
         columns = [column.name for column in promotions.columns]
         writer.add_table(promotions.name, columns, [found.promotions])
-        last_prediction = _add_predictions(services, writer)
+        last_prediction = 0 if log is None else _add_predictions(log, writer)
         return writer.complete(found.newest, last_prediction)
 
 
@@ -132,17 +135,23 @@ def _content(
     return [column.name for column in table.columns], found.partitions()
 
 
-def _add_predictions(services: Services, writer: ArchiveWriter) -> int:
-    """Add the prediction log, if there is one, and return the highest id that it has given."""
-    with ExitStack() as stack:
-        engine = stack.enter_context(prediction_log_engine(services))
-        if engine is None:
-            return 0
-        connection = stack.enter_context(snapshot(engine))
-        allow_pauses(connection)
-        writer.add_table(predictions.name, *_content(connection, predictions))
-        if is_shared(engine):
-            sequence = "SELECT last_value - (NOT is_called)::int FROM predictions_id_seq"
-        else:
-            sequence = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'predictions'"
-        return int(connection.execute(text(sequence)).scalar() or 0)
+def _prediction_log(services: Services, stack: ExitStack) -> Connection | None:
+    """Return a snapshot of the prediction log in SQLite, if there is one.
+
+    It begins before the versions are listed: the archive has each version that a prediction names.
+    """
+    if (engine := stack.enter_context(prediction_log_engine(services))) is None:
+        return None
+    log = stack.enter_context(snapshot(engine))
+    log.execute(select(func.max(predictions.c.id))).scalar()
+    return log
+
+
+def _add_predictions(log: Connection, writer: ArchiveWriter) -> int:
+    """Add the prediction log, and return the highest id that it has given."""
+    writer.add_table(predictions.name, *_content(log, predictions))
+    if is_shared(log.engine):
+        sequence = "SELECT last_value - (NOT is_called)::int FROM predictions_id_seq"
+    else:
+        sequence = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'predictions'"
+    return int(log.execute(text(sequence)).scalar() or 0)

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
+from streetlight.service.archive.export import write_archive
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.registry.shared_repository import SharedRepository
 from tests import databases
@@ -368,6 +369,32 @@ def test_a_pipe_is_written_and_not_replaced(full: App, archive: Path, tmp_path: 
     with zipfile.ZipFile(archive) as expected:
         for name in expected.namelist():
             assert content.read(name) == expected.read(name)
+
+
+def test_a_logged_prediction_is_no_younger_than_the_versions(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    """Its version would be missing, and another one would get the number after a restore."""
+    with App(prediction_log=True, **place(tmp_path, database_url)) as app:
+        log_prediction(app, "r-1", 1)
+
+        class Busy(io.BytesIO):
+            """A file during whose first write a version is trained, goes live and predicts."""
+
+            def write(self, content: Any) -> int:
+                if not self.tell():
+                    app.expect(202, "POST", "/retrain", {"promote": "always"})
+                    app.work()
+                    log_prediction(app, "r-2", 2)
+                return super().write(content)
+
+        file = Busy()
+        write_archive(app.services, file)
+
+    with ArchiveReader(file) as exported:
+        assert list(exported.manifest.versions) == [1]
+        [rows] = exported.batches("predictions")
+        assert [(row["request_id"], row["version"]) for row in rows] == [("r-1", 1)]
 
 
 def test_nothing_is_not_exported(tmp_path: Path) -> None:
