@@ -124,7 +124,7 @@ def _revision(connection: Connection, schema: Schema) -> str | None:
             f"{schema.revision} or an earlier revision; restore a backup"
         )
     revision: str = revisions[0]
-    if not revision.isdecimal() or not 1 <= int(revision) <= int(schema.revision):
+    if revision not in {f"{number:04}" for number in range(1, int(schema.revision) + 1)}:
         raise SchemaError(
             f"{schema.versions.name} has revision {revision}, and this release knows those up to "
             f"{schema.revision}; start the release that upgraded the database, or restore a backup"

@@ -142,6 +142,14 @@ def test_a_folder_without_a_database_is_pruned(tmp_path: Path) -> None:
     assert not (tmp_path / "streetlight.db").exists()
 
 
-@pytest.mark.parametrize("options", [[], ["--keep", "0"], ["--keep", "x"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--keep", "0"],
+        ["--keep", "x"],
+        ["--keep", "1", "--keep-predictions", str(2**63)],
+    ],
+)
 def test_the_number_to_keep_is_required(tmp_path: Path, options: list[str]) -> None:
     assert invoke("prune", *options, data_dir=tmp_path).returncode == 2

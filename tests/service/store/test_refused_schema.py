@@ -43,6 +43,11 @@ def set_revision(engine: Engine, revision: str) -> None:
             "alembic_version_ledger has revision 9999, and this release knows those up to",
         ),
         (
+            LEDGER,
+            "UPDATE alembic_version_ledger SET version_num = '3'",
+            "alembic_version_ledger has revision 3, and this release knows those up to",
+        ),
+        (
             PREDICTION_LOG,
             "UPDATE alembic_version_prediction_log SET version_num = 'ae10'",
             "alembic_version_prediction_log has revision ae10, and this release knows those up to",
