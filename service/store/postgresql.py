@@ -115,7 +115,9 @@ def open_engine(url: str) -> Engine:
             timeouts |= MIGRATION_TIMEOUTS
             driver.response_timeout = math.inf
         level = " ISOLATION LEVEL REPEATABLE READ" if chosen.get("snapshot", False) else ""
-        statements = [f"BEGIN{level}"]
+        # All digits of a number: a database or a role may have another setting, by which a time
+        # that was read would not equal the one that is stored.
+        statements = [f"BEGIN{level}", "SET LOCAL extra_float_digits = 1"]
         if "options" not in parsed.query:
             # Together with BEGIN. PgBouncer refuses them when a client connects, and other clients
             # would get those that a client sets for its session.

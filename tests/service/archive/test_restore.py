@@ -52,6 +52,21 @@ def test_an_archive_restores_everything_with_each_database(
         assert answers(restored) == answers(full)
 
 
+def test_numbers_keep_their_digits_whatever_the_database_is_set_to(
+    archive: Path, tmp_path: Path, shared_url: str
+) -> None:
+    engine = create_engine(shared_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        name = engine.url.database
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET extra_float_digits = 0")
+    engine.dispose()
+    there = place(tmp_path / "there", shared_url)
+    run("restore", archive, **there)
+    run("export", tmp_path / "there.zip", **there)
+
+    assert (tmp_path / "there.zip").read_bytes() == archive.read_bytes()
+
+
 def test_an_archive_of_each_database_is_restored_with_sqlite(
     tmp_path: Path, database_url: str | None
 ) -> None:
