@@ -144,7 +144,7 @@ def test_a_server_whose_database_is_upgraded_beneath_it_goes_on(
         os.kill(worker, signal.SIGKILL)
         until(lambda: site.workers() not in ([], [worker]))
         site.wait_until_ready()
-        assert site.get("/readyz") == {"status": "ok", "version": 1}
+        until(lambda: site.get("/readyz") == {"status": "ok", "version": 1})  # the follower starts
         site.expect(201, "POST", "/observations", row)
         site.retrain()
         engine.dispose()
