@@ -207,10 +207,10 @@ def check_pressure(page: Page) -> None:
 
 def test_the_pressure_table_changes_with_every_step(page: Page) -> None:
     show(page, "pressure", 0)
-    expect(page.locator(".pressure tr.now th")).to_have_text("1: 1 0 1 ■ stop")
+    expect(page.locator(".pressure tr.now th")).to_have_text(["1: 1 0 1 ■ stop"])
     check_pressure(page)
     press(page, "One row")
-    expect(page.locator(".pressure tr.now th")).to_have_text("2: 0 1 1 ▶ walk")
+    expect(page.locator(".pressure tr.now th")).to_have_text(["2: 0 1 1 ▶ walk"])
     expect(page.locator(".pressure thead th")).to_have_text(
         ["weights_0_1", "row", "left", "middle", "right"]
     )
@@ -232,9 +232,9 @@ def test_the_pressure_table_of_large_networks_is_divided(page: Page) -> None:
           stage.change({ lights, outcomes, hiddenSizes: [16, 16] });
         }"""
     )
-    expect(matrices).to_have_text("weights_0_1")
+    expect(matrices).to_have_text(["weights_0_1"])
     page.locator("#pressure").get_by_role("combobox").select_option("weights_1_2")
-    expect(matrices).to_have_text("weights_1_2")
+    expect(matrices).to_have_text(["weights_1_2"])
     expect(page.locator(".pressure tfoot tr").first.locator("td")).to_have_count(16 * 16)
     expect(page.locator(".pressure tbody tr")).to_have_count(6)
     expect(page.locator("#pressure")).to_contain_text("Rows 1 to 6 of 300")
