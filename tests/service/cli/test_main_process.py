@@ -7,9 +7,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from tests.server import DEADLINE, STREETLIGHT, Server
 from tests.service.conftest import Site, until
@@ -36,14 +38,23 @@ def kill(server: Server, pid: int) -> None:
 def predicting(server: Server) -> Iterator[Callable[[], int]]:
     """Send predictions until the end of the block; yield a function that returns their number.
 
-    Each uses a connection of its own, as gunicorn closes idle connections of workers that stop.
+    Each uses a connection of its own, as gunicorn closes idle connections of workers that stop. One
+    is tried again if it is reset: it may reach a worker between its last look and the end of its
+    socket, which no program can join (docs/operate.md, "Signals").
     """
     count, done = 0, threading.Event()
+
+    def predict() -> urllib3.BaseHTTPResponse:
+        return server.request("POST", "/predict", {"lights": [1, 0, 1]}, Connection="close")
 
     def send() -> None:
         nonlocal count
         while not done.is_set():
-            response = server.request("POST", "/predict", {"lights": [1, 0, 1]}, Connection="close")
+            try:
+                response = predict()
+            except urllib3.exceptions.ProtocolError as error:
+                assert isinstance(error.args[1], ConnectionResetError)  # noqa: PT017 - of one try
+                response = predict()
             assert response.status == 200
             count += 1
 
@@ -99,6 +110,11 @@ def test_when_the_main_process_is_killed_all_others_end(
         assert not list(temporary.iterdir())
 
 
+def has_ignored(site: Site, count: int) -> bool:
+    """Return whether so many SIGUSR2 have been ignored."""
+    return site.log.read_text().count("SIGUSR2 is ignored") == count
+
+
 def test_signals_to_the_main_process_fail_no_request(tmp_path: Path) -> None:
     with Site(tmp_path, None) as site, predicting(site) as count:
 
@@ -116,11 +132,10 @@ def test_signals_to_the_main_process_fail_no_request(tmp_path: Path) -> None:
         first = site.workers()
         send_and_wait(signal.SIGHUP, workers=1, starts=1)
         assert site.workers() != first
-        for _ in range(2):
+        for ignored in (1, 2):
             site.process.send_signal(signal.SIGUSR2)
-            until(lambda: "SIGUSR2 is ignored" in site.log.read_text())
+            until(partial(has_ignored, site, ignored))
             send_and_wait(signal.SIGWINCH, workers=1, starts=0)
-        assert site.log.read_text().count("SIGUSR2 is ignored") == 2
 
 
 def test_a_worker_that_cannot_be_started_is_tried_again(
