@@ -11,29 +11,30 @@ import pytest
 import urllib3
 
 from tests.server import DEADLINE
-from tests.service.cli.test_main_process import booted, kill
+from tests.service.cli.test_main_process import kill
 from tests.service.conftest import Site, until
 from tests.service.server.processes import running_processes
 
 pytestmark = [pytest.mark.process, pytest.mark.storm]
 
 ROUNDS = min(20, int(os.environ.get("STORM_ROUNDS", "3")))
-PROCESSES = 4  # the main one, two workers and a trainer
+WORKERS = 2
 # Seconds after which gunicorn replaces a worker that sends no heartbeat.
 TIMEOUT = 2
 GENERATOR = random.Random(0)  # noqa: S311 - not for secrets
 
 
 def kill_a_child(site: Site) -> None:
-    """Kill a worker or the trainer."""
-    kill(site, GENERATOR.choice(site.workers()))
+    """Kill a worker, the trainer or the follower."""
+    main = site.process.pid
+    kill(site, GENERATOR.choice([pid for pid in running_processes(main) if pid != main]))
 
 
 def suspend_a_worker(site: Site) -> None:
     """Suspend a worker, which gunicorn then replaces."""
-    pid = GENERATOR.choice([pid for pid in site.workers() if pid in booted(site)])
+    pid = GENERATOR.choice(site.workers())
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: pid not in site.workers() and len(site.workers()) == PROCESSES - 1)
+    until(lambda: pid not in site.workers() and len(site.workers()) == WORKERS)
 
 
 def kill_the_main_process(site: Site) -> None:
@@ -57,7 +58,9 @@ def test_killed_and_suspended_processes_are_replaced(
     )
     statuses: list[int] = []
     acknowledged, jobs, done = [], [], threading.Event()
-    with Site(tmp_path, database_url, workers=2, trainer=True) as site:
+    # The main one, the trainer, and a follower if hosts share the database.
+    processes = WORKERS + (3 if database_url else 2)
+    with Site(tmp_path, database_url, workers=WORKERS, trainer=True) as site:
 
         def predict() -> None:
             # A suspended worker doesn't answer; its connections end when it is replaced.
@@ -74,9 +77,9 @@ def test_killed_and_suspended_processes_are_replaced(
         try:
             for number in range(ROUNDS):
                 jobs.append(site.retrain())
-                until(lambda: len(running_processes(site.process.pid)) == PROCESSES)
+                until(lambda: len(running_processes(site.process.pid)) == processes)
                 attacks[number % len(attacks)](site)
-                until(lambda: len(running_processes(site.process.pid)) == PROCESSES)
+                until(lambda: len(running_processes(site.process.pid)) == processes)
                 row = {"lights": [1, 0, 0], "outcome": "walk"}
                 results = site.expect(201, "POST", "/observations", row)["results"]
                 acknowledged.append(results[0]["id"])
