@@ -79,8 +79,10 @@ def upgrade(
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        with engine.connect() as connection:
-            before = _revision(connection, schema)
+        before = None
+        if not _is_new_file(engine):
+            with engine.connect() as connection:
+                before = _revision(connection, schema)
         if before == schema.revision:
             return before
         if before is not None:
@@ -103,6 +105,14 @@ def upgrade(
         engine.dispose()
         raise
     return before
+
+
+def _is_new_file(engine: Engine) -> bool:
+    """Return whether the SQLite file is new: two processes can't both make it a database."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return False
+    file = Path(engine.url.database)
+    return not file.exists() or file.stat().st_size == 0
 
 
 def _revision(connection: Connection, schema: Schema) -> str | None:
