@@ -1,20 +1,14 @@
 """`SharedRepository`: versions and promotions in a database that many hosts share.
 
 The folder of each host is a copy, in which requests find the versions as in the folder of a
-`ModelRepository`; only a change uses the database. The copy differs from that folder in the names
-of the files, `3-<digest>.npz`: after a failover that lost commits, a number can come again with
-other content.
+`ModelRepository`; only a change uses the database. `folder_copy` makes the copy.
 """
 
 import hashlib
 import io
 import logging
-import os
-import re
-import tempfile
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,19 +29,15 @@ from streetlight.model.registry.repository import (
     existing,
 )
 from streetlight.model.registry.version import Version, VersionDamagedError, write
-from streetlight.model.registry.version_link import sync_folder
 from streetlight.model.training.fit import TrainingResult
 from streetlight.service.registry import rows
+from streetlight.service.registry.folder_copy import FolderCopy
 from streetlight.service.registry.hosts import wait_for_hosts
 from streetlight.service.registry.rows import PromotionId, State
 from streetlight.service.store import engine as database
-from streetlight.service.store.schema import SchemaError
 
 # The key of the advisory lock of the transactions that change versions or promotions.
 VERSIONS_LOCK = database.WRITE_LOCK + 2
-_FILE_NAME = re.compile(rf"([1-9][0-9]{{0,8}})-[0-9a-f]{{{rows.DIGEST_LENGTH}}}\.npz")
-# Seconds between two comparisons of the folder with all rows: a version may have been removed.
-COMPARE_INTERVAL = 10.0
 # Seconds that a thread waits until another one has asked the database for a version.
 MAX_ASKING = 0.1
 
@@ -89,12 +79,10 @@ class SharedRepository(ModelRepository):
     def __init__(self, folder: Path, engine: Engine) -> None:
         super().__init__(folder)
         self.engine = engine
+        self._copy = FolderCopy(folder, engine)
         self._asking = threading.Lock()
         # The name of each version's file, as of the last look into the folder.
         self._names: dict[int, str] = {}
-        # What this process has copied last, and when it has to compare all versions again.
-        self._copied: State | None = None
-        self._compare_at = 0.0
 
     def draft(self, training: TrainingResult, dataset: Dataset, provenance: Provenance) -> Draft:
         """Return a training as a version that `insert` can publish."""
@@ -151,13 +139,8 @@ class SharedRepository(ModelRepository):
 
     def versions(self) -> list[int]:
         """Return the numbers of the version files in the folder, ascending."""
-        self._names = {int(name.partition("-")[0]): name for name in self._files()}
+        self._names = {int(name.partition("-")[0]): name for name in self._copy.files()}
         return sorted(self._names)
-
-    def _files(self) -> set[str]:
-        """Return the names of the version files in the folder."""
-        entries = os.scandir(self.folder) if self.folder.is_dir() else ()
-        return {entry.name for entry in entries if _FILE_NAME.fullmatch(entry.name)}
 
     def newest_number(self) -> int:
         """Return the highest number that was given to a version; 0 if none was."""
@@ -192,7 +175,7 @@ class SharedRepository(ModelRepository):
                 exists = rows.has_version(connection, number)
             # Any client may ask for a number: only for one that exists, all rows are compared.
             if exists:
-                self._copied = None
+                self._copy.compare()
                 self.follow()
         finally:
             self._asking.release()
@@ -212,24 +195,10 @@ class SharedRepository(ModelRepository):
             raise
 
     def follow(self) -> PromotionId | None:
-        """Bring the folder to what the database says, and return the last promotion.
-
-        Raises:
-            DBAPIError: the database can't be used.
-            OSError, LockedError: the folder can't be changed.
-            VersionDamagedError: the row of the live version is damaged.
-            SchemaError: the folder has copies of versions, and the database has none of them.
-        """
-        state = self.state()
-        if not state.newest:
-            self._check_copied_from(set())
-            return None  # the folder may have versions that are to be added: see `first_version`
-        is_due = state != self._copied or time.monotonic() > self._compare_at
-        if is_due or not self._is_linked(state):
-            # Under the lock, so that no process of this host brings the folder to an older state.
-            with self.lock("promote"):
-                state = self._copy()
-        return state.promotion
+        """Bring the folder to what the database says; see `FolderCopy.follow`."""
+        promotion = self._copy.follow()
+        self._names = {}  # a number may have come again, with another name
+        return promotion
 
     def try_to_follow(self) -> None:
         """Follow, or log why this host can't: `lagging_hosts` names it."""
@@ -259,89 +228,12 @@ class SharedRepository(ModelRepository):
             yield LiveChange(live, history, partial(_record, connection, live))
         self.try_to_follow()
 
-    def _is_linked(self, state: State) -> bool:
-        """Return whether the live link names the file that `state` has, and the file exists."""
-        try:
-            name = self._link.name()
-        except VersionDamagedError:
-            return False
-        return name == state.live_file and (name is None or (self.folder / name).exists())
-
-    def _check_copied_from(self, files: Iterable[str]) -> None:
-        """Raise `SchemaError` if the folder has copies, but of none of the database's `files`.
-
-        A new host gives an empty database a first version. The others keep theirs.
-        """
-        if (copies := self._files()) and copies.isdisjoint(files):
-            raise SchemaError(
-                f"the database has none of the {len(copies)} versions of which "
-                f"{self.folder.name}/ has copies; they come from another database, or from a later "
-                "state of this one: restore it, or start with an empty data directory"
-            )
-
-    def _copy(self) -> State:
-        """Copy versions and promotions; the live version first, so that a new host soon serves."""
-        previous, self._copied = self._copied, None
-        # While the lock is held no other process copies, so these are from killed ones.
-        for leftover in self.folder.glob(".new-*"):
-            leftover.unlink()
-        with database.snapshot(self.engine) as connection:
-            state = rows.read_state(connection)
-            digests = rows.read_digests(connection)
-            is_logged = previous is not None and previous.promotion == state.promotion
-            promotions = None if is_logged else rows.read_promotions(connection)
-        files = {rows.file_name(number, sha256): number for number, sha256 in digests.items()}
-        self._check_copied_from(files.keys())
-        if not state.newest:
-            return state
-        if self._promotions.path.exists() and not self.versions():
-            # From a time when the folder had the versions; they and their log are kept.
-            self._promotions.path.replace(self.folder / "promotions.former.jsonl")
-        if state.live is not None:
-            self._fetch(state.live, digests.get(state.live, ""))
-        if promotions is not None:
-            self._promotions.replace(promotions)
-        if not self._is_linked(state):
-            self._link.point(state.live_file)
-        names = self._files()
-        for name in sorted(files.keys() - names, key=files.__getitem__):
-            try:
-                self._fetch(files[name], digests[files[name]])
-            except VersionDamagedError as error:  # no reason to stay at another live version
-                log.warning("not copied: %s", error)
-        for name in names - files.keys():
-            (self.folder / name).unlink(missing_ok=True)
-        self.versions()
-        self._copied, self._compare_at = state, time.monotonic() + COMPARE_INTERVAL
-        return state
-
-    def _fetch(self, number: int, sha256: str) -> None:
-        """Copy the file of a version from its row, unless the folder has it."""
-        path = self.folder / rows.file_name(number, sha256)
-        if path.exists():
-            return
-        # In a transaction of its own: PostgreSQL ends one that is idle while a disk is slow.
-        with self.engine.connect() as connection:
-            content = rows.read_file(connection, number)
-        if content is None or hashlib.sha256(content).hexdigest() != sha256:
-            got = "none" if content is None else "another one"
-            raise VersionDamagedError(
-                f"version {number}: expected the file with the SHA-256 {sha256} in the database, "
-                f"got {got}"
-            )
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-            os.link(file.name, path)
-        sync_folder(self.folder)
-
 
 def _record(
     connection: Connection, live: int | None, action: Action, number: int, reason: str
 ) -> Promotion:
-    if action != "unload" and number not in (digests := rows.read_digests(connection)):
+    if action != "unload" and not rows.has_version(connection, number):
         # The folder of this host may still have a copy of a version that was removed just now.
-        raise VersionNotFoundError(f"no version {number}; {existing(list(digests))}")
+        numbers = list(rows.read_digests(connection))
+        raise VersionNotFoundError(f"no version {number}; {existing(numbers)}")
     return rows.insert_promotion(connection, action, number, live, reason)

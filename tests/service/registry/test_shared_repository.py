@@ -18,7 +18,7 @@ from streetlight.model.registry.repository import (
 )
 from streetlight.model.registry.version import Version, VersionDamagedError
 from streetlight.service.inference.version_cache import VersionCache
-from streetlight.service.registry import first_version, shared_repository
+from streetlight.service.registry import first_version, folder_copy
 from streetlight.service.registry.first_version import add_first_version
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.schema import SchemaError
@@ -42,7 +42,7 @@ def there(tmp_path: Path, shared_engine: Engine) -> SharedRepository:
 @pytest.fixture(autouse=True)
 def compare_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare the folder with all rows each time."""
-    monkeypatch.setattr(shared_repository, "COMPARE_INTERVAL", -1.0)
+    monkeypatch.setattr(folder_copy, "COMPARE_INTERVAL", -1.0)
 
 
 def publish(repository: ModelRepository, weight: float = 1.0) -> Version:
@@ -84,7 +84,7 @@ def test_a_version_that_another_host_removed_is_not_promoted(
     here: SharedRepository, there: SharedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No host could copy it, and a new host would never be ready."""
-    monkeypatch.setattr(shared_repository, "COMPARE_INTERVAL", 10.0)
+    monkeypatch.setattr(folder_copy, "COMPARE_INTERVAL", 10.0)
     for number in (1, 2, 3):
         publish(here, number)
     here.promote(3)
