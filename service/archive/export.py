@@ -9,7 +9,8 @@ from sqlalchemy import Connection, String, Table, func, inspect, select, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.archive.archive_file import ArchiveWriter, Manifest
+from streetlight.service.archive.archive_writer import ArchiveWriter
+from streetlight.service.archive.manifest import Manifest
 from streetlight.service.archive.state import (
     ARCHIVED,
     allow_pauses,

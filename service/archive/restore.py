@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Engine
 
 from streetlight.model.registry.file_lock import file_lock
 from streetlight.model.registry.version_link import VersionLink, sync_folder
-from streetlight.service.archive.archive_file import TABLES, ArchiveError, ArchiveReader
+from streetlight.service.archive.archive_reader import TABLES, ArchiveReader
+from streetlight.service.archive.manifest import ArchiveError
 from streetlight.service.archive.rows import insert_ledger, insert_predictions, insert_versions
 from streetlight.service.archive.state import (
     allow_pauses,

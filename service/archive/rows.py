@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, insert, select, text, update
 
 from streetlight.model.registry.version import VersionDamagedError, read_manifest
-from streetlight.service.archive.archive_file import ArchiveReader
+from streetlight.service.archive.archive_reader import ArchiveReader
 from streetlight.service.archive.state import ARCHIVED
 from streetlight.service.store.tables import jobs, predictions, promotions, versions
 

@@ -12,7 +12,7 @@ from typing import IO
 import click
 
 from streetlight.model.registry.version_link import sync_folder
-from streetlight.service.archive.archive_file import ArchiveReader
+from streetlight.service.archive.archive_reader import ArchiveReader
 from streetlight.service.archive.export import write_archive
 from streetlight.service.archive.prune import remove_old, remove_old_predictions
 from streetlight.service.archive.restore import restore_archive

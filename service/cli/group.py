@@ -11,7 +11,7 @@ from streetlight.model.dataset import DatasetError
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.archive.archive_file import ArchiveError
+from streetlight.service.archive.manifest import ArchiveError
 from streetlight.service.archive.restore import NotEmptyError
 from streetlight.service.config import SettingsError
 from streetlight.service.inference.prediction import LightsError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streetlight.service.archive.archive_file import ArchiveReader
+from streetlight.service.archive.archive_reader import ArchiveReader
 from tests.client import App
 from tests.model.registry.publishing import start
 from tests.server import STREETLIGHT, environment

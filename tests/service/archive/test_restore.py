@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from streetlight.service.archive.archive_file import ArchiveError, ArchiveReader
+from streetlight.service.archive.archive_reader import ArchiveReader
 from streetlight.service.archive.export import write_archive
+from streetlight.service.archive.manifest import ArchiveError
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.registry.shared_repository import SharedRepository
 from tests import databases

@@ -1,35 +1,29 @@
-"""The archive: a ZIP file with a JSON line for each row, and the version files as they are.
-
-    observations.jsonl …      the tables, a row in each line, in the order of their keys
-    versions/1.npz …          the version files
-    manifest.json             what the members contain, with their digests
-
-Equal content makes equal bytes, if both are files. `export` and `restore` say where the content is
-stored.
-"""
+"""`ArchiveReader`: reads an archive, and checks each member; `manifest` has its format."""
 
 import hashlib
 import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version as release_of
 from typing import IO, Annotated, Any, Self
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
+from streetlight.service.archive.manifest import (
+    FORMAT,
+    MANIFEST,
+    ArchiveError,
+    Manifest,
+    version_name,
+)
 from streetlight.service.archive.state import ARCHIVED
-from streetlight.service.store.schema import LEDGER
 from streetlight.service.store.tables import predictions, promotions
 from streetlight.service.validation.fields import Text
 from streetlight.service.validation.problems import problems
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 # Rows that are inserted at a time, unless they have more bytes.
 BATCH_SIZE = 1000
 BATCH_BYTES = 1024 * 1024
@@ -44,111 +38,8 @@ _TYPES = {
     bool: Annotated[bool, Strict()],
     str: Annotated[Text, Strict()],
 }
-Number = Annotated[int, Field(ge=0, lt=10**9)]
-
-
-class ArchiveError(Exception):
-    """The archive is damaged, or of a newer release."""
-
-
-@dataclass(frozen=True)
-class TableContent:
-    """The columns and the number of the rows of a table, and the SHA-256 of its member."""
-
-    columns: list[str]
-    rows: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an archive contains.
-
-    Attributes:
-        release: the release of Streetlight that wrote the archive.
-        schema: the revision of the tables of observations and jobs.
-        newest: the highest number that was given to a version.
-        last_prediction: the highest id that was given to a prediction in the log.
-        tables: the tables by name.
-        versions: the SHA-256 of each version's file, by number.
-        format: the format of the archive.
-    """
-
-    release: str
-    schema: int
-    newest: Number
-    last_prediction: Annotated[int, Field(ge=0, lt=2**63 - 1)]
-    tables: dict[str, TableContent]
-    versions: dict[Annotated[Number, Field(ge=1)], str]
-    format: int = FORMAT
-
-    def summary(self) -> str:
-        """Return how much of everything there is."""
-        counts = {name: table.rows for name, table in self.tables.items()}
-        shown = ("observations", "jobs", "promotions", "predictions")
-        parts = [f"{len(self.versions)} versions"]
-        return ", ".join(parts + [f"{counts[name]} {name}" for name in shown if name in counts])
-
 
 _manifest = TypeAdapter(Manifest)
-
-
-class ArchiveWriter:
-    """Writes an archive to `file`, which need not be seekable; `complete` adds the manifest.
-
-    Without it, such as after an error in the `with` block, nobody can restore the archive.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._zip = zipfile.ZipFile(file, "w")
-        self._tables: dict[str, TableContent] = {}
-        self._versions: dict[int, str] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        # The file may be closed or full, of which the error tells.
-        with suppress(OSError, ValueError) if any(error) else nullcontext():
-            self._zip.close()
-
-    def add_table(
-        self, name: str, columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]
-    ) -> None:
-        """Add the rows of a table, which have a value for each of `columns`."""
-        sha256, count = hashlib.sha256(), 0
-        with self._member(f"{name}.jsonl", zipfile.ZIP_DEFLATED) as member:
-            for batch in batches:
-                lines = "".join(json.dumps(list(row)) + "\n" for row in batch).encode()
-                sha256.update(lines)
-                count += len(batch)
-                member.write(lines)
-        self._tables[name] = TableContent(list(columns), count, sha256.hexdigest())
-
-    def add_version(self, number: int, content: bytes) -> None:
-        """Add the file of a version."""
-        with self._member(_version_name(number), zipfile.ZIP_STORED) as member:
-            member.write(content)
-        self._versions[number] = hashlib.sha256(content).hexdigest()
-
-    def complete(self, newest: int, last_prediction: int) -> Manifest:
-        """Add the manifest, and return it."""
-        manifest = Manifest(
-            release_of("streetlight"),
-            int(LEDGER.revision),
-            newest,
-            last_prediction,
-            self._tables,
-            self._versions,
-        )
-        with self._member(MANIFEST, zipfile.ZIP_DEFLATED) as member:
-            member.write(json.dumps(asdict(manifest), indent=1).encode())
-        return manifest
-
-    def _member(self, name: str, compression: int) -> IO[bytes]:
-        info = zipfile.ZipInfo(name)  # with the same date in all archives
-        info.compress_type = compression
-        return self._zip.open(info, "w", force_zip64=True)
 
 
 class ArchiveReader:
@@ -199,7 +90,7 @@ class ArchiveReader:
 
     def version(self, number: int) -> bytes:
         """Return the file of a version."""
-        name = _version_name(number)
+        name = version_name(number)
         with _reading(name):
             content = self._zip.read(name)
         _require_equal(name, self.manifest.versions[number], hashlib.sha256(content).hexdigest())
@@ -243,10 +134,6 @@ def _read_lines(member: IO[bytes]) -> list[bytes]:
         lines.append(line)
         size += len(line)
     return lines
-
-
-def _version_name(number: int) -> str:
-    return f"versions/{number}.npz"
 
 
 def _require_equal(name: str, expected: object, found: object) -> None:
