@@ -106,7 +106,7 @@ def rest(installation: Installation) -> Table:
         )
 
     before = read()
-    time.sleep(REST_SECONDS)
+    time.sleep(REST_SECONDS)  # the time that is measured
     cpu, database, transactions = (b - a for a, b in zip(before, read(), strict=True))
     hosts = REST_SECONDS * len(followers)
     rows = [

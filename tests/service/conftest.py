@@ -35,7 +35,7 @@ ENDLESS = {"iterations": 1_000_000, "restarts": 1000, "target_error": 0}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that wants a database on each kind, those of the embedded one on that alone."""
+    """Run a test that uses a database with each kind; one with the mark `embedded`, with SQLite."""
     if "database_kind" in metafunc.fixturenames:
         embedded = metafunc.definition.get_closest_marker("embedded")
         metafunc.parametrize("database_kind", ["sqlite"] if embedded else databases.KINDS)
