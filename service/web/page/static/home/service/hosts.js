@@ -1,14 +1,15 @@
-// The hosts that share the database: which version each has live. A single host isn't shown.
+// The hosts that share the database: which version each has live, and since when. A single host isn't shown.
 
 import { byId, table } from "../shared/dom.js";
 
-const stateOf = ({ heard, behind, seen_at: seen }) => (!heard ? `not heard since ${seen.slice(0, 19)} UTC`
+const time = (text) => `${text.slice(0, 19).replace("T", " ")} UTC`;
+const stateOf = ({ heard, behind, seen_at: seen }) => (!heard ? `not heard since ${time(seen)}`
   : behind ? "has not applied the last promotion" : "current");
 
 export function showHosts(hosts) {
   byId("hosts").hidden = hosts.length < 2;
-  table(byId("host-table"), ["host", "version", "state"], hosts.map((host) => ({
-    key: host.name, cells: [host.name, String(host.version ?? "none"), stateOf(host)],
+  table(byId("host-table"), ["host", "version", "since", "state"], hosts.map((host) => ({
+    key: host.name, cells: [host.name, String(host.version ?? "none"), time(host.since), stateOf(host)],
   })));
 }
 
