@@ -15,7 +15,7 @@ from benchmarks.contenders import CONTENDERS, STREETLIGHT
 from benchmarks.load import Load, measure, median
 from benchmarks.results import Table
 from benchmarks.servers import running
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.inference import prediction, resolution
 from streetlight.service.inference.codecs.native import PredictBody
 from streetlight.service.inference.messages import json_response

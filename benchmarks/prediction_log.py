@@ -16,7 +16,7 @@ from benchmarks.contenders import CONTENDERS, STREETLIGHT
 from benchmarks.load import Load, measure
 from benchmarks.results import Table
 from benchmarks.servers import Running, running
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.prediction_log import queries
 from streetlight.service.prediction_log.queries import Filter
 from streetlight.service.prediction_log.recorder import Recorder

@@ -12,7 +12,7 @@ from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
 from streetlight.service.inference.version_cache import VersionCache

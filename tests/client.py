@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli import main as command_line
-from streetlight.service.config import PREFIX, Settings
+from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.learning.automatic import submit_if_due
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease

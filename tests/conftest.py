@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from streetlight.service.config import PREFIX
+from streetlight.service.config.settings import PREFIX
 from tests import databases, tiers
 from tests.client import App
 from tests.server import ForkedServer, Server

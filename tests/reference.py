@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.web.factory import create_app
 from streetlight.service.web.openapi import document
 from streetlight.service.wiring import build_services

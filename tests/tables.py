@@ -1,9 +1,9 @@
 """Write docs/settings.md, docs/routes.md and the PrometheusRule: `python -m tests.tables`.
 
-A setting is described by its field in `service/config.py`, a route by the first line of its view's
-docstring, a group of routes by the docstring of its module. The heading of a group is the start of
-that docstring, up to the first colon, comma, parenthesis or full stop. The PrometheusRule contains
-the rules of deploy/prometheus/alerts.yml.
+A setting is described by its field in `service/config/settings.py`, a route by the first line of
+its view's docstring, a group of routes by the docstring of its module. The heading of a group is
+the start of that docstring, up to the first colon, comma, parenthesis or full stop. The
+PrometheusRule contains the rules of deploy/prometheus/alerts.yml.
 """
 
 import inspect
@@ -15,7 +15,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from streetlight.service.config import PREFIX, SECRETS, VERTEX, Settings
+from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.config.sources import SECRETS, VERTEX
 from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import build_services
 from tests.reference import with_bounds

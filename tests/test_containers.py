@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from streetlight.service.config import PREFIX, SECRETS, Settings
+from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.config.sources import SECRETS
 from tests.service.web.test_auth import CHANGES_NOTHING, CHANGES_STATE
 
 ROOT = Path(__file__).parent.parent

@@ -157,7 +157,7 @@ def test_the_map_of_the_readme_shows_every_folder() -> None:
 
 
 def test_a_module_of_a_package_is_not_at_the_root_of_the_service() -> None:
-    assert {path.stem for path in SOURCE.glob("service/*.py")} == {"__init__", "config", "wiring"}
+    assert {path.stem for path in SOURCE.glob("service/*.py")} == {"__init__", "wiring"}
 
 
 @pytest.mark.process
@@ -209,9 +209,7 @@ def test_the_picture_has_an_arrow_for_every_import_and_no_other() -> None:
         assert (below, above) not in arrows
     boxes = {box for arrow in arrows for box in arrow}
     packages = {path.parent.name for path in SOURCE.glob("service/*/__init__.py")}
-    assert boxes == {"model", "service.config", "service.wiring"} | {
-        f"service.{p}" for p in packages
-    }
+    assert boxes == {"model", "service.wiring"} | {f"service.{p}" for p in packages}
 
 
 def test_every_test_that_is_named_exists() -> None:

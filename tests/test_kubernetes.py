@@ -19,7 +19,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from streetlight.service.cli import main
-from streetlight.service.config import PREFIX, Settings
+from streetlight.service.config.settings import PREFIX, Settings
 from tests import databases
 from tests.client import invoke
 from tests.server import (

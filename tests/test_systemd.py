@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streetlight.service.config import PREFIX
+from streetlight.service.config.settings import PREFIX
 from tests.server import STREETLIGHT, Server
 
 UNIT = Path(__file__).parent.parent / "deploy" / "systemd" / "streetlight.service"

@@ -28,7 +28,7 @@ from streetlight.service.archive.state import (
     prediction_log_file,
     promotion,
 )
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.registry import rows
 from streetlight.service.store.engine import open_engine, write_transaction
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, create_tables, upgrade

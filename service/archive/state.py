@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from streetlight.model.registry.promotion_log import Promotion
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.store.engine import open_engine
 from streetlight.service.store.tables import (
     hosts,

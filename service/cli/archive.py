@@ -18,7 +18,7 @@ from streetlight.service.archive.prune import remove_old, remove_old_predictions
 from streetlight.service.archive.restore import restore_archive
 from streetlight.service.archive.state import has_ledger
 from streetlight.service.cli.group import fail, main
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.ledger.lost import check_none_lost
 from streetlight.service.wiring import Services, build_services, initialize_ledger
 

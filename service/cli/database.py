@@ -3,7 +3,7 @@
 import click
 
 from streetlight.service.cli.group import main
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, Schema
 from streetlight.service.wiring import build_services, upgrade_ledger, upgrade_prediction_log
 

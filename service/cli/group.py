@@ -13,7 +13,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.archive.manifest import ArchiveError
 from streetlight.service.archive.restore import NotEmptyError
-from streetlight.service.config import SettingsError
+from streetlight.service.config.errors import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
 from streetlight.service.store.engine import describe

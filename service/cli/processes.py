@@ -12,14 +12,10 @@ import click
 from streetlight.model.__main__ import main as training_job
 from streetlight.service.cli.group import main
 from streetlight.service.cli.main_process import Gunicorn
-from streetlight.service.config import (
-    MIN_OPEN_FILES,
-    PREFIX,
-    Settings,
-    SettingsError,
-    load_settings,
-    raise_open_files,
-)
+from streetlight.service.config.errors import SettingsError
+from streetlight.service.config.open_files import MIN_OPEN_FILES, raise_open_files
+from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.learning.supervisor import (
     Supervisor,
     end_with_parent,

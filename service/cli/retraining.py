@@ -17,7 +17,7 @@ from streetlight.model.id_ranges import size
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.cli.services import initialize_current, open_services
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
 from streetlight.service.learning.gate import Promote, Verdict

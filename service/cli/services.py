@@ -2,7 +2,7 @@
 
 import click
 
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.registry.first_version import add_folder
 from streetlight.service.registry.follower import FAILURES
 from streetlight.service.registry.shared_repository import SharedRepository

@@ -10,7 +10,8 @@ from typing import Any
 
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
-from streetlight.service.config import load_settings, raise_open_files
+from streetlight.service.config.open_files import raise_open_files
+from streetlight.service.config.sources import load_settings
 from streetlight.service.learning.supervisor import end_with_parent
 from streetlight.service.observability import logs, metrics
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 
-from streetlight.service.config import DATABASE_THREADS, THREADS
+from streetlight.service.config.settings import DATABASE_THREADS, THREADS
 
 
 class Threads:

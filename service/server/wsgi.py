@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.registry.follower import FAILURES, join
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.web.factory import create_app

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
-from streetlight.service.config import THREADS
+from streetlight.service.config.settings import THREADS
 
 # The key of the advisory lock: the bytes of "strl". No other program may use this key or the next.
 WRITE_LOCK = 0x7374726C

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.exc import ArgumentError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
-from streetlight.service.config import DATABASE_THREADS
+from streetlight.service.config.settings import DATABASE_THREADS
 
 # In seconds. For each host that the URL names, and for what a server answers at once.
 CONNECT_TIMEOUT = 2

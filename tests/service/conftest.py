@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from streetlight.model.__main__ import main as training_job
 from streetlight.model.registry.repository import ModelRepository
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.wiring import build_services
 from tests import databases
 from tests.client import invoke

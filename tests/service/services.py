@@ -15,7 +15,7 @@ from streetlight.model.registry.manifest import Provenance, describe
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import Version
 from streetlight.model.training.fit import TrainingResult
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.wiring import Services, build_services, initialize_ledger
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.validation.problems import preview
 from streetlight.service.web.application import services
 from streetlight.service.web.response import json_response

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
 
-from streetlight.service.config import PREFIX, Settings
+from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.web.openapi.operation import Operation
 
 

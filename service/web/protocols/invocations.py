@@ -6,7 +6,7 @@ These are `/ping` and `/invocations`, and the paths in the settings `health_rout
 
 from flask import Blueprint, Flask, Response
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.inference.codecs import invocations
 from streetlight.service.web.api import health
 from streetlight.service.web.inference import respond

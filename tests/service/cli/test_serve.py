@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from tests import databases
 from tests.client import invoke
 from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environment, free_port

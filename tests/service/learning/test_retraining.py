@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from streetlight.service.store.tables import job_rows
 from tests.client import App, Client, invoke
 from tests.server import DEADLINE, ForkedServer, streetlight

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from streetlight.model.dataset import LAB
 from streetlight.model.registry.manifest import Manifest
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.ledger.queries import Filter, count, page, stream
 from streetlight.service.store.engine import open_engine
 from tests import databases
@@ -34,7 +34,7 @@ KILLS = 100 if STORM else 5
 CLIENTS = 8
 INITIALIZE = (
     "import sys; from streetlight.service.wiring import build_services, initialize\n"
-    "from streetlight.service.config import load_settings\n"
+    "from streetlight.service.config.sources import load_settings\n"
     "services = build_services(load_settings())\n"
     "print('ready', flush=True); sys.stdin.read(); initialize(services)"
 )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, select
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.store.tables import predictions as table
 from streetlight.service.wiring import build_services
 from tests import databases

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.store.schema import SchemaError
 from streetlight.service.store.tables import promotions, versions
 from streetlight.service.wiring import build_services, initialize, initialize_ledger

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from streetlight.service.config import DATABASE_THREADS, THREADS
+from streetlight.service.config.settings import DATABASE_THREADS, THREADS
 from streetlight.service.server.threads import Threads
 from tests.server import DEADLINE
 

@@ -17,7 +17,7 @@ import pytest
 import urllib3
 from sqlalchemy import delete, text
 
-from streetlight.service.config import THREADS
+from streetlight.service.config.settings import THREADS
 from streetlight.service.store.engine import (
     open_engine,
     ordered_write_transaction,

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, MetaData, inspect, make_url, select
 
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.store.engine import open_engine
 
 FOLDER = Path(__file__).with_name("schemas")

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from streetlight.model.dataset import THRESHOLD
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.reproduction import reproduce
-from streetlight.service.config import Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.learning.integrity import check
 from streetlight.service.learning.job_runner import run_job
 from streetlight.service.learning.lease import acquire_lease

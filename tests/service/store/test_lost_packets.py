@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streetlight.service.config import THREADS
+from streetlight.service.config.settings import THREADS
 from streetlight.service.store.engine import open_engine, ordered_write_transaction
 from tests.databases import POSTGRESQL
 from tests.hosts import DatabaseHost, Installation, ServiceHost

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streetlight.service.config import load_settings
+from streetlight.service.config.sources import load_settings
 from tests.client import App
 
 MODEL = "/v1/models/streetlight"

@@ -1,15 +1,11 @@
 """The settings: their names, types, bounds, defaults and descriptions.
 
-Each setting is a variable `STREETLIGHT_…` in the environment, or in a file `.env` in the working
-directory. A process reads the settings once. docs/settings.md is generated from the descriptions.
+docs/settings.md is generated from the descriptions. `sources` reads the values.
 """
 
-import difflib
 import os
-import re
-import resource
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -18,20 +14,12 @@ from pydantic import (
     Json,
     SecretStr,
     StringConstraints,
-    ValidationError,
 )
 from pydantic_core import PydanticKnownError, from_json
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
 from streetlight.service.validation.fields import ExamAmount, MustHolds
-from streetlight.service.validation.problems import problems
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 
 PREFIX = "STREETLIGHT_"
@@ -40,18 +28,6 @@ THREADS = 20
 # Those that may use the database at the same time: while it doesn't answer, the others answer the
 # requests that don't need it.
 DATABASE_THREADS = 8
-# Files that a process of the server must be allowed to open: 128, and 2 for each of 64 connections.
-MIN_OPEN_FILES = 256
-# The variables that Vertex AI sets in the containers that it runs, and the settings for which they
-# stand unless those are set, too.
-VERTEX = {
-    "AIP_HTTP_PORT": "port",
-    "AIP_HEALTH_ROUTE": "health_route",
-    "AIP_PREDICT_ROUTE": "predict_route",
-}
-
-# The settings that a file can contain, which the variable `STREETLIGHT_…_FILE` names.
-SECRETS = ("api_key", "database_url")
 
 
 def _parse_json(value: object) -> object:
@@ -79,28 +55,6 @@ def _split(value: object) -> object:
 HostName = Annotated[
     str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
 ]
-
-
-class SettingsError(ValueError):
-    """A setting is unknown or has an unusable value; the message names the setting."""
-
-
-def raise_open_files(wanted: int) -> int:
-    """Let this process open up to `wanted` files, and return how many the hard limit allows.
-
-    Raises:
-        SettingsError: they are fewer than `MIN_OPEN_FILES`.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if allowed < MIN_OPEN_FILES:
-        raise SettingsError(
-            f"this process may open {hard} files: expected at least {MIN_OPEN_FILES}, as a worker "
-            "needs two for each connection; raise the limit (ulimit -Hn)"
-        )
-    if soft != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
-    return allowed
 
 
 class Settings(BaseSettings):
@@ -263,81 +217,3 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """The directory of the versions."""
         return self.data_dir / "models"
-
-
-def load_settings() -> Settings:
-    """Return the settings of the environment, of `.env`, and of the files that they name.
-
-    Raises:
-        SettingsError: a variable `STREETLIGHT_…` is unknown or has no value, its value has the
-            wrong type or is out of bounds, or its file can't be read; the message names each of
-            them.
-    """
-    environment = _variables(EnvSettingsSource(Settings))
-    in_file = _variables(DotEnvSettingsSource(Settings))
-    found = [*_misspelt("", environment), *_misspelt(" in .env", in_file)]
-    variables = in_file | environment
-    given: dict[str, Any] = {
-        field: os.environ[name]
-        for name, field in VERTEX.items()
-        if name in os.environ and PREFIX + field.upper() not in variables
-    }
-    try:
-        given |= _read_secrets(variables)
-        settings = Settings(**given)
-    except SettingsError as error:
-        found.append(str(error))
-    except ValidationError as error:
-        for problem in problems(error):
-            # Only the name of the setting is in capitals, not the path to a value in its JSON.
-            name = re.split(r"[.\[]", problem.field)[0]
-            path = problem.field[len(name) :]
-            found.append(f"{PREFIX}{name.upper()}{path}: {problem.message}")
-    if found:
-        raise SettingsError("; ".join(found))
-    return settings
-
-
-def _variables(source: EnvSettingsSource) -> dict[str, str | None]:
-    """Return the variables of the service; names in capitals, though any case is accepted."""
-    variables = {name.upper(): value for name, value in source.env_vars.items()}
-    return {name: value for name, value in variables.items() if name.startswith(PREFIX)}
-
-
-def _misspelt(place: str, variables: dict[str, str | None]) -> list[str]:
-    """Return an error for each variable that is unknown or has no value.
-
-    pydantic-settings ignores both, and would leave the API key unset.
-    """
-    names = [*Settings.model_fields, *(f"{field}_file" for field in SECRETS)]
-    known = [PREFIX + name.upper() for name in names]
-    found = []
-    for name, value in sorted(variables.items()):
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1) or known
-            found.append(f"{name}{place}: unknown setting; did you mean {' or '.join(close)}?")
-        elif value is None:
-            found.append(f"{name}{place}: expected {name}=VALUE, got no value")
-    return found
-
-
-def _read_secrets(variables: dict[str, str | None]) -> dict[str, str]:
-    """Return the settings whose values are in files, without the newline at the end."""
-    secrets = {}
-    for field in SECRETS:
-        setting = PREFIX + field.upper()
-        variable = f"{setting}_FILE"
-        path = variables.get(variable)
-        if path is None:
-            continue
-        if setting in variables:
-            raise SettingsError(f"{setting} and {variable}: expected one of them, got both")
-        try:
-            secret = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-            raise SettingsError(f"{variable}: can't read {path}: {reason}") from None
-        if not secret:
-            raise SettingsError(f"{variable}: expected the value in {path}, got an empty file")
-        secrets[field] = secret
-    return secrets
