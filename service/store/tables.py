@@ -81,6 +81,10 @@ jobs = Table(
     Column("promoted", Boolean),
     Column("verdict", Text),
     Column("error", Text),
+    # The name of the API key of the request.
+    Column("key", Text),
+    # The trace of the request, as in its header.
+    Column("traceparent", Text),
 )
 # The table of each index, and its columns and condition in SQL, which both databases accept. An
 # `Index` with a WHERE clause needs the options of both dialects, and importing PostgreSQL's takes a
@@ -135,6 +139,8 @@ promotions = Table(
     Column("version", Integer, nullable=False),
     Column("instead_of", Integer),
     Column("reason", Text, nullable=False),
+    # The name of the API key of the request; null if none was sent, and for a trainer or a command.
+    Column("key", Text),
 )
 
 # Which promotion each host has applied, and when it was last heard of.
