@@ -38,11 +38,11 @@ def box_of(module: str) -> str:
 def imports() -> set[Arrow]:
     """Return the imports between boxes."""
     graph = grimp.build_graph(PACKAGE)
-    roots = {PACKAGE, f"{PACKAGE}.service"}
+    service = graph.find_descendants(f"{PACKAGE}.service")
     arrows = {
         (box_of(module), box_of(imported))
-        for module in graph.modules - roots
-        for imported in graph.find_modules_directly_imported_by(module) - roots
+        for module in service
+        for imported in graph.find_modules_directly_imported_by(module) - {f"{PACKAGE}.service"}
     }
     return {(above, below) for above, below in arrows if above != below}
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import urllib3
 from click.testing import CliRunner
 
-from streetlight.model.__main__ import main as training_job
+from streetlight.model.training_job import main as training_job
 from streetlight.service.cli import main as command_line
 from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.learning.automatic import submit_if_due

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from streetlight.model.__main__ import main as training_job
+from streetlight.model.training_job import main as training_job
 from streetlight.service.cli.group import main
 from streetlight.service.cli.main_process import Gunicorn
 from streetlight.service.config.errors import SettingsError

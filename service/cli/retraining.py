@@ -11,10 +11,10 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from streetlight.model import csv_io
-from streetlight.model.__main__ import main as training_job
 from streetlight.model.dataset import LAB_DATASETS, outcome_name
 from streetlight.model.id_ranges import size
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training_job import main as training_job
 from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.cli.services import initialize_current, open_services
 from streetlight.service.config.sources import load_settings

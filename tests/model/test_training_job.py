@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from streetlight.model import csv_io
-from streetlight.model.__main__ import main
 from streetlight.model.dataset import FORMER_NAMES, LAB, LAB_DIRECT, Dataset
 from streetlight.model.recipe import Recipe
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training_job import main
 from tests.client import Run
 
 COMMAND = "python -m streetlight.model"

@@ -15,8 +15,8 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine
 
-from streetlight.model.__main__ import main as training_job
 from streetlight.model.registry.repository import ModelRepository
+from streetlight.model.training_job import main as training_job
 from streetlight.service.config.settings import Settings
 from streetlight.service.wiring import build_services
 from tests import databases
@@ -89,7 +89,7 @@ class Trainer:
 
     def __init__(self, log: Path, first: str = "", **settings: object) -> None:
         self.log = log
-        command = ["-m", "streetlight.service.cli", "work"]
+        command = ["-m", "streetlight", "work"]
         if first:
             command = ["-c", f"{first}\nfrom streetlight.service.cli import main\nmain()", "work"]
         with log.open("wb") as file:

@@ -223,7 +223,7 @@ def test_a_start_with_the_newest_schema_takes_no_lock(engine: Engine, tmp_path: 
 def test_a_start_with_the_newest_schema_does_not_import_alembic(tmp_path: Path) -> None:
     with opened(tmp_path, None):
         run = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "streetlight.service.cli", "db", "upgrade"],
+            [sys.executable, "-X", "importtime", "-m", "streetlight", "db", "upgrade"],
             env=environment(data_dir=tmp_path, prediction_log=True),
             capture_output=True,
             text=True,

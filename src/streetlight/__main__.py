@@ -1,8 +1,9 @@
-"""Run the command line without the script: `python -P -m streetlight.service.cli`.
+"""The command `streetlight`; also `python -P -m streetlight`.
 
 Without `-P`, Python would import modules from the working directory.
 """
 
 from streetlight.service.cli import main
 
-main()
+if __name__ == "__main__":
+    main()
