@@ -74,8 +74,8 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \
 	--no-annotate --custom-compile-command "make lock" --quiet
 
 lock: $(DEVELOPED) ## Update the lock files to the newest versions
-	$(COMPILE) pyproject.toml --output-file requirements.lock
-	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra server --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra server --group dev --output-file requirements-dev.lock
 	$(COMPILE) --group build --output-file requirements-build.lock
 	$(COMPILE) --group postgresql --constraint requirements.lock --output-file requirements-postgresql.lock
 	$(COMPILE) --group ci --output-file .ci/requirements.lock

@@ -2,7 +2,10 @@
 
 import sys
 
-from streetlight.model.training_job import main
+from streetlight.extras import server_extra
+
+with server_extra("python -m streetlight.model"):
+    from streetlight.model.training_job import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
