@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from sqlalchemy import Engine, Row, Select, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 
 from streetlight.model.dataset import Outcome
 from streetlight.service.store.engine import clock, ordered_write_transaction
@@ -59,6 +59,16 @@ class Filter:
     source: str | None = None
 
 
+def get(engine: Engine, number: int) -> Observation:
+    """Return the observation with the id `number`.
+
+    Raises:
+        ObservationNotFoundError: no observation has that id.
+    """
+    with engine.connect() as connection:
+        return _get(connection, number)
+
+
 def withdraw(engine: Engine, number: int) -> Observation:
     """Mark an observation as withdrawn and return it; trainings then leave it out.
 
@@ -71,7 +81,11 @@ def withdraw(engine: Engine, number: int) -> Observation:
             .where(table.c.id == number, table.c.withdrawn_at.is_(None))
             .values(withdrawn_at=clock(engine))
         )
-        row = connection.execute(select(table).where(table.c.id == number)).first()
+        return _get(connection, number)
+
+
+def _get(connection: Connection, number: int) -> Observation:
+    row = connection.execute(select(table).where(table.c.id == number)).first()
     if row is None:
         raise ObservationNotFoundError(f"no observation {number}")
     return _observation(row)

@@ -1,4 +1,4 @@
-"""Observations, each a light state and what people did: add, list, export and withdraw them."""
+"""Observations, each a light state and what people did: add, read, export and withdraw them."""
 
 import operator
 from collections import Counter
@@ -71,7 +71,8 @@ class RecordResult:
     error: Annotated[str | None, Field(exclude_if=operator.not_)] = None
 
 
-WITHDRAW_LINK = {"observations_withdraw": {"number": "$response.body#/results/0/id"}}
+FIRST_ID = {"number": "$response.body#/results/0/id"}
+LINKS = {"observations_show": FIRST_ID, "observations_withdraw": FIRST_ID}
 
 
 @blueprint.post("/observations")
@@ -80,8 +81,8 @@ WITHDRAW_LINK = {"observations_withdraw": {"number": "$response.body#/results/0/
     body_media_types=["text/csv"],
     headers=["Idempotency-Key"],
     responses={
-        201: ResponseSpec(RecordResult, links=WITHDRAW_LINK),
-        200: ResponseSpec(RecordResult, links=WITHDRAW_LINK),
+        201: ResponseSpec(RecordResult, headers=["Location"], links=LINKS),
+        200: ResponseSpec(RecordResult, links=LINKS),
         207: ResponseSpec(RecordResult),
         400: ResponseSpec(RecordResult | ErrorResponse),
         409: ResponseSpec(RecordResult | ErrorResponse),
@@ -94,8 +95,9 @@ def record() -> Response:
     A table is sent as `text/csv`: a column for each light, then `outcome`, and a last column
     `request_id` if rows name predictions. If a line of the table is invalid, nothing is added.
 
-    201: at least one row was added. 200: every row is a duplicate. 207: some rows were rejected.
-    400: every row was rejected. 409: every row was rejected because its `id` is taken.
+    201: at least one row was added; `Location` is the address of the first. 200: every row is a
+    duplicate. 207: some rows were rejected. 400: every row was rejected. 409: every row was
+    rejected because its `id` is taken.
     """
     rows = (
         observations_csv.rows_from_body() if request.mimetype == "text/csv" else _rows_from_json()
@@ -157,7 +159,12 @@ def _record_response(results: list[RowResult]) -> Response:
         results[0].error if all_rejected else None,
     )
     if not counts["rejected"]:
-        return json_response(body, 201 if recorded else 200)
+        response = json_response(body, 201 if recorded else 200)
+        if recorded:
+            first = next(result.id for result in results if result.verdict != "duplicate")
+            # Relative, because a proxy may add a prefix to the path.
+            response.headers["Location"] = f"observations/{first}"
+        return response
     if not all_rejected:
         return json_response(body, 207)
     # A rejected row has an id only if it is valid but another observation has its client id.
@@ -220,6 +227,13 @@ def list_observations(query: ObservationQuery) -> Response:
             next=page[-1].id if len(page) == query.limit else None,
         )
     )
+
+
+@blueprint.get("/observations/<int:number>")
+@operation(raises=[ObservationNotFoundError])
+def show(number: int) -> Observation:
+    """Return an observation, withdrawn or not."""
+    return queries.get(services().engine, number)
 
 
 @blueprint.delete("/observations/<int:number>")

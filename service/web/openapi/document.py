@@ -38,7 +38,7 @@ REQUEST_HEADERS: dict[str, tuple[str, Json]] = {
 }
 RESPONSE_HEADERS = {
     "X-Request-ID": "The id of the request: the client's, or a generated one.",
-    "Location": "The path of the created job.",
+    "Location": "The path of the created job or observation.",
     "Content-Disposition": "The name of the file.",
     "WWW-Authenticate": "The authentication scheme, `Bearer`.",
 }

@@ -169,6 +169,24 @@ def test_pages_miss_and_repeat_no_row_during_concurrent_inserts(app: App) -> Non
     assert set(acknowledged) == set(seen) - {1, 2, 3, 4}
 
 
+def test_an_observation_has_an_address(app: App) -> None:
+    duplicate = {"lights": [0, 1, 0], "outcome": "stop", "id": "mine"}
+    added = app.request("POST", "/observations", duplicate)
+    assert (added.status, added.headers["Location"]) == (201, "observations/5")
+
+    rows = [duplicate, {"lights": [1, 1, 1], "outcome": "walk"}]
+    both = app.request("POST", "/observations", {"observations": rows})
+    assert both.headers["Location"] == "observations/6"
+    assert "Location" not in app.request("POST", "/observations", duplicate).headers
+
+    assert app.get("/observations/5") == app.get("/observations?after=4")["observations"][0]
+    withdrawn = app.expect(200, "DELETE", "/observations/5")
+    assert app.get("/observations/5") == withdrawn
+    for missing in (7, 10**17):
+        error = app.expect(404, "GET", f"/observations/{missing}")["error"]
+        assert error == f"no observation {missing}"
+
+
 def test_an_observation_can_be_withdrawn(app: App) -> None:
     first = app.expect(200, "DELETE", "/observations/2")
     again = app.expect(200, "DELETE", "/observations/2")

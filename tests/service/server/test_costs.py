@@ -242,6 +242,7 @@ LARGEST: dict[str, Builder] = {
     "GET /versions/<int:number>/accuracy": query("?window=100&limit=1000"),
     "GET /versions/<int:a>/diff/<int:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
+    "GET /observations/<int:number>": query(),
     "GET /predictions": predictions,
     "GET /jobs": query("?limit=200"),
     "POST /observations": observations,
