@@ -111,6 +111,8 @@ class FastPath:
         max_body = MAX_BINARY_BODY if is_binary else MAX_JSON_BODY
         if len(request.body) > max_body or b"content-encoding" in headers or b"#" in query:
             return None
+        if query and endpoint is not native.PREDICT_QUERY:
+            return None  # the application refuses parameters that the route doesn't have
         if endpoint.compressible and b"accept-encoding" in headers:
             return None
         request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))

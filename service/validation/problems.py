@@ -75,12 +75,16 @@ class RequestError(ValueError):
         self.problems = problems
 
 
-def problems(error: ValidationError, known_fields: Iterable[str] = ()) -> list[Problem]:
+def problems(
+    error: ValidationError, known_fields: Iterable[str] = (), noun: str = "field"
+) -> list[Problem]:
     """Return up to `MAX_PROBLEMS` problems in `error`.
 
-    The problem of an unknown field suggests one of `known_fields`, unless it is within another.
+    The problem of an unknown field, which the message calls `noun`, suggests one of `known_fields`,
+    unless it is within another.
     """
-    return [_problem(details, list(known_fields)) for details in error.errors()[:MAX_PROBLEMS]]
+    known = list(known_fields)
+    return [_problem(details, known, noun) for details in error.errors()[:MAX_PROBLEMS]]
 
 
 def preview(value: object) -> str:
@@ -93,7 +97,7 @@ def preview(value: object) -> str:
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
 
 
-def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
+def _problem(details: ErrorDetails, known_fields: list[str], noun: str) -> Problem:
     kind, field, context = details["type"], _path(details["loc"]), details.get("ctx", {})
     if kind == "json_invalid":
         return Problem(field, f"malformed JSON: {context['error']}")
@@ -111,7 +115,7 @@ def _problem(details: ErrorDetails, known_fields: list[str]) -> Problem:
         close = difflib.get_close_matches(field, known_fields, 1)
         expected = f"; expected {', '.join(known_fields)}" if known_fields else ""
         hint = f"; did you mean {close[0]}?" if close else expected
-        return Problem(field, f"unknown field{hint}", got)
+        return Problem(field, f"unknown {noun}{hint}", got)
     # For a list that is too long, the message has its length instead of a preview.
     actual = context.get("actual_length", quoted)
     if context.get("pattern") == NO_NUL:

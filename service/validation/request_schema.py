@@ -59,7 +59,7 @@ def validate_query(schema: type[SchemaT], query: bytes) -> SchemaT:
         # The values of a query string are text, so only here numbers are parsed from text.
         return schema.model_validate(dict(pairs), strict=False)
     except ValidationError as error:
-        raise RequestError(problems(error, schema.model_fields)) from None
+        raise RequestError(problems(error, schema.model_fields, "parameter")) from None
 
 
 def _percent_encode(error: UnicodeError) -> tuple[str, int]:

@@ -6,6 +6,7 @@ Each resource has a module. A view parses the request, calls one function of ano
 
 from flask import request
 
+from streetlight.service.web import query_string
 from streetlight.service.web.api import (
     events,
     health,
@@ -45,6 +46,7 @@ def create_app(services: Services) -> Application:
     security_headers.init_app(app)
     errors.init_app(app)
     auth.init_app(app)
+    query_string.init_app(app)
     admission.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)

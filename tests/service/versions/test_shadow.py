@@ -115,7 +115,7 @@ def test_a_server_without_a_log_says_so(shared_app: App) -> None:
     ("query", "message"),
     [
         ("since=5", "since: expected a time such as 2000-01-01T00:00:00Z, got "),
-        ("until=2000-01-01T00:00:00Z", "until: unknown field; expected since"),
+        ("until=2000-01-01T00:00:00Z", "until: unknown parameter; expected since"),
     ],
 )
 def test_an_invalid_query_is_refused(shared_app: App, query: str, message: str) -> None:

@@ -136,7 +136,7 @@ def test_the_pressure_before_a_training_is_that_of_its_first_network(two_version
         ("limit=1001", 'limit: expected a number of at most 1000, got "1001"'),
         ("offset=-1", 'offset: expected a number of at least 0, got "-1"'),
         ("offset=x", 'offset: expected a whole number, got "x"'),
-        ("page=1", "page: unknown field"),
+        ("page=1", "page: unknown parameter"),
     ],
 )
 def test_invalid_pages_of_pressure_are_refused(shared_app: App, query: str, message: str) -> None:
