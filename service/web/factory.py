@@ -6,7 +6,7 @@ Each resource has a module. A view parses the request, calls one function of ano
 
 from flask import request
 
-from streetlight.service.web import query_string
+from streetlight.service.web import query_string, slashes
 from streetlight.service.web.api import (
     events,
     health,
@@ -45,6 +45,7 @@ def create_app(services: Services) -> Application:
     request_id.init_app(app)
     security_headers.init_app(app)
     errors.init_app(app)
+    slashes.init_app(app)
     auth.init_app(app)
     query_string.init_app(app)
     admission.init_app(app)

@@ -126,8 +126,6 @@ def _memory_error(_: MemoryError) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
-    if status < 400 and error.response is None:
-        return Response(status=status, headers=error.get_headers())
     message = error.description or error.name
     if status == 404:
         message = f"there is no route {request.path}; try GET /predict?lights=1,0,1"

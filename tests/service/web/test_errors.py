@@ -25,11 +25,39 @@ def test_an_unknown_route_is_a_404(shared_app: App) -> None:
     assert "error" in shared_app.expect(404, "GET", "/versions/-1")
 
 
-def test_a_double_slash_is_redirected(shared_app: App) -> None:
-    response = shared_app.request("GET", "/versions//1")
+@pytest.mark.parametrize(
+    ("method", "path", "target"),
+    [
+        ("GET", "/versions//1", "/versions/1"),
+        ("GET", "/versions///1", "/versions/1"),
+        ("GET", "/versions/1/", "/versions/1"),
+        ("GET", "/versions/?limit=1&after=5", "/versions?limit=1&after=5"),
+        ("HEAD", "/tutorial/", "/tutorial"),
+        ("GET", "/tutorial/index", "/tutorial"),
+        ("GET", "/docs/", "/docs"),
+        ("POST", "/predict/", "/predict"),
+        ("DELETE", "/jobs/1/", "/jobs/1"),
+        ("POST", "/v1//models/streetlight:predict/", "/v1/models/streetlight:predict"),
+        ("GET", "/rollback/", "/rollback"),  # which then says that it takes POST
+        ("GET", "/nope/", None),
+    ],
+)
+def test_superfluous_slashes_are_redirected_within_a_prefix(
+    shared_app: App, method: str, path: str, target: str | None
+) -> None:
+    response = shared_app.request(method, path)
 
-    assert response.status == 308
-    assert response.headers["Location"] == f"{shared_app.url}/versions/1"
+    assert response.status == (308 if target else 404)
+    if target:
+        location = response.headers["Location"]
+        assert resolve(f"/prefix{path}", location) == f"/prefix{target}"
+
+
+def resolve(base: str, location: str) -> str:
+    """Return the path of a relative reference (RFC 3986, section 5.2)."""
+    above = base.partition("?")[0].split("/")[:-1]
+    ups = location.count("../")
+    return "/".join([*above[: len(above) - ups], location[3 * ups :]])
 
 
 def test_a_405_lists_the_allowed_methods(shared_app: App) -> None:
