@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from streetlight.model.dataset import Outcome
 from streetlight.model.exam import MAX_EXAM
-from streetlight.service.validation.problems import NO_NUL
+from streetlight.service.validation.problems import NO_NUL, TIME
 
 # Text that is stored in the database: PostgreSQL can't store a NUL character.
 Text = Annotated[str, Field(pattern=NO_NUL)]
@@ -30,7 +30,7 @@ OMIT_IF_EMPTY = Field(exclude_if=operator.not_)
 def _reject_number(text: str) -> str:
     # Pydantic would read a number as seconds since 1970, or as milliseconds if it is large.
     if ":" not in text:
-        raise PydanticCustomError("no_time", "a time such as 2000-01-01T00:00:00Z")
+        raise PydanticCustomError("no_time", TIME)
     return text
 
 

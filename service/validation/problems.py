@@ -16,10 +16,15 @@ NO_NUL = r"^[^\x00]*$"
 MAX_PROBLEMS = 20
 MAX_CHARACTERS = 80
 
+TIME = "a time with its offset from UTC, such as 2000-01-01T00:00:00Z"
 EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "dataclass_type": "a JSON object",
+    "datetime_from_date_parsing": TIME,
+    "datetime_object_invalid": TIME,
+    "datetime_parsing": TIME,
+    "datetime_type": TIME,
     "dict_type": "a JSON object",
     "finite_number": "a finite number",
     "float_parsing": "a number",
@@ -30,16 +35,19 @@ EXPECTED = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a smaller whole number",
     "int_type": "a whole number",
+    "json_type": "JSON",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
     "list_type": "a list",
     "literal_error": "{expected}",
     "model_type": "a JSON object",
+    "path_type": "a path",
     "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "string_type": "text",
     "string_unicode": "UTF-8 text",
+    "timezone_aware": TIME,
     "too_long": "at most {max_length} items",
     "too_short": "at least {min_length} items",
     "tuple_type": "a list",

@@ -138,7 +138,10 @@ def test_filters_select_observations(app: App) -> None:
         ("outcome=run", "outcome: expected 'walk' or 'stop', got \"run\""),
         ("since=yesterday", "since: "),
         ("since=2000-01-01T00:00:00", "since: "),
-        ("since=0.5", "since: expected a time such as 2000-01-01T00:00:00Z, got "),
+        (
+            "since=0.5",
+            "since: expected a time with its offset from UTC, such as 2000-01-01T00:00:00Z, got ",
+        ),
         ("source=a%00b", "source: expected text without NUL characters, got "),
         ("format=xml", "format: expected 'json', 'jsonl' or 'csv'"),
     ],

@@ -114,7 +114,10 @@ def test_a_server_without_a_log_says_so(shared_app: App) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("since=5", "since: expected a time such as 2000-01-01T00:00:00Z, got "),
+        (
+            "since=5",
+            "since: expected a time with its offset from UTC, such as 2000-01-01T00:00:00Z, got ",
+        ),
         ("until=2000-01-01T00:00:00Z", "until: unknown parameter; expected since"),
     ],
 )
