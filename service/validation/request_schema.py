@@ -4,8 +4,7 @@ Reading the bytes of a request is in `web.request`; the messages of the errors a
 """
 
 import codecs
-from collections import Counter
-from typing import TypeVar
+from typing import TypeVar, get_origin
 from urllib.parse import parse_qsl, quote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,20 +45,34 @@ def validate_body(schema: type[SchemaT], body: bytes) -> SchemaT:
 
 
 def validate_query(schema: type[SchemaT], query: bytes) -> SchemaT:
-    """Return a query string, as it was sent, as a `schema`; a repeated parameter is an error.
+    """Return a query string, as it was sent, as a `schema`.
+
+    The values of a repeated parameter are joined by commas if its field is a list; any other
+    repeated parameter is an error.
 
     Raises:
         RequestError: the query string doesn't match the schema.
     """
     pairs = parse_qsl(query.decode(), keep_blank_values=True, errors=PERCENT_ENCODE)
-    counts = Counter(name for name, _ in pairs)
-    if repeated := [name for name, count in counts.items() if count > 1]:
-        raise RequestError([Problem(name, "expected once, got more") for name in repeated])
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields = _join_repeated(schema, pairs)
     try:
         # The values of a query string are text, so only here numbers are parsed from text.
-        return schema.model_validate(dict(pairs), strict=False)
+        return schema.model_validate(fields, strict=False)
     except ValidationError as error:
         raise RequestError(problems(error, schema.model_fields, "parameter")) from None
+
+
+def _join_repeated(schema: type[Schema], pairs: list[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    fields = schema.model_fields
+    single = {name for name, field in fields.items() if get_origin(field.annotation) is not list}
+    if repeated := [name for name in values if name in single and len(values[name]) > 1]:
+        raise RequestError([Problem(name, "expected once, got more") for name in repeated])
+    return {name: ",".join(texts) for name, texts in values.items()}
 
 
 def _percent_encode(error: UnicodeError) -> tuple[str, int]:

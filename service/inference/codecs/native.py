@@ -38,7 +38,7 @@ class PredictBody(Schema):
 
 
 class PredictQuery(Schema):
-    """One light state as numbers separated by commas."""
+    """One light state: numbers separated by commas, or a parameter for each number."""
 
     lights: Annotated[Lights, BeforeValidator(lambda text: text.split(","))]
 

@@ -32,7 +32,10 @@ def predict() -> Response:
 @blueprint.get("/predict")
 @operation(query=PredictQuery, responses={200: PREDICTION}, raises=[NoLiveVersionError])
 def predict_from_query() -> Response:
-    """Return the decision for the light state in the query string, such as `?lights=1,0,1`."""
+    """Return the decision for the light state in the query string, such as `?lights=1,0,1`.
+
+    The parameter may also be repeated for each light: `?lights=1&lights=0&lights=1`.
+    """
     return respond(native.PREDICT_QUERY)
 
 

@@ -93,6 +93,8 @@ def test_a_get_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
     get = b"GET /predict?lights=%s HTTP/1.1\r\nHost: x\r\n\r\n"
     assert json.loads(fast_path(get % b"1,0,1").body)["decision"] == "walk"
     assert json.loads(fast_path(get % b"0%2C0,1").body)["decision"] == "stop"
+    assert json.loads(fast_path(get % b"0&lights=0&lights=1").body)["decision"] == "stop"
+    assert json.loads(fast_path(get % b"0%2C0&lights=1").body)["decision"] == "stop"
     for query in (b"1,0,1&lights=1", b"1,0,1&x", b"1,0", b"", b"1,0,1#x"):
         assert fast_path(get % query) is None
 

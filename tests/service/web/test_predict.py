@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def test_all_routes_return_the_same_bits(shared_app: App, rows: list[list[float]
         assert shared_app.post("/predict", {"lights": row}) == alone
         query = ",".join(map(repr, row))
         assert shared_app.get(f"/predict?lights={query}") == alone
+        assert shared_app.get(f"/predict?{urlencode({'lights': row}, doseq=True)}") == alone
         response = shared_app.post("/explain", {"lights": row})
         assert {name: response[name] for name in alone} == alone
 
@@ -119,11 +121,20 @@ def test_details_list_each_invalid_field(shared_app: App) -> None:
         ("lights=", 'lights[0]: expected a number, got ""'),
         ("", "lights: required, but missing"),
         ("light=1,0,1", "did you mean lights?"),
-        ("lights=1,0,1&lights=0,0,1", "lights: expected once, got more"),
+        ("lights=1,0,1&lights=0,0,1", "lights: version 1 expects 3 lights, got 6"),
+        ("lights=1&lights=0&lights=on", 'lights[2]: expected a number, got "on"'),
+        ("lights=1&lights=0,on", 'lights[2]: expected a number, got "on"'),
+        ("lights=1&lights=&lights=1", 'lights[1]: expected a number, got ""'),
+        ("lights[]=1&lights[]=0&lights[]=1", "lights[]: unknown field; did you mean lights?"),
     ],
 )
 def test_errors_of_a_query_name_the_field(shared_app: App, query: str, message: str) -> None:
     assert message in shared_app.expect(400, "GET", f"/predict?{query}")["error"]
+
+
+def test_a_parameter_that_is_no_list_may_not_be_repeated(shared_app: App) -> None:
+    message = shared_app.expect(400, "GET", "/jobs?limit=1&limit=1")["error"]
+    assert message == "limit: expected once, got more"
 
 
 @pytest.mark.parametrize(
