@@ -30,7 +30,7 @@ from streetlight.service.web.middleware import (
 )
 from streetlight.service.web.openapi import document
 from streetlight.service.web.page import docs, home, tutorial
-from streetlight.service.web.protocols import invocations, v1, v2, v2_repository
+from streetlight.service.web.protocols import invocations, sagemaker, v1, v2, v2_repository
 from streetlight.service.web.request import IdConverter
 from streetlight.service.wiring import Services
 
@@ -62,6 +62,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
     app.register_blueprint(v2_repository.blueprint)
+    app.register_blueprint(sagemaker.blueprint)
     invocations.init_app(app, services.settings)
     app.register_blueprint(document.blueprint)
     app.register_blueprint(docs.blueprint)

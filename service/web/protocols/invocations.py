@@ -1,8 +1,10 @@
 """Container routes: those that SageMaker, MLflow and Vertex AI call.
 
-These are `/ping` and `/invocations`, and the paths in the settings `health_route` and
-`predict_route`.
+These are `/ping` and `/invocations`, MLflow's `/health` and `/version`, and the paths in the
+settings `health_route` and `predict_route`. The route of SageMaker's client is in `sagemaker`.
 """
+
+from importlib.metadata import version
 
 from flask import Blueprint, Flask, Response
 
@@ -24,10 +26,17 @@ def init_app(app: Flask, settings: Settings) -> None:
         app.add_url_rule(settings.predict_route, "predict_route", invoke, methods=["POST"])
 
 
+@blueprint.get("/health")
 @blueprint.get("/ping")
 def ping() -> Response:
     """Return the number of the live version; 503 if no version is live or it can't be loaded."""
     return health.readyz()
+
+
+@blueprint.get("/version")
+def server_version() -> Response:
+    """Return the version of the package as text; an MLflow server returns that of MLflow."""
+    return Response(version("streetlight"), mimetype="text/plain")
 
 
 @blueprint.post("/invocations")

@@ -116,6 +116,14 @@ def invocations_csv(server: Server, rows: Rows, _version: None) -> Scores:
     return [float(line) for line in response.data.split()], None
 
 
+def sagemaker(server: Server, rows: Rows, version: int | None) -> Scores:
+    headers = {"X-Amzn-SageMaker-Target-Variant": str(version)} if version else {}
+    response = server.request("POST", "/endpoints/streetlight/invocations", rows, **headers)
+    assert response.status == 200, response.data
+    number = int(response.headers["X-Amzn-Invoked-Production-Variant"])
+    return column(response.json()["predictions"]), number
+
+
 def column(rows: list[list[float]]) -> list[float]:
     return [score for (score,) in rows]
 
@@ -128,6 +136,7 @@ LIVE_ONLY: list[Callable[[Server, Rows, None], Scores]] = [
     invocations_csv,
 ]
 PINNED: list[Callable[[Server, Rows, int | None], Scores]] = [
+    sagemaker,
     v1_rows,
     v1_columns,
     v1_regress,

@@ -18,6 +18,7 @@ CHANGES_NOTHING = {
     "/pressure",
     "/step",
     "/invocations",
+    "/endpoints/<model>/invocations",
     "/v2/models/<model>/infer",
     "/v2/models/<model>/versions/<version>/infer",
     "/v2/repository/index",

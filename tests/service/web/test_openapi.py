@@ -16,7 +16,7 @@ from tests.server import DEADLINE, ForkedServer, environment
 KEY = "key"
 # The blueprints whose routes are not in the document.
 UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "openapi", "tutorial"}
-UNDOCUMENTED |= {"v1", "v2", "v2_repository"}
+UNDOCUMENTED |= {"sagemaker", "v1", "v2", "v2_repository"}
 
 
 def add_version(client: Client) -> None:
