@@ -25,6 +25,7 @@ from streetlight.service.web.middleware import (
     auth,
     errors,
     instrumentation,
+    location,
     request_id,
     security_headers,
 )
@@ -44,6 +45,7 @@ def create_app(services: Services) -> Application:
     instrumentation.init_app(app)
     request_id.init_app(app)
     security_headers.init_app(app)
+    location.init_app(app)
     errors.init_app(app)
     slashes.init_app(app)
     auth.init_app(app)

@@ -1,4 +1,7 @@
-"""Redirect to the paths of routes, which have no repeated and no trailing slashes."""
+"""Redirect to the paths of routes, which have no repeated and no trailing slashes.
+
+`middleware.location` makes the addresses relative.
+"""
 
 import re
 from urllib.parse import urlsplit
@@ -25,7 +28,5 @@ def _redirect() -> Response | None:
             return None
     else:
         return None
-    # Relative, because a proxy may add a prefix to the path: up to the root, and down again.
-    location = "../" * (request.path.count("/") - 1) + path.removeprefix("/")
     query = request.query_string.decode("latin-1")
-    return Response(status=308, headers={"Location": location + ("?" + query if query else "")})
+    return Response(status=308, headers={"Location": path + ("?" + query if query else "")})

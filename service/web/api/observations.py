@@ -162,8 +162,7 @@ def _record_response(results: list[RowResult]) -> Response:
         response = json_response(body, 201 if recorded else 200)
         if recorded:
             first = next(result.id for result in results if result.verdict != "duplicate")
-            # Relative, because a proxy may add a prefix to the path.
-            response.headers["Location"] = f"observations/{first}"
+            response.headers["Location"] = f"/observations/{first}"
         return response
     if not all_rejected:
         return json_response(body, 207)

@@ -38,7 +38,7 @@ REQUEST_HEADERS: dict[str, tuple[str, Json]] = {
 }
 RESPONSE_HEADERS = {
     "X-Request-ID": "The id of the request: the client's, or a generated one.",
-    "Location": "The path of the created job or observation.",
+    "Location": "The address of the created job or observation, relative to that of the request.",
     "Content-Disposition": "The name of the file.",
     "WWW-Authenticate": "The authentication scheme, `Bearer`.",
 }

@@ -43,7 +43,7 @@ def test_an_observation_is_learnt_by_the_next_version(tmp_path: Path) -> None:
         observe(server, [0, 1, 0], "stop")
 
         response = server.request("POST", "/retrain", None, **{"X-Request-ID": "trace-me"})
-        assert (response.status, response.headers["Location"]) == (202, "/jobs/1")
+        assert (response.status, response.headers["Location"]) == (202, "jobs/1")
         server.wait_for_log("job 1: version 2")
         job = server.get("/jobs/1")
 

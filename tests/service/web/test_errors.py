@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from functools import partialmethod
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -58,6 +59,13 @@ def resolve(base: str, location: str) -> str:
     above = base.partition("?")[0].split("/")[:-1]
     ups = location.count("../")
     return "/".join([*above[: len(above) - ups], location[3 * ups :]])
+
+
+def test_a_location_is_right_behind_a_prefix(app: App) -> None:
+    response = app.request("POST", "/retrain")
+
+    location = urljoin("https://example.org/corner/retrain", response.headers["Location"])
+    assert location == f"https://example.org/corner/jobs/{response.json()['id']}"
 
 
 def test_a_405_lists_the_allowed_methods(shared_app: App) -> None:
