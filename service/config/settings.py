@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     Field,
     Json,
@@ -16,7 +17,7 @@ from pydantic import (
     StringConstraints,
 )
 from pydantic_core import PydanticKnownError, from_json
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
 from streetlight.service.validation.fields import ExamAmount, MustHolds
@@ -31,7 +32,6 @@ DATABASE_THREADS = 8
 
 
 def _parse_json(value: object) -> object:
-    # pydantic-settings would parse it too, but reports malformed JSON without a `ValidationError`.
     if not isinstance(value, str):
         return value
     try:
@@ -46,7 +46,6 @@ def _check_recipe(fields: RecipeFields) -> RecipeFields:
 
 
 def _split(value: object) -> object:
-    # Not by pydantic-settings, which expects lists as JSON.
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.split(",") if part.strip()]
@@ -57,12 +56,8 @@ HostName = Annotated[
 ]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
     """The settings, their types, bounds and defaults."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore"
-    )
 
     data_dir: Path = Field(
         Path("data"),

@@ -1,20 +1,22 @@
 """Read the settings from the environment, from the file `.env`, and from files that these name.
 
-A process reads the settings once. `settings` declares them.
+A process reads the settings once. `settings` declares them, and `env_file` reads `.env`.
 """
 
 import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from pydantic import ValidationError
-from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from streetlight.service.config.env_file import read_env_file
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.config.settings import PREFIX, Settings
-from streetlight.service.validation.problems import problems
+from streetlight.service.validation.problems import Problem, problems
+
+ENV_FILE = Path(".env")
 
 # The variables that Vertex AI sets in the containers that it runs, and the settings for which they
 # stand unless those are set, too.
@@ -27,70 +29,109 @@ VERTEX = {
 # The settings that a file can contain, which the variable `STREETLIGHT_…_FILE` names.
 SECRETS = ("api_key", "database_url")
 
+# How similar the name of another variable must be to that of a setting to be a mistake: one letter
+# of STREETLIGHT_HOST is missing, or two of STREETLIGHT_DATABASE_URL.
+SIMILAR = 0.95
+
+
+class Given(NamedTuple):
+    """The text of a setting, `None` for a variable without a value, and where it comes from."""
+
+    text: str | None
+    source: str
+
 
 def load_settings() -> Settings:
     """Return the settings of the environment, of `.env`, and of the files that they name.
 
     Raises:
-        SettingsError: a variable `STREETLIGHT_…` is unknown or has no value, its value has the
-            wrong type or is out of bounds, or its file can't be read; the message names each of
-            them.
+        SettingsError: `.env` can't be read, a variable `STREETLIGHT_…` is unknown or has no value,
+            its value has the wrong type or is out of bounds, or its file can't be read; the message
+            names each of them.
     """
-    environment = _variables(EnvSettingsSource(Settings))
-    in_file = _variables(DotEnvSettingsSource(Settings))
-    found = [*_misspelt("", environment), *_misspelt(" in .env", in_file)]
-    variables = in_file | environment
-    given: dict[str, Any] = {
-        field: os.environ[name]
-        for name, field in VERTEX.items()
-        if name in os.environ and PREFIX + field.upper() not in variables
+    return load_with_sources()[0]
+
+
+def load_with_sources() -> tuple[Settings, dict[str, str]]:
+    """Return the settings, and where the value of each that isn't a default comes from.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    environment = {name: Given(text, "environment") for name, text in _environment().items()}
+    in_file = {
+        name.upper(): Given(text, str(ENV_FILE)) for name, text in read_env_file(ENV_FILE).items()
     }
+    found = [*_misspelt("", environment), *_misspelt(f" in {ENV_FILE}", in_file)]
+    variables = in_file | environment
+    given = {
+        field: variables[_variable(field)]
+        for field in Settings.model_fields
+        if _variable(field) in variables
+    }
+    for name, field in VERTEX.items():
+        if name in environment:
+            given.setdefault(field, Given(environment[name].text, name))
     try:
         given |= _read_secrets(variables)
-        settings = Settings(**given)
+        settings = Settings.model_validate({field: text for field, (text, _) in given.items()})
     except SettingsError as error:
         found.append(str(error))
     except ValidationError as error:
-        for problem in problems(error):
-            # Only the name of the setting is in capitals, not the path to a value in its JSON.
-            name = re.split(r"[.\[]", problem.field)[0]
-            path = problem.field[len(name) :]
-            found.append(f"{PREFIX}{name.upper()}{path}: {problem.message}")
+        found += [_message(problem) for problem in problems(error)]
     if found:
         raise SettingsError("; ".join(found))
-    return settings
+    return settings, {field: source for field, (_, source) in given.items()}
 
 
-def _variables(source: EnvSettingsSource) -> dict[str, str | None]:
-    """Return the variables of the service; names in capitals, though any case is accepted."""
-    variables = {name.upper(): value for name, value in source.env_vars.items()}
-    return {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+def _environment() -> dict[str, str]:
+    return {name.upper(): text for name, text in os.environ.items()}  # any case is accepted
 
 
-def _misspelt(place: str, variables: dict[str, str | None]) -> list[str]:
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _known() -> list[str]:
+    """Return the names of all variables of the service."""
+    return [_variable(name) for name in (*Settings.model_fields, *(f"{it}_file" for it in SECRETS))]
+
+
+def _misspelt(place: str, variables: dict[str, Given]) -> list[str]:
     """Return an error for each variable that is unknown or has no value.
 
-    pydantic-settings ignores both, and would leave the API key unset.
+    A variable without the prefix is unknown if its name is nearly that of a setting: the API key
+    would stay unset.
     """
-    names = [*Settings.model_fields, *(f"{field}_file" for field in SECRETS)]
-    known = [PREFIX + name.upper() for name in names]
-    found = []
-    for name, value in sorted(variables.items()):
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1) or known
+    known, found = _known(), []
+    for name, (text, _) in sorted(variables.items()):
+        is_ours = name.startswith(PREFIX)
+        if name not in known and (
+            close := difflib.get_close_matches(name, known, 1, 0.6 if is_ours else SIMILAR)
+            or (known if is_ours else [])
+        ):
             found.append(f"{name}{place}: unknown setting; did you mean {' or '.join(close)}?")
-        elif value is None:
+        elif is_ours and text is None:
             found.append(f"{name}{place}: expected {name}=VALUE, got no value")
     return found
 
 
-def _read_secrets(variables: dict[str, str | None]) -> dict[str, str]:
+def _message(problem: Problem) -> str:
+    # Only the name of the setting is in capitals, not the path to a value in its JSON.
+    name = re.split(r"[.\[]", problem.field)[0]
+    message = problem.message
+    if name in SECRETS:
+        message = message.partition(", got ")[0]
+    return f"{_variable(name)}{problem.field[len(name) :]}: {message}"
+
+
+def _read_secrets(variables: dict[str, Given]) -> dict[str, Given]:
     """Return the settings whose values are in files, without the newline at the end."""
     secrets = {}
     for field in SECRETS:
-        setting = PREFIX + field.upper()
+        setting = _variable(field)
         variable = f"{setting}_FILE"
-        path = variables.get(variable)
+        path = variables[variable].text if variable in variables else None
         if path is None:
             continue
         if setting in variables:
@@ -102,5 +143,5 @@ def _read_secrets(variables: dict[str, str | None]) -> dict[str, str]:
             raise SettingsError(f"{variable}: can't read {path}: {reason}") from None
         if not secret:
             raise SettingsError(f"{variable}: expected the value in {path}, got an empty file")
-        secrets[field] = secret
+        secrets[field] = Given(secret, f"{variable}: {path}")
     return secrets

@@ -125,9 +125,7 @@ class Site(ForkedServer):
             settings["database_url"] = database_url
         super().__init__(data_dir, **{"job_lease": 1, **settings})
         self.database = database_url or Settings(data_dir=data_dir).database
-        self.services = build_services(
-            Settings(data_dir=data_dir, database_url=database_url, _env_file=None)
-        )
+        self.services = build_services(Settings(data_dir=data_dir, database_url=database_url))
         self.trainers: list[Trainer] = []
 
     def __exit__(self, *_exception: object) -> None:

@@ -22,9 +22,7 @@ from streetlight.service.wiring import Services, build_services, initialize_ledg
 @contextmanager
 def services_in(data_dir: Path, database_url: str | None, **settings: Any) -> Iterator[Services]:
     """Yield services with a ledger in `data_dir` or at `database_url`."""
-    services = build_services(
-        Settings(data_dir=data_dir, database_url=database_url, _env_file=None, **settings)
-    )
+    services = build_services(Settings(data_dir=data_dir, database_url=database_url, **settings))
     initialize_ledger(services)
     services.ledger_ready.set()
     yield services

@@ -42,7 +42,7 @@ def test_reasons_that_postgresql_cannot_store_are_changed(tmp_path: Path, shared
 def test_the_first_version_is_the_one_that_a_host_with_sqlite_trains(
     tmp_path: Path, shared_url: str
 ) -> None:
-    shared = Settings(data_dir=tmp_path / "shared", database_url=shared_url, _env_file=None)
+    shared = Settings(data_dir=tmp_path / "shared", database_url=shared_url)
     services = build_services(shared)
     initialize(services)
     with App(tmp_path / "alone") as app:
@@ -63,7 +63,7 @@ def test_a_follower_leaves_a_folder_alone_until_its_versions_are_in_the_database
         path.name: path.readlink() if path.is_symlink() else path.read_bytes()
         for path in folder.iterdir()
     }
-    services = build_services(Settings(data_dir=tmp_path, database_url=shared_url, _env_file=None))
+    services = build_services(Settings(data_dir=tmp_path, database_url=shared_url))
     initialize_ledger(services)
 
     assert services.repository.follow() is None
@@ -103,7 +103,7 @@ def test_the_labs_version_does_not_take_the_place_of_versions_that_the_ledger_na
             connection.execute(delete(promotions))
             connection.execute(delete(versions))
     new = tmp_path / "new"
-    services = build_services(Settings(data_dir=new, database_url=shared_url, _env_file=None))
+    services = build_services(Settings(data_dir=new, database_url=shared_url))
 
     with pytest.raises(SchemaError, match="name version 1: first start a host whose"):
         initialize(services)

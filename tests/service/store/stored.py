@@ -31,7 +31,7 @@ def load(revision: str, data_dir: Path, database_url: str | None) -> Engine:
             if dump.exists():
                 with closing(sqlite3.connect(data_dir / file)) as database:
                     database.executescript(dump.read_text(encoding="utf-8"))
-    settings = Settings(data_dir=data_dir, database_url=database_url, _env_file=None)
+    settings = Settings(data_dir=data_dir, database_url=database_url)
     return open_engine(settings.database)
 
 
