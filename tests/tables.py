@@ -33,7 +33,8 @@ SETTINGS_HEAD = """\
 The settings are environment variables, or lines of a file `.env` in the working directory. The
 service reads them when it starts. `streetlight serve` has the options `--host`, `--port` and
 `--workers`, which override the environment. A variable `STREETLIGHT_…` that is not in this table is
-an error, in the environment and in `.env`.
+an error, in the environment and in `.env`, except those that Kubernetes and Docker set for a
+service with this name.
 
 | setting | type | default | description |
 |---|---|---|---|

@@ -1,5 +1,6 @@
 """The commands that run until they are stopped: the server and the trainer."""
 
+import logging
 import os
 import signal
 import socket
@@ -14,8 +15,9 @@ from streetlight.service.cli.group import main
 from streetlight.service.cli.main_process import Gunicorn
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.config.open_files import MIN_OPEN_FILES, raise_open_files
+from streetlight.service.config.service_links import IGNORED_LINKS
 from streetlight.service.config.settings import PREFIX, Settings
-from streetlight.service.config.sources import load_settings
+from streetlight.service.config.sources import load_settings, service_links
 from streetlight.service.learning.supervisor import (
     Supervisor,
     end_with_parent,
@@ -28,6 +30,8 @@ from streetlight.service.registry.follower import Follower
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import open_engine
 from streetlight.service.wiring import Services, build_services, initialize
+
+log = logging.getLogger(__name__)
 
 
 @main.command()
@@ -110,6 +114,8 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
         options = ["--liveness-file", str(liveness_file)] if liveness_file else []
         supervise(lambda supervisor: _run_trainer(supervisor, *options), parent or os.getppid())
         return
+    if parent is None and (links := service_links()):
+        log.info(IGNORED_LINKS, ", ".join(links))
     _check_writable(settings.data_dir)
     services = build_services(settings)
     if services.repository.live_number() is None:

@@ -1,6 +1,7 @@
 """Read the settings from the environment, from the file `.env`, and from files that these name.
 
-A process reads the settings once. `settings` declares them, and `env_file` reads `.env`.
+A process reads the settings once. `settings` declares them, `env_file` reads `.env`, and
+`service_links` recognises variables that aren't settings.
 """
 
 import difflib
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from streetlight.service.config.env_file import read_env_file
 from streetlight.service.config.errors import SettingsError
+from streetlight.service.config.service_links import find_service_links
 from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.validation.problems import Problem, problems
 
@@ -58,7 +60,12 @@ def load_with_sources() -> tuple[Settings, dict[str, str]]:
     Raises:
         SettingsError: as `load_settings`.
     """
-    environment = {name: Given(text, "environment") for name, text in _environment().items()}
+    links = service_links()
+    environment = {
+        name: Given(text, "environment")
+        for name, text in _environment().items()
+        if name not in links
+    }
     in_file = {
         name.upper(): Given(text, str(ENV_FILE)) for name, text in read_env_file(ENV_FILE).items()
     }
@@ -82,6 +89,13 @@ def load_with_sources() -> tuple[Settings, dict[str, str]]:
     if found:
         raise SettingsError("; ".join(found))
     return settings, {field: source for field, (_, source) in given.items()}
+
+
+def service_links() -> list[str]:
+    """Return the names of the variables of the environment that Kubernetes or Docker has set."""
+    # The port is the only setting that has the name of such a variable, which is no number.
+    links = find_service_links(_environment())
+    return sorted(link for link in links if link == _variable("port") or link not in _known())
 
 
 def _environment() -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 from streetlight.model.registry.repository import ModelRepository, VersionNotFoundError
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.config.open_files import raise_open_files
-from streetlight.service.config.sources import load_settings
+from streetlight.service.config.service_links import IGNORED_LINKS
+from streetlight.service.config.sources import load_settings, service_links
 from streetlight.service.learning.supervisor import end_with_parent
 from streetlight.service.observability import logs, metrics
 
@@ -47,12 +48,14 @@ os.register_at_fork(
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
-    """Warn if no API key is set."""
+    """Warn if no API key is set; name the variables that are no settings."""
     if _settings.api_key is None:
         server.log.warning(
             "STREETLIGHT_API_KEY is not set: every client that reaches this port can add "
             "observations and change the live version"
         )
+    if links := service_links():
+        server.log.info(IGNORED_LINKS, ", ".join(links))
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - likewise
