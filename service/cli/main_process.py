@@ -27,10 +27,10 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
     listening: int
 
     def __init__(
-        self, app: WSGIApplication, trainer: Supervisor | None, follower: Supervisor | None
+        self, app: WSGIApplication, trainer: Supervisor | None, others: list[Supervisor]
     ) -> None:
         self._trainer = trainer
-        self._supervisors = [supervisor for supervisor in (trainer, follower) if supervisor]
+        self._supervisors = [trainer, *others] if trainer else others
         super().__init__(app)
 
     def manage_workers(self) -> None:
@@ -62,7 +62,7 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
         super().reap_workers()
 
     def stop(self, graceful: bool = True) -> None:
-        """End all processes; the follower last, because until then workers answer."""
+        """End all processes; the others last, because until then workers answer."""
         if self._trainer:
             self._trainer.terminate()
         super().stop(graceful)
@@ -73,8 +73,8 @@ class MainProcess(Arbiter):  # type: ignore[misc] # gunicorn has no types
 class Gunicorn(WSGIApplication):  # type: ignore[misc]
     """gunicorn with this main process; `sys.argv` has the options."""
 
-    def __init__(self, trainer: Supervisor | None, follower: Supervisor | None) -> None:
-        self._main_process = partial(MainProcess, trainer=trainer, follower=follower)
+    def __init__(self, trainer: Supervisor | None, others: list[Supervisor]) -> None:
+        self._main_process = partial(MainProcess, trainer=trainer, others=others)
         super().__init__()
 
     def chdir(self) -> None:

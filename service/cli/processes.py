@@ -58,10 +58,9 @@ def serve(**options: str | None) -> None:
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     server = "streetlight.service.server"
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
-    Gunicorn(
-        trainer=Supervisor("trainer", _run_trainer) if settings.trainer else None,
-        follower=Supervisor("follower", _run_follower) if services.shared else None,
-    ).run()
+    trainer = Supervisor("trainer", _run_trainer) if settings.trainer else None
+    others = [Supervisor("follower", _run_follower)] if services.shared else []
+    Gunicorn(trainer, others).run()
 
 
 def _run_trainer(parent: int, *options: str) -> None:
