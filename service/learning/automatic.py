@@ -54,8 +54,7 @@ def _trigger(services: Services, live: Version | None, last: int) -> Trigger | N
         return "observations"
     if settings.retrain_below is not None and new and live:
         recent = recent_accuracy(engine, live.number, settings.retrain_window)
-        window_full = recent.observations == settings.retrain_window
-        if window_full and recent.interval.high < settings.retrain_below:
+        if recent.is_below(settings.retrain_below, settings.retrain_window):
             return "accuracy"
     return None
 

@@ -39,6 +39,10 @@ class Accuracy:
         """The Wilson interval of that share, for 95 %."""
         return wilson_interval(self.correct, self.observations)
 
+    def is_below(self, threshold: float, window: int) -> bool:
+        """Whether it is lower beyond doubt: over a full window, the upper end of the interval."""
+        return self.observations == window and self.interval.high < threshold
+
 
 @dataclass(frozen=True)
 class AccuracyWindow:
