@@ -11,6 +11,7 @@ from streetlight.service.store.schema import SchemaError
 from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import OMIT_IF_EMPTY
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.auth import public
 from streetlight.service.web.openapi.operation import operation
 
 blueprint = Blueprint("health", __name__)
@@ -40,6 +41,7 @@ class Ready:
 
 
 @blueprint.get("/livez")
+@public
 @operation(example={"status": "ok"}, uses_storage=False)
 def livez() -> Alive:
     """Return 200 while the process serves requests; reads neither the database nor a model."""
@@ -47,6 +49,7 @@ def livez() -> Alive:
 
 
 @blueprint.get("/readyz")
+@public
 @operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError, SchemaError])
 def readyz() -> Ready:
     """Return the number of the live version; 503 if no version is live or it can't be loaded.

@@ -23,6 +23,7 @@ from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
 from streetlight.service.web.event_stream import event_stream
 from streetlight.service.web.middleware.admission import release
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request
 from streetlight.service.web.response import json_response
@@ -48,6 +49,7 @@ JOB_LINK = {"number": "$response.body#/id"}
 
 
 @blueprint.post("/retrain")
+@requires("train")
 @operation(
     headers=["Idempotency-Key"],
     responses={
@@ -136,6 +138,7 @@ def show(number: int) -> Job:
 
 
 @blueprint.delete("/jobs/<int:number>")
+@requires("train")
 @operation(raises=[JobNotFoundError, JobFinishedError], links={"jobs_show": JOB_LINK})
 def cancel(number: int) -> Job:
     """Cancel a queued job at once, or a running job at the trainer's next heartbeat."""

@@ -23,6 +23,7 @@ from streetlight.service.web.api import observations_csv
 from streetlight.service.web.api.observations_csv import MAX_ROWS
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import admit, release
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.middleware.errors import ErrorResponse
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request, parse_json
@@ -76,6 +77,7 @@ LINKS = {"observations_show": FIRST_ID, "observations_withdraw": FIRST_ID}
 
 
 @blueprint.post("/observations")
+@requires("observe")
 @operation(
     body=ObservationBody | ObservationsBody,
     body_media_types=["text/csv"],

@@ -13,7 +13,7 @@ from streetlight.service.inference.codecs.native import (
 from streetlight.service.inference.resolution import NoLiveVersionError
 from streetlight.service.inference.result import BatchPrediction, Explanation, Prediction
 from streetlight.service.web.inference import respond
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
 blueprint = Blueprint("predict", __name__)
@@ -22,7 +22,7 @@ PREDICTION = ResponseSpec(Prediction, example={"decision": "walk", "score": 1.0,
 
 
 @blueprint.post("/predict")
-@read_only
+@requires("predict")
 @operation(body=PredictBody, responses={200: PREDICTION}, raises=[NoLiveVersionError])
 def predict() -> Response:
     """Return the live version's decision, walk or stop, for one light state."""
@@ -30,6 +30,7 @@ def predict() -> Response:
 
 
 @blueprint.get("/predict")
+@requires("predict")
 @operation(query=PredictQuery, responses={200: PREDICTION}, raises=[NoLiveVersionError])
 def predict_from_query() -> Response:
     """Return the decision for the light state in the query string, such as `?lights=1,0,1`.
@@ -40,7 +41,7 @@ def predict_from_query() -> Response:
 
 
 @blueprint.post("/predict/batch")
-@read_only
+@requires("predict")
 @operation(
     body=BatchBody, responses={200: ResponseSpec(BatchPrediction)}, raises=[NoLiveVersionError]
 )
@@ -50,7 +51,7 @@ def predict_batch() -> Response:
 
 
 @blueprint.post("/explain")
-@read_only
+@requires("predict")
 @operation(
     body=ExplainBody,
     responses={200: ResponseSpec(Explanation)},

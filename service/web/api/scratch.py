@@ -27,7 +27,7 @@ from streetlight.service.validation.request_schema import Schema
 from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import admit, check_connected
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.openapi.operation import operation
 
 blueprint = Blueprint("scratch", __name__)
@@ -101,7 +101,7 @@ class FitBody(RowsFields):
 
 
 @blueprint.post("/fit")
-@read_only
+@requires("predict")
 @operation(raises=BOUNDED)
 def fit(body: FitBody) -> FitResult:
     """Train a scratch network on rows and return it, with the error of each pass.
@@ -147,7 +147,7 @@ class PressureBody(RowsFields, StartFields):
 
 
 @blueprint.post("/pressure")
-@read_only
+@requires("predict")
 @operation(raises=BOUNDED)
 def pressure(body: PressureBody) -> Pressure:
     """Return the weight pressure of rows on a network, and the sums over all rows."""
@@ -170,7 +170,7 @@ class StepBody(TrainingFields):
 
 
 @blueprint.post("/step")
-@read_only
+@requires("predict")
 @operation(raises=[NoLiveVersionError])
 def step(body: StepBody) -> StepResult:
     """Train a scratch network on one example and return every weight change.

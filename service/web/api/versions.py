@@ -32,6 +32,7 @@ from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.versions.verification import verify as verify_version
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import admit, check_connected
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
 blueprint = Blueprint("versions", __name__)
@@ -172,6 +173,7 @@ class ShadowQuery(Schema):
 
 
 @blueprint.post("/versions/<int:number>/shadow")
+@requires("train")
 @operation(raises=[*UNUSABLE, *BOUNDED, PredictionLogOffError])
 def shadow(number: int, query: ShadowQuery) -> Shadow:
     """Return which of the logged predictions a version would have decided differently.
@@ -213,6 +215,7 @@ def rollback(body: SwitchBody) -> Switched:
 
 
 @blueprint.post("/versions/<int:number>/verify")
+@requires("train")
 @operation(raises=[*UNUSABLE, VerificationBusyError])
 def verify(number: int) -> Reproduction:
     """Train a version again from the data in its file, and compare the results bit for bit.

@@ -1,17 +1,17 @@
-"""Authorization of the requests that change state, and of those that read what clients have sent.
+"""Authorization: the right that each request requires, and the pages that may change state.
 
-Every request except GET, HEAD and OPTIONS counts as changing state, unless its view is marked with
-`read_only`. If an API key is set, such a request must send it, and so must every request to a view
-that is marked with `private`. A browser may send a request that changes state only from a page of
-the same origin. Without a key, that page must have an address to which no other site can direct its
-own name: docs/decisions/0026.
+A view is marked with the right that its requests require, or as public. Without a mark, GET
+requires the right `read`, and every other method `admin`. If an API key is set, a request that
+changes state must send it, and so must every request to a view that is marked with `private`. A
+browser may send a request that changes state only from a page of the same origin. Without a key,
+that page must have an address to which no other site can direct its own name: docs/decisions/0026.
 """
 
 import hmac
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
@@ -21,14 +21,26 @@ from streetlight.service.validation.problems import preview
 from streetlight.service.web.application import services
 from streetlight.service.web.response import json_response
 
+Right = Literal["read", "predict", "observe", "train", "admin"]
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
 
-def read_only(view: ViewT) -> ViewT:
-    """Mark a POST view that changes no state: it needs no API key and accepts any origin."""
-    vars(view)["read_only"] = True
+def requires(right: Right) -> Callable[[ViewT], ViewT]:
+    """Mark a view with the right that its requests require."""
+
+    def mark(view: ViewT) -> ViewT:
+        vars(view)["right"] = right
+        return view
+
+    return mark
+
+
+def public(view: ViewT) -> ViewT:
+    """Mark a view that requires no right: probes call it, or it has nothing of this service."""
+    vars(view)["right"] = None
     return view
 
 
@@ -38,9 +50,15 @@ def private(view: ViewT) -> ViewT:
     return view
 
 
+def required_right(method: str, view: object) -> Right | None:
+    """Return the right that a request of `method` to `view` requires; `None` for a public view."""
+    right: Right | None = getattr(view, "right", "read" if method in SAFE else "admin")
+    return None if method == "OPTIONS" else right
+
+
 def changes_state(method: str, view: object) -> bool:
     """Return whether a request of `method` to `view` counts as changing state."""
-    return method not in SAFE and not getattr(view, "read_only", False)
+    return method not in SAFE and required_right(method, view) not in (None, "read", "predict")
 
 
 def needs_key(method: str, view: object) -> bool:

@@ -16,7 +16,7 @@ from flask import Blueprint, Flask, Response
 from pydantic import TypeAdapter
 
 from streetlight.service.web.application import application, services
-from streetlight.service.web.middleware.auth import needs_key
+from streetlight.service.web.middleware.auth import needs_key, public
 from streetlight.service.web.middleware.errors import STATUS, ErrorResponse
 from streetlight.service.web.openapi import examples
 from streetlight.service.web.openapi.operation import Operation, ResponseSpec, operation_of
@@ -53,6 +53,7 @@ UNAVAILABLE = {503: "The data directory or the database can't be used."}
 
 
 @blueprint.get("/openapi.json")
+@public
 def openapi() -> Response:
     """Return the description of this API, as OpenAPI 3.1."""
     app = application()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, send_file
 
+from streetlight.service.web.middleware.auth import public
+
 blueprint = Blueprint("docs", __name__)
 
 _swagger = Path(str(files("flask_swagger_ui"))) / "dist"
@@ -25,6 +27,7 @@ POLICY = (
 
 
 @blueprint.get("/docs")
+@public
 def docs() -> Response:
     """Return the API documentation page, which can also send requests."""
     response = send_file(_page / "docs.html")
@@ -33,6 +36,7 @@ def docs() -> Response:
 
 
 @blueprint.get("/docs/<name>")
+@public
 def static_file(name: str) -> Response:
     """Return a static file of the API documentation page."""
     if name not in FILES:

@@ -5,6 +5,7 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request, send_file
 
 from streetlight.service.web.compression import compress
+from streetlight.service.web.middleware.auth import public
 from streetlight.service.web.page.docs import POLICY
 
 blueprint = Blueprint("home", __name__)
@@ -18,6 +19,7 @@ FILES = {str(file.relative_to(_page)) for file in _page.rglob("*.*")} - {"index.
 
 
 @blueprint.get("/")
+@public
 def home() -> Response:
     """Return the demonstration page."""
     response = _send("index.html")
@@ -26,6 +28,7 @@ def home() -> Response:
 
 
 @blueprint.get("/page/<path:name>")
+@public
 def static_file(name: str) -> Response:
     """Return a static file of the demonstration page."""
     if name not in FILES:

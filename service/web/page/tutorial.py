@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, send_file
 
+from streetlight.service.web.middleware.auth import public
 from streetlight.service.web.page.docs import POLICY
 
 blueprint = Blueprint("tutorial", __name__)
@@ -19,6 +20,7 @@ FILES = {file.name.removesuffix(".html"): file for file in _folder.iterdir()}
 
 @blueprint.get("/tutorial", defaults={"name": "index"})
 @blueprint.get("/tutorial/<name>")
+@public
 def tutorial(name: str) -> Response:
     """Return a page of the tutorial, or one of its files."""
     if name not in FILES:

@@ -12,7 +12,7 @@ from streetlight.service.config.settings import Settings
 from streetlight.service.inference.codecs import invocations
 from streetlight.service.web.api import health
 from streetlight.service.web.inference import respond
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import public, requires
 
 blueprint = Blueprint("invocations", __name__)
 
@@ -28,19 +28,21 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @blueprint.get("/health")
 @blueprint.get("/ping")
+@public
 def ping() -> Response:
     """Return the number of the live version; 503 if no version is live or it can't be loaded."""
     return health.readyz()
 
 
 @blueprint.get("/version")
+@public
 def server_version() -> Response:
     """Return the version of the package as text; an MLflow server returns that of MLflow."""
     return Response(version("streetlight"), mimetype="text/plain")
 
 
 @blueprint.post("/invocations")
-@read_only
+@requires("predict")
 def invoke() -> Response:
     """Return the scores of rows, sent as JSON or CSV; as CSV, if the client prefers it."""
     return respond(invocations.INVOKE)

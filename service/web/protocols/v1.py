@@ -12,7 +12,7 @@ from streetlight.service.inference.codecs.v1 import SIGNATURE
 from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.web.application import services
 from streetlight.service.web.inference import respond
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1/models")
@@ -69,7 +69,7 @@ def _tensor_info(*sizes: int) -> dict[str, Any]:
 @blueprint.post("/<model>:predict")
 @blueprint.post("/<model>/versions/<version>:predict")
 @blueprint.post("/<model>/labels/<label>:predict")
-@read_only
+@requires("predict")
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances` (rows) or `inputs` (columns)."""
     return respond(v1.PREDICT, model, version, label)
@@ -78,7 +78,7 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>:explain")
 @blueprint.post("/<model>/versions/<version>:explain")
 @blueprint.post("/<model>/labels/<label>:explain")
-@read_only
+@requires("predict")
 def explain(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances`, and how each is computed."""
     return respond(v1.EXPLAIN, model, version, label)
@@ -87,7 +87,7 @@ def explain(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>:classify")
 @blueprint.post("/<model>/versions/<version>:classify")
 @blueprint.post("/<model>/labels/<label>:classify")
-@read_only
+@requires("predict")
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
     return respond(v1.CLASSIFY, model, version, label)
@@ -96,7 +96,7 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @blueprint.post("/<model>:regress")
 @blueprint.post("/<model>/versions/<version>:regress")
 @blueprint.post("/<model>/labels/<label>:regress")
-@read_only
+@requires("predict")
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `examples` as one list."""
     return respond(v1.REGRESS, model, version, label)

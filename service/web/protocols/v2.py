@@ -14,7 +14,7 @@ from streetlight.service.inference.codecs.v2_request import INPUT
 from streetlight.service.inference.resolution import live_version
 from streetlight.service.web.application import services
 from streetlight.service.web.inference import respond
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import public, requires
 from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
@@ -37,12 +37,14 @@ def server_metadata() -> Response:
 
 
 @blueprint.get("/health/live")
+@public
 def live() -> Response:
     """Return 200 while the process serves requests."""
     return json_response({"live": True})
 
 
 @blueprint.get("/health/ready")
+@public
 def ready() -> Response:
     """Return 200 if a version is live and can be loaded, 503 otherwise."""
     live_version(services().repository)
@@ -114,7 +116,7 @@ def config(model: str, version: str | None = None) -> Response:
 
 @blueprint.post("/models/<model>/infer")
 @blueprint.post("/models/<model>/versions/<version>/infer")
-@read_only
+@requires("predict")
 def infer(model: str, version: str | None = None) -> Response:
     """Return scores and decisions for the light states in the tensor `lights`."""
     return respond(v2.INFER, model, version)

@@ -14,7 +14,7 @@ from streetlight.service.observability.inference_statistics import Statistics, i
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import switching
 from streetlight.service.web.application import services
-from streetlight.service.web.middleware.auth import read_only
+from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.request import parse_body
 from streetlight.service.web.response import json_response
 
@@ -34,7 +34,7 @@ class IndexBody(LenientSchema):
 
 
 @blueprint.post("/repository/index")
-@read_only
+@requires("read")
 def index() -> Response:
     """List the versions; a readable version is ready, unless the model is unloaded."""
     only_ready = parse_body(IndexBody).ready
