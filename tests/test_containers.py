@@ -22,8 +22,8 @@ CONTAINERS = {name: PODS[name]["containers"][0] for name in ("server", "trainer"
 SETTINGS = {
     PREFIX + name.upper() for name in (*Settings.model_fields, *(f"{s}_file" for s in SECRETS))
 }
-# The variables of gunicorn that the documents name.
-GUNICORN = {"GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS"}
+# The variable of gunicorn that the documents name.
+GUNICORN = {"GUNICORN_CMD_ARGS"}
 # The host's values of these must not reach a container.
 FIXED = {f"STREETLIGHT_{name}" for name in ("DATA_DIR", "HOST", "PORT", "TRAINER")}
 # The trainer reads none of these, and must not know the key.
@@ -37,6 +37,7 @@ SERVER_ONLY = GUNICORN | {
     "STREETLIGHT_MAX_RESPONSE_BYTES",
     "STREETLIGHT_MODEL_NAME",
     "STREETLIGHT_PREDICT_ROUTE",
+    "STREETLIGHT_TRUSTED_PROXIES",
     "STREETLIGHT_WORKERS",
 }
 

@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    IPvAnyNetwork,
     Json,
     SecretStr,
     StringConstraints,
@@ -54,6 +55,7 @@ def _split(value: object) -> object:
 HostName = Annotated[
     str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
 ]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
@@ -83,6 +85,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         (),
         description="Names of this server, separated by commas, under which a browser may change "
         "state without an API key. IP addresses, localhost and `STREETLIGHT_HOST` always may.",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Addresses or networks of proxies, separated by commas, that set or remove "
+        "each of `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`; only theirs are read.",
     )
     model_name: str = Field(
         "streetlight",

@@ -35,12 +35,15 @@ class _BodyStream(io.RawIOBase):
         return len(part)
 
 
-def build_environ(request: ReceivedRequest, connection: dict[str, Any]) -> dict[str, Any]:
+def build_environ(
+    request: ReceivedRequest, connection: dict[str, Any], forwarded: dict[str, str]
+) -> dict[str, Any]:
     """Return the WSGI environment of a request.
 
     Args:
         request: the request.
         connection: the variables that are the same for all requests of the connection.
+        forwarded: the variables that a trusted proxy sets.
 
     Raises:
         RequestRejected: the request target is invalid.
@@ -60,7 +63,6 @@ def build_environ(request: ReceivedRequest, connection: dict[str, Any]) -> dict[
         "QUERY_STRING": (url.query or b"").decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": request.scheme,
         "wsgi.input": io.BytesIO(body) if isinstance(body, bytes) else _BodyStream(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -78,7 +80,7 @@ def build_environ(request: ReceivedRequest, connection: dict[str, Any]) -> dict[
     # The body has been decoded, so its length is known.
     if environ.pop("TRANSFER_ENCODING", None):
         environ["CONTENT_LENGTH"] = str(len(body))
-    return environ
+    return environ | forwarded
 
 
 class ApplicationCall:

@@ -58,7 +58,7 @@ class Connection(asyncio.BufferedProtocol):
     """A connection; the event loop of the worker calls all methods.
 
     Attributes:
-        client: the address of the client, empty for a Unix socket.
+        peer: the address of the client or of a proxy, empty for a Unix socket.
         exchange: the request that the application answers, if any.
         paused: whether the client reads too slowly to be sent more.
         ended: whether the client has closed the connection, or its half of it.
@@ -70,7 +70,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, worker: WorkerState) -> None:
         self._worker = worker
-        self.client = ""
+        self.peer = ""
+        self._peer_is_proxy = False
         self.exchange: Exchange | None = None
         self.paused = self.queued = self.lingering = False
         self._parser = RequestParser(worker.max_body)
@@ -96,12 +97,14 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's isn't derived from it
         peer = transport.get_extra_info("peername")
         server = transport.get_extra_info("sockname")
-        self.client = peer[0] if isinstance(peer, tuple) else ""
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self._peer_is_proxy = self._worker.proxies.include(self.peer)
         is_unix = not isinstance(server, tuple)
         self._environ = {
-            "REMOTE_ADDR": self.client,
+            "REMOTE_ADDR": self.peer,
             "SERVER_NAME": "localhost" if is_unix else server[0],
             "SERVER_PORT": "" if is_unix else str(server[1]),
+            "wsgi.url_scheme": "https" if transport.get_extra_info("sslcontext") else "http",
         }
         self._worker.limits.add(self)
 
@@ -212,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection if its client is too slow."""
         if self.paused:
             if now > self._send_deadline:
-                self._worker.log.warning("%s doesn't read its response; disconnected", self.client)
+                self._worker.log.warning("%s doesn't read its response; disconnected", self.peer)
                 self.transport.abort()
         elif self.lingering:
             if now > (self._send_deadline if self.unsent else self._deadline):
@@ -242,18 +245,24 @@ class Connection(asyncio.BufferedProtocol):
     def evict(self) -> None:
         """End a connection that isn't busy; answer an incomplete request with 408."""
         if self._parser.in_message and not self.lingering:
-            self.transport.write(error_response(408, TOO_MANY, self.client))
+            self.transport.write(error_response(408, TOO_MANY, self._receiving_from))
         self._end()
 
     def refuse(self) -> None:
         """Answer a new connection with 503, since all others are busy."""
-        self.transport.write(error_response(503, ALL_BUSY, self.client))
+        self.transport.write(error_response(503, ALL_BUSY, self.peer))
         self._end()
 
-    def reject(self, rejection: RequestRejected) -> None:
-        """Send an error, and end the connection."""
+    def reject(self, rejection: RequestRejected, client: str | None = None) -> None:
+        """Send an error, and end the connection.
+
+        Args:
+            rejection: the error.
+            client: the address of the client, by default that of the request being received.
+        """
         self.exchange = None
-        self.transport.write(error_response(rejection.status, str(rejection), self.client))
+        client = self._receiving_from if client is None else client
+        self.transport.write(error_response(rejection.status, str(rejection), client))
         self._linger()
 
     def stop(self) -> None:
@@ -302,16 +311,16 @@ class Connection(asyncio.BufferedProtocol):
     def _serve(self, request: ReceivedRequest) -> None:
         started = perf_counter()
         worker = self._worker
+        forwarded = self._forwarded(request.headers)
         try:
-            request.scheme = worker.proxy_headers.scheme(request, self.client)
             response = worker.fast_path(request)
             if response is None:
                 variables = {STREAM_COUNT: len(worker.event_streams)}
-                environ = build_environ(request, self._environ | variables)
+                environ = build_environ(request, self._environ | variables, forwarded)
                 self.exchange = Exchange(worker, self, request, environ, started)
                 return
         except RequestRejected as rejection:
-            self.reject(rejection)
+            self.reject(rejection, forwarded.get("REMOTE_ADDR", self.peer))
             return
         keep_alive = request.keep_alive and not worker.stopping
         self.transport.write(
@@ -323,13 +332,22 @@ class Connection(asyncio.BufferedProtocol):
             self._linger()
         worker.log.record(
             response.log_fields,
-            client=self.client,
+            client=forwarded.get("REMOTE_ADDR", self.peer),
             method=request.method,
             uri=request.target,
             status=200,
             sent=len(response.body),
             duration_ms=(perf_counter() - started) * 1000,
         )
+
+    def _forwarded(self, headers: dict[bytes, bytes]) -> dict[str, str]:
+        """Return the variables that a trusted proxy sets for a request with `headers`."""
+        return self._worker.proxies.variables(headers, self.peer) if self._peer_is_proxy else {}
+
+    @property
+    def _receiving_from(self) -> str:
+        """The address of the client of the request that is being received."""
+        return self._forwarded(self._parser.headers).get("REMOTE_ADDR", self.peer)
 
     def _continue(self) -> None:
         self._serve_completed()

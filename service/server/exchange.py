@@ -30,7 +30,6 @@ WITHOUT_BODY = ("1", "204", "304")
 class ResponseConnection(LimitedConnection, Protocol):
     """What an exchange needs of the connection."""
 
-    client: str
     paused: bool
     ended: bool
 
@@ -40,8 +39,8 @@ class ResponseConnection(LimitedConnection, Protocol):
     def response_ended(self, keep_alive: bool) -> None:
         """Go on with the next request, or end the connection."""
 
-    def reject(self, rejection: RequestRejected) -> None:
-        """Send an error, and end the connection."""
+    def reject(self, rejection: RequestRejected, client: str) -> None:
+        """Send an error to the request of `client`, and end the connection."""
 
 
 class Exchange:
@@ -59,6 +58,7 @@ class Exchange:
         self._worker = worker
         self._request = request
         self._started = started
+        self._client: str = environ["REMOTE_ADDR"]
         self._uses_database = self._worker.application.uses_database(environ["PATH_INFO"])
         self._call = ApplicationCall(self._worker.application, environ)
         self._deadline = 0.0
@@ -150,7 +150,7 @@ class Exchange:
         if self._status:
             self._connection.abort()  # calls `abandon`
         elif not self._abandoned:
-            self._connection.reject(rejection)
+            self._connection.reject(rejection, self._client)
 
     def _close(self) -> None:
         """Free what the application holds; a thread calls this."""
@@ -210,7 +210,7 @@ class Exchange:
     def _log(self, status: int) -> None:
         self._worker.log.record(
             self._log_fields,
-            client=self._connection.client,
+            client=self._client,
             method=self._request.method,
             uri=self._request.target,
             status=status,

@@ -29,8 +29,6 @@ STEP = 4096
 
 # Fields that must not be repeated: a proxy might use another of the values than the application.
 SINGLE_FIELDS = frozenset((b"content-type", b"host", b"transfer-encoding"))
-# Fields that may be repeated with the same value.
-SCHEME_FIELDS = frozenset((b"x-forwarded-proto", b"x-forwarded-protocol", b"x-forwarded-ssl"))
 
 
 class RequestRejected(Exception):  # noqa: N818 - it is a response as well
@@ -53,7 +51,6 @@ class ReceivedRequest:
             by commas; a name with an underscore is left out, since WSGI would take it for another.
         body: the body, without its transfer coding.
         keep_alive: whether the client keeps the connection open.
-        scheme: `http` or `https`, as a trusted proxy says.
     """
 
     method: str = ""
@@ -62,7 +59,6 @@ class ReceivedRequest:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: Buffer = b""
     keep_alive: bool = False
-    scheme: str = "http"
 
 
 class RequestParser:
@@ -97,6 +93,11 @@ class RequestParser:
         self._skipped_body = False
         # Bytes received since the head of a chunked request.
         self._coded_size = 0
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The headers of the current request that were parsed; none between requests."""
+        return self._request.headers if self.in_message else {}
 
     @property
     def large(self) -> bool:
@@ -222,9 +223,7 @@ class RequestParser:
         name, value, headers = name.lower(), value.rstrip(), self._request.headers
         if name not in headers:
             headers[name] = value
-        elif name in SCHEME_FIELDS and headers[name] == value:
-            pass
-        elif name in SINGLE_FIELDS or name in SCHEME_FIELDS:
+        elif name in SINGLE_FIELDS:
             raise RequestRejected(400, f"invalid request: repeated header {name.decode()}")
         else:
             headers[name] += b"," + value

@@ -24,7 +24,7 @@ from streetlight.service.server.connection import Connection
 from streetlight.service.server.event_streams import EventStreams
 from streetlight.service.server.fast_path import FastPath
 from streetlight.service.server.limits import Limits
-from streetlight.service.server.proxy import ProxyHeaders
+from streetlight.service.server.proxy import TrustedProxies
 from streetlight.service.server.threads import Threads
 from streetlight.service.server.worker_state import WorkerState
 from streetlight.service.web.application import Application
@@ -74,7 +74,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             threads=threads,
             event_streams=EventStreams(self.loop, threads, services.engine, services.repository),
             limits=Limits(self.cfg.worker_connections),
-            proxy_headers=ProxyHeaders(self.cfg),
+            proxies=TrustedProxies(services.settings.trusted_proxies),
             log=self.log,
             max_body=services.settings.max_body_bytes,
             keep_alive=self.cfg.keepalive,

@@ -10,7 +10,7 @@ from streetlight.service.server.access_log import AccessLog
 from streetlight.service.server.event_streams import EventStreams
 from streetlight.service.server.fast_path import FastPath
 from streetlight.service.server.limits import Limits
-from streetlight.service.server.proxy import ProxyHeaders
+from streetlight.service.server.proxy import TrustedProxies
 from streetlight.service.server.threads import Threads
 from streetlight.service.web.application import Application
 
@@ -61,7 +61,7 @@ class WorkerState:
     threads: Threads
     event_streams: EventStreams
     limits: Limits
-    proxy_headers: ProxyHeaders
+    proxies: TrustedProxies
     log: AccessLog
     max_body: int
     keep_alive: float

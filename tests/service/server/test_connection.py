@@ -16,6 +16,7 @@ from streetlight.service.server.connection import (
 )
 from streetlight.service.server.fast_path import FastPath
 from streetlight.service.server.limits import MAX_LARGE, Limits
+from streetlight.service.server.proxy import TrustedProxies
 from streetlight.service.server.worker_state import ResponseHeads
 from tests.client import App
 
@@ -70,7 +71,7 @@ def connection(shared_app: App) -> Any:
     worker = SimpleNamespace(
         fast_path=FastPath(shared_app.services),
         limits=Limits(10),
-        proxy_headers=SimpleNamespace(scheme=lambda *_: "http"),
+        proxies=TrustedProxies(()),
         heads=ResponseHeads(),
         log=SimpleNamespace(record=lambda *_, **__: None, warning=lambda *_: None),
         receive_buffer=memoryview(bytearray(65536)),

@@ -277,7 +277,6 @@ BAD_REQUESTS = {
     "two hosts": (GET + b"Host: y\r\n\r\n", 400),
     "SCRIPT_NAME": (GET + b"SCRIPT_NAME: /x\r\n\r\n", 200),
     "other expectation": (GET + b"Expect: tea\r\n\r\n", 417),
-    "scheme": (GET + b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off\r\n\r\n", 400),
     "length of letters": (HEAD + b"Content-Length: x\r\n\r\n", 400),
     "negative length": (HEAD + b"Content-Length: -1\r\n\r\n", 400),
     "signed length": (HEAD + b"Content-Length: +1\r\n\r\n1", 400),
