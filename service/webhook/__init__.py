@@ -1,0 +1,1 @@
+"""The webhook: report events to a receiver, signed, until it has confirmed them."""
