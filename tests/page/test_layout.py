@@ -171,9 +171,10 @@ def test_the_page_works_behind_a_path_prefix(browser: Browser, site: Server) -> 
 
 
 def test_the_page_has_security_headers_and_an_etag(site: Server) -> None:
-    response = site.request("GET", "/")
+    html = {"Accept": "text/html"}
+    response = site.request("GET", "/", **html)
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    cached = site.request("GET", "/", **{"If-None-Match": response.headers["ETag"]})
+    cached = site.request("GET", "/", **html, **{"If-None-Match": response.headers["ETag"]})
     assert cached.status == 304
     assert site.expect(404, "GET", "/page/other.js")["error"]

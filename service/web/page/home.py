@@ -1,12 +1,19 @@
-"""The page: a stage, on which a network learns, and the state of the service."""
+"""The page: a stage, on which a network learns, and the state of the service.
 
+Its address also answers programs, in JSON.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request, send_file
 
+from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.auth import public
 from streetlight.service.web.page.docs import POLICY
+from streetlight.service.web.response import json_response
 
 blueprint = Blueprint("home", __name__)
 
@@ -18,12 +25,37 @@ FILE_LEVEL = 6
 FILES = {str(file.relative_to(_page)) for file in _page.rglob("*.*")} - {"index.html"}
 
 
+@dataclass(frozen=True)
+class Service:
+    """The service in short; `live_version` is null if no version is live.
+
+    The last three are references relative to the address of this response, which may have a prefix.
+    """
+
+    status: str
+    name: str
+    version: str
+    live_version: int | None
+    example: str = "predict?lights=1,0,1"
+    docs: str = "docs"
+    openapi: str = "openapi.json"
+
+
 @blueprint.get("/")
 @public
 def home() -> Response:
-    """Return the demonstration page."""
-    response = _send("index.html")
-    response.headers["Content-Security-Policy"] = POLICY
+    """Return the demonstration page to a browser, and JSON to a client that asks for no HTML."""
+    accepted = request.accept_mimetypes
+    if accepted.best_match(("application/json", "text/html")) == "text/html":
+        response = _send("index.html")
+        response.headers["Content-Security-Policy"] = POLICY
+    else:
+        # KServe's V1 client takes the server for live if the status is this word.
+        live = services().repository.live_number()
+        response = json_response(
+            Service("alive", "streetlight", package_version("streetlight"), live)
+        )
+    response.vary.add("Accept")
     return response
 
 

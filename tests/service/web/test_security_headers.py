@@ -8,7 +8,7 @@ import urllib3
 from tests.client import App
 from tests.server import DEADLINE, Server
 
-FILES = {"/", "/page/<path:name>", "/docs", "/docs/<name>", "/tutorial", "/tutorial/<name>"}
+FILES = {"/page/<path:name>", "/docs", "/docs/<name>", "/tutorial", "/tutorial/<name>"}
 FILES |= {"/versions/<int:number>/weights"}
 
 
