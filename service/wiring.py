@@ -12,6 +12,7 @@ from streetlight.model.dataset import LAB, outcome_name
 from streetlight.model.registry.file_lock import LockedError
 from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.registry.version import VersionDamagedError
+from streetlight.service.config.keys import ApiKeys
 from streetlight.service.config.settings import Settings
 from streetlight.service.inference.limits import Budget
 from streetlight.service.inference.resolution import ServedModel
@@ -53,8 +54,8 @@ class Services:
     """The settings, the model repository, the database engine and the work of a process.
 
     `model` is the repository under the name that the settings give it. `budget` bounds what
-    requests cost. `prediction_log` is the engine of the prediction log's database, `None` if the
-    setting is false.
+    requests cost. `keys` are read by what serves requests. `prediction_log` is the engine of the
+    prediction log's database, `None` if the setting is false.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Services:
     model: ServedModel
     engine: Engine
     budget: Budget
+    keys: ApiKeys
     prediction_log: Engine | None = None
     ledger_ready: LedgerState = field(default_factory=LedgerState)
 
@@ -104,7 +106,8 @@ def build_services(settings: Settings) -> Services:
             settings.prediction_log_days * 24 * 3600,
         )
     model = ServedModel(settings.model_name, repository, VersionCache(repository), recorder)
-    return Services(settings, repository, model, engine, budget, prediction_log)
+    keys = ApiKeys(settings)
+    return Services(settings, repository, model, engine, budget, keys, prediction_log)
 
 
 def initialize(services: Services) -> None:

@@ -52,6 +52,7 @@ def serve(**options: str | None) -> None:
     _check_free(settings)
     raise_open_files(MIN_OPEN_FILES)
     services = build_services(settings)
+    services.keys.load()
     _prepare(services)
     sys.stdout.flush()
     # In this process, because it has imported the application's modules already.

@@ -79,7 +79,14 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         None,
         min_length=1,
         description="Key that requests that change state must send: `Authorization: Bearer KEY`. "
-        "Without a key, every client that reaches the port can change state.",
+        "It has the name `default` and every right. Without any key, every client that reaches the "
+        "port can change state.",
+    )
+    api_keys_file: Path | None = Field(
+        None,
+        description="JSON file with API keys, their names and their rights: "
+        '`[{"name": "ci", "key": "…", "rights": ["observe", "train"]}]`. It is read again within a '
+        "second of a change.",
     )
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)] = Field(
         (),

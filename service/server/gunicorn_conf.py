@@ -49,7 +49,7 @@ os.register_at_fork(
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's Arbiter has no types
     """Warn if no API key is set; name the variables that are no settings."""
-    if _settings.api_key is None:
+    if not (_settings.api_key or _settings.api_keys_file):
         server.log.warning(
             "STREETLIGHT_API_KEY is not set: every client that reaches this port can add "
             "observations and change the live version"

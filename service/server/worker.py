@@ -81,6 +81,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         )
         if services.model.recorder:
             services.model.recorder.start()
+        services.keys.follow_file()
         _return_freed_blocks()
         # What exists by now stays. Otherwise a request that makes many objects has the garbage
         # collector visit all of it, for 50 ms in which nothing else runs.

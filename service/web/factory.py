@@ -37,7 +37,12 @@ from streetlight.service.wiring import Services
 
 
 def create_app(services: Services) -> Application:
-    """Return the WSGI application with its middleware and routes."""
+    """Return the WSGI application with its middleware and routes.
+
+    Raises:
+        SettingsError: the file of the API keys can't be used.
+    """
+    services.keys.load()
     app = Application("streetlight", static_folder=None)
     app.services = services
     app.url_map.converters["int"] = IdConverter

@@ -7,23 +7,22 @@ browser may send a request that changes state only from a page of the same origi
 that page must have an address to which no other site can direct its own name: docs/decisions/0026.
 """
 
-import hmac
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
-from streetlight.service.config.settings import Settings
+from streetlight.service.config.keys import Right
 from streetlight.service.validation.problems import preview
 from streetlight.service.web.application import services
 from streetlight.service.web.response import json_response
 
-Right = Literal["read", "predict", "observe", "train", "admin"]
-
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+CHALLENGE = 'Bearer realm="Streetlight"'
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Response])
 
@@ -76,29 +75,46 @@ def _authorize() -> Response | None:
     endpoint = request.endpoint
     if endpoint is None:
         return None
-    view, settings = current_app.view_functions[endpoint], services().settings
+    view = current_app.view_functions[endpoint]
     if not needs_key(request.method, view):
         return None
-    is_change = changes_state(request.method, view)
-    if is_change and (refusal := _refuse_page(settings)):
+    if changes_state(request.method, view) and (refusal := _refuse_page()):
         return json_response({"error": refusal}, 403)
-    key = settings.api_key
-    if key is None:
+    if not services().keys.required:
         return None
+    return _refuse_key(required_right(request.method, view) or "admin")
+
+
+def _refuse_key(right: Right) -> Response | None:
+    """Return the response to a request whose key lacks `right`, or that has no valid key."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    expected = key.get_secret_value().encode()
-    if scheme.lower() == "bearer" and hmac.compare_digest(
-        token.strip().encode("latin-1"), expected
-    ):
-        return None
-    does = "changes state" if is_change else "reads what clients have sent"
-    message = f"this request {does}: expected the header Authorization: Bearer <the API key>"
-    response = json_response({"error": message}, 401)
-    response.headers["WWW-Authenticate"] = "Bearer"
+    sent = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+    key = services().keys.find(sent)
+    if key is None:
+        got = "an unknown key" if sent else "no key"
+        message = (
+            f"this request requires an API key with the right {right}: expected the header "
+            f"Authorization: Bearer <the API key>, got {got}"
+        )
+        return _challenge(message, 401, 'error="invalid_token"' if sent else "")
+    if not key.has(right):
+        rights = ", ".join(sorted(key.rights))
+        message = (
+            f"this request requires the right {right}, and the API key {key.name} has {rights}"
+        )
+        return _challenge(message, 403, f'error="insufficient_scope", scope="{right}"')
+    g.key = key.name
+    return None
+
+
+def _challenge(message: str, status: int, error: str) -> Response:
+    """Return an error with the header of RFC 6750, section 3."""
+    response = json_response({"error": message}, status)
+    response.headers["WWW-Authenticate"] = ", ".join(filter(None, [CHALLENGE, error]))
     return response
 
 
-def _refuse_page(settings: Settings) -> str | None:
+def _refuse_page() -> str | None:
     """Return why the page that sent the request may not change state; `None` for other requests."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
@@ -106,7 +122,7 @@ def _refuse_page(settings: Settings) -> str | None:
     # If the browser has compared the origins, this holds even if a proxy changes the Host header.
     if site != "same-origin" and (site not in (None, "none") or not _is_own_origin(origin)):
         return "requests that change state are accepted from pages of the same origin only"
-    if settings.api_key is None and not _is_own_host(settings):
+    if not services().keys.required and not _is_own_host():
         return (
             "without an API key, a page can change state under an IP address, localhost or a host "
             f"of STREETLIGHT_ALLOWED_HOSTS, got {preview(request.host)}; if this name belongs to "
@@ -122,12 +138,13 @@ def _is_own_origin(origin: str | None) -> bool:
         return False
 
 
-def _is_own_host(settings: Settings) -> bool:
+def _is_own_host() -> bool:
     """Return whether the request's host can't be the name of another site.
 
     Anyone can let a name of their own resolve to this server, and so give their page the origin of
     this server; an IP address and localhost can't be given to another server.
     """
+    settings = services().settings
     host = re.sub(r":[0-9]+$", "", request.host.lower()).strip("[]")
     try:
         ip_address(host)

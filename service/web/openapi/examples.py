@@ -42,6 +42,6 @@ def curl(settings: Settings, method: str, path: str, operation: Operation, needs
     words.append(quote(url))
     if body:
         words.append(f"-d {quote(json.dumps(body))}")
-    if needs_key and settings.api_key:
+    if needs_key and (settings.api_key or settings.api_keys_file):
         words.append(f'-H "Authorization: Bearer ${PREFIX}API_KEY"')
     return " ".join(words)

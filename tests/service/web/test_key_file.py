@@ -1,0 +1,152 @@
+"""Tests of a server whose API keys are in a file: their rights, and the change of a key."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client import App, Client
+from tests.server import ForkedServer, streetlight
+from tests.service.conftest import until
+from tests.service.web.test_auth import CHANGES_STATE, RIGHTS, routes
+
+
+def write(file: Path, *entries: tuple[str, str, list[str]]) -> None:
+    """Write a name, a key and its rights for each entry."""
+    names = ("name", "key", "rights")
+    file.write_text(json.dumps([dict(zip(names, entry, strict=True)) for entry in entries]))
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An application with a key for each right, which has the name of the right."""
+    folder = tmp_path_factory.mktemp("rights")
+    rights = [right for right in RIGHTS if right]
+    write(folder / "keys.json", *((right, f"key-{right}", [right]) for right in rights))
+    with App(folder, api_keys_file=folder / "keys.json", api_key="default-key") as app:
+        yield app
+
+
+def test_each_right_permits_its_routes_only(app: App) -> None:
+    wanted = {route: right for right, found in RIGHTS.items() for route in found}
+    for route, method, path in routes(app):
+        right = wanted[route]
+        is_guarded = route in {*CHANGES_STATE, "GET /predictions"}
+        for other in [right for right in RIGHTS if right]:
+            response = app.request(method, path, b"", **bearer(f"key-{other}"))
+            if not is_guarded or other in (right, "admin"):
+                assert response.status not in (401, 403), (route, other)
+                continue
+            assert response.status == 403, (route, other)
+            assert response.json()["error"] == (
+                f"this request requires the right {right}, and the API key {other} has {other}"
+            )
+            assert response.headers["WWW-Authenticate"] == (
+                f'Bearer realm="Streetlight", error="insufficient_scope", scope="{right}"'
+            )
+        response = app.request(method, path, b"", **bearer("default-key"))
+        assert response.status not in (401, 403), route
+
+
+def test_the_challenge_says_whether_a_key_was_sent(app: App) -> None:
+    path = "/versions/1/promote"
+    for headers, got, challenge in (
+        ({}, "no key", ""),
+        ({"Authorization": "Basic YTpi"}, "no key", ""),
+        (bearer("key-of-no-one"), "an unknown key", ', error="invalid_token"'),
+    ):
+        response = app.request("POST", path, **headers)
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == f'Bearer realm="Streetlight"{challenge}'
+        assert response.json()["error"] == (
+            "this request requires an API key with the right admin: expected the header "
+            f"Authorization: Bearer <the API key>, got {got}"
+        )
+
+
+def replace(file: Path, new: Path) -> None:
+    """As an editor, or `mv`."""
+    new.replace(file)
+
+
+def overwrite(file: Path, new: Path) -> None:
+    """As a bind mount shows it: the file stays the same."""
+    file.write_bytes(new.read_bytes())
+
+
+def switch(file: Path, new: Path) -> None:
+    """As a volume of Kubernetes: the file is a link into `..data`, which is a link to a folder."""
+    folder = Path(tempfile.mkdtemp(prefix="..", dir=file.parent))
+    new.rename(folder / file.name)
+    link = file.parent / "..data_tmp"
+    link.symlink_to(folder.name)
+    link.replace(file.parent / "..data")
+    if not file.is_symlink():
+        file.unlink(missing_ok=True)
+        file.symlink_to(f"..data/{file.name}")
+
+
+def answers(client: Client, key: str, times: int = 12) -> set[int]:
+    """Return the statuses that requests get over as many connections, so by all workers."""
+    return {
+        client.request("POST", "/versions/1/promote", Connection="close", **bearer(key)).status
+        for _ in range(times)
+    }
+
+
+@pytest.mark.process
+def test_a_key_is_replaced_without_a_restart(tmp_path: Path) -> None:
+    file, new = tmp_path / "keys" / "keys.json", tmp_path / "new.json"
+    file.parent.mkdir()
+    write(file, ("ops", "key 0", ["admin"]))
+    with ForkedServer(tmp_path / "data", api_keys_file=file, workers=3) as server:
+        for i, change in enumerate((replace, overwrite, switch, switch), 1):
+            assert answers(server, f"key {i - 1}") == {200}
+            write(new, ("ops", f"key {i}", ["admin"]))
+            change(file, new)
+            until(lambda key=f"key {i - 1}": answers(server, key) == {401})  # type: ignore[misc]
+            assert answers(server, f"key {i}") == {200}
+        log = server.log.read_text()
+    assert "the API keys are now those of ops" in log
+    assert "key 1" not in log
+
+
+@pytest.mark.process
+def test_an_invalid_file_keeps_the_keys_and_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    write(file, ("ops", "a secret", ["admin"]))
+    with ForkedServer(tmp_path / "data", api_keys_file=file) as server:
+
+        def is_valid() -> bool:
+            return (
+                b"\nstreetlight_api_keys_file_valid 1.0" in server.request("GET", "/metrics").data
+            )
+
+        assert is_valid()
+        file.write_text('[{"name": "ci", "key": "a secret"')
+        until(lambda: not is_valid())
+        assert answers(server, "a secret") == {200}
+        write(file, ("ops", "a secret", ["admin"]))
+        until(is_valid)
+        log = server.log.read_text()
+    assert log.count("STREETLIGHT_API_KEYS_FILE: ") == 1
+    assert "keys.json: malformed JSON: EOF while parsing" in log
+    assert "a secret" not in log
+
+
+@pytest.mark.process
+def test_a_server_with_an_invalid_file_does_not_start(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text('[{"name": "ci", "key": "a secret", "rights": ["fly"]}]')
+    run = streetlight("serve", data_dir=tmp_path / "data", api_keys_file=file)
+    assert run.returncode == 2
+    assert run.stderr.startswith(
+        f"streetlight: STREETLIGHT_API_KEYS_FILE: {file}: [0].rights[0]: expected 'read', "
+    )
+    assert "a secret" not in run.stderr
