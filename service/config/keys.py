@@ -75,6 +75,7 @@ class ApiKeys:
 
     Attributes:
         required: whether there is any key; otherwise no request requires one.
+        guards_all: whether predictions and reads require a key, too.
         problem: why the file, as it is now, can't be used; `None` if it can.
     """
 
@@ -85,6 +86,7 @@ class ApiKeys:
             self._keys = (_api_key(DEFAULT_NAME, settings.api_key.get_secret_value(), ["admin"]),)
         self._fixed = self._keys
         self.required = bool(self._keys or self._path)
+        self.guards_all = settings.guard == "all"
         self.problem: str | None = None
 
     def find(self, key: bytes) -> ApiKey | None:
@@ -99,8 +101,14 @@ class ApiKeys:
         """Read the file, if there is one.
 
         Raises:
-            SettingsError: the file can't be used; the keys are what they were.
+            SettingsError: the file can't be used; the keys are what they were. Or there is no key,
+                and the setting `guard` requires one.
         """
+        if self.guards_all and not self.required:
+            raise SettingsError(
+                f"{PREFIX}GUARD: expected a key with `all`, got none; set {PREFIX}API_KEY or "
+                f"{PREFIX}API_KEYS_FILE"
+            )
         if self._path:
             self._keys = _read(self._path, self._fixed)
 

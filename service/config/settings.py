@@ -5,7 +5,7 @@ docs/settings.md is generated from the descriptions. `sources` reads the values.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -87,6 +87,12 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description="JSON file with API keys, their names and their rights: "
         '`[{"name": "ci", "key": "…", "rights": ["observe", "train"]}]`. It is read again within a '
         "second of a change.",
+    )
+    guard: Literal["changes", "all"] = Field(
+        "changes",
+        description="Which requests must send a key, if there is one: those that change state or "
+        "show what clients have sent (`changes`), or predictions and all reads, too (`all`). "
+        "Health checks, the files of the page and the API documentation never need one.",
     )
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)] = Field(
         (),

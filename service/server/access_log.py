@@ -52,7 +52,8 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         """Log a request.
 
         Args:
-            application_fields: `request_id`, `route` and `version`, where the application set them.
+            application_fields: `request_id`, `route`, `version` and `key`, the name of the API
+                key, where the application set them.
             client: the address of the client.
             method: the request method.
             uri: the request target, as received.
@@ -73,8 +74,9 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             "duration_ms": round(duration_ms, 3),
             "bytes": sent,
         }
-        if application_fields.get("version"):
-            fields["version"] = application_fields["version"]
+        for name in ("version", "key"):
+            if application_fields.get(name):
+                fields[name] = application_fields[name]
         # `info` would also look for the line of code that logs, which takes a third of the time.
         arguments = (method, path, status)
         line = logging.LogRecord(LOGGER, logging.INFO, "", 0, "%s %s %s", arguments, None)

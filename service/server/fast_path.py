@@ -16,6 +16,7 @@ from streetlight.service.inference.limits import TooExpensiveError
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.observability import metrics
 from streetlight.service.server.request_parser import ReceivedRequest
+from streetlight.service.web.middleware.auth import bearer_key
 from streetlight.service.web.middleware.request_id import choose_request_id
 from streetlight.service.web.middleware.security_headers import HEADER_LINES
 from streetlight.service.wiring import Services
@@ -75,7 +76,7 @@ class FastResponse(NamedTuple):
     Attributes:
         headers: the header lines after those of the server, and the empty line that ends them.
         body: the response body.
-        log_fields: the fields `request_id`, `route` and `version` of the access log line.
+        log_fields: the fields `request_id`, `route`, `version` and `key` of the access log line.
     """
 
     headers: bytes
@@ -89,6 +90,7 @@ class FastPath:
     def __init__(self, services: Services) -> None:
         model = services.model.name
         self._model = services.model
+        self._keys = services.keys if services.keys.guards_all else None
         # The route, as metrics and logs name it, and the endpoint of each method and path.
         endpoints: dict[tuple[str, str], tuple[str, InferenceEndpoint[Any]]] = {
             ("POST", "/predict"): ("/predict", native.PREDICT),
@@ -115,6 +117,11 @@ class FastPath:
             return None  # the application refuses parameters that the route doesn't have
         if endpoint.compressible and b"accept-encoding" in headers:
             return None
+        key = None
+        if self._keys:
+            key = self._keys.find(bearer_key(headers.get(b"authorization", b"")))
+            if key is None or not key.has("predict"):
+                return None
         request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         fast_request = FastRequest(headers, request.body, query, request_id)
         response = endpoint.try_respond(fast_request, self._model)
@@ -129,5 +136,10 @@ class FastPath:
             f"{more}{HEADER_LINES}X-Request-ID: {request_id}\r\n\r\n"
         )
         metrics.count_request(route, request.method, 200, perf_counter() - began)
-        log_fields = {"request_id": request_id, "route": route, "version": response.version}
+        log_fields = {
+            "request_id": request_id,
+            "route": route,
+            "version": response.version,
+            "key": key and key.name,
+        }
         return FastResponse(lines.encode(), body, log_fields)

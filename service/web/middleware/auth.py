@@ -1,10 +1,11 @@
 """Authorization: the right that each request requires, and the pages that may change state.
 
 A view is marked with the right that its requests require, or as public. Without a mark, GET
-requires the right `read`, and every other method `admin`. If an API key is set, a request that
-changes state must send it, and so must every request to a view that is marked with `private`. A
-browser may send a request that changes state only from a page of the same origin. Without a key,
-that page must have an address to which no other site can direct its own name: docs/decisions/0026.
+requires the right `read`, and every other method `admin`. If there are API keys, a request that
+changes state must send one, and so must every request to a view that is marked with `private`; with
+`guard=all`, so must every request that requires a right. A browser may send a request that changes
+state only from a page of the same origin. Without a key, that page must have an address to which no
+other site can direct its own name: docs/decisions/0026.
 """
 
 import re
@@ -61,8 +62,11 @@ def changes_state(method: str, view: object) -> bool:
 
 
 def needs_key(method: str, view: object) -> bool:
-    """Return whether a request of `method` to `view` must send the API key, if one is set."""
-    return changes_state(method, view) or hasattr(view, "private")
+    """Return whether a request of `method` to `view` must send an API key, if there is one."""
+    if required_right(method, view) is None:
+        return False
+    guards_all = services().keys.guards_all
+    return guards_all or changes_state(method, view) or hasattr(view, "private")
 
 
 def init_app(app: Flask) -> None:
@@ -76,19 +80,17 @@ def _authorize() -> Response | None:
     if endpoint is None:
         return None
     view = current_app.view_functions[endpoint]
-    if not needs_key(request.method, view):
+    right = required_right(request.method, view)
+    if right is None or not needs_key(request.method, view):
         return None
     if changes_state(request.method, view) and (refusal := _refuse_page()):
         return json_response({"error": refusal}, 403)
-    if not services().keys.required:
-        return None
-    return _refuse_key(required_right(request.method, view) or "admin")
+    return _refuse_key(right) if services().keys.required else None
 
 
 def _refuse_key(right: Right) -> Response | None:
     """Return the response to a request whose key lacks `right`, or that has no valid key."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    sent = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+    sent = bearer_key(request.headers.get("Authorization", "").encode("latin-1"))
     key = services().keys.find(sent)
     if key is None:
         got = "an unknown key" if sent else "no key"
@@ -97,14 +99,20 @@ def _refuse_key(right: Right) -> Response | None:
             f"Authorization: Bearer <the API key>, got {got}"
         )
         return _challenge(message, 401, 'error="invalid_token"' if sent else "")
+    g.key = key.name
     if not key.has(right):
         rights = ", ".join(sorted(key.rights))
         message = (
             f"this request requires the right {right}, and the API key {key.name} has {rights}"
         )
         return _challenge(message, 403, f'error="insufficient_scope", scope="{right}"')
-    g.key = key.name
     return None
+
+
+def bearer_key(authorization: bytes) -> bytes:
+    """Return the key in the value of the header `Authorization`; empty if it has none."""
+    scheme, _, key = authorization.partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _challenge(message: str, status: int, error: str) -> Response:

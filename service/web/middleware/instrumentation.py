@@ -33,6 +33,7 @@ def _record_response(response: Response) -> Response:
         "request_id": g.get("request_id"),
         "route": route,
         "version": g.get("version"),
+        "key": g.get("key"),
     }
     method = environ["REQUEST_METHOD"]
     metrics.count_request(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import App, Client
+from tests.client import App, Client, invoke
 from tests.server import ForkedServer, streetlight
 from tests.service.conftest import until
 from tests.service.web.test_auth import CHANGES_STATE, RIGHTS, routes
@@ -23,21 +23,30 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """An application with a key for each right, which has the name of the right."""
+def write_rights(file: Path) -> None:
+    """Write a key for each right, which has the name of the right."""
+    write(file, *((right, f"key-{right}", [right]) for right in RIGHTS if right))
+
+
+@pytest.fixture(scope="module", params=["changes", "all"])
+def app(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[App]:
+    """An application with a key for each right, and with each value of the setting `guard`."""
     folder = tmp_path_factory.mktemp("rights")
-    rights = [right for right in RIGHTS if right]
-    write(folder / "keys.json", *((right, f"key-{right}", [right]) for right in rights))
-    with App(folder, api_keys_file=folder / "keys.json", api_key="default-key") as app:
+    write_rights(folder / "keys.json")
+    settings = {"api_keys_file": folder / "keys.json", "api_key": "default-key"}
+    with App(folder, guard=request.param, health_route="/health", **settings) as app:
         yield app
 
 
 def test_each_right_permits_its_routes_only(app: App) -> None:
     wanted = {route: right for right, found in RIGHTS.items() for route in found}
+    wanted["GET /health"] = None
     for route, method, path in routes(app):
         right = wanted[route]
         is_guarded = route in {*CHANGES_STATE, "GET /predictions"}
+        if app.services.settings.guard == "all":
+            is_guarded = right is not None
+        assert (app.request(method, path, b"").status == 401) == is_guarded, route
         for other in [right for right in RIGHTS if right]:
             response = app.request(method, path, b"", **bearer(f"key-{other}"))
             if not is_guarded or other in (right, "admin"):
@@ -52,6 +61,65 @@ def test_each_right_permits_its_routes_only(app: App) -> None:
             )
         response = app.request(method, path, b"", **bearer("default-key"))
         assert response.status not in (401, 403), route
+        assert app.request("OPTIONS", path).status == 200
+
+
+@pytest.mark.process
+def test_with_guard_all_a_server_guards_every_door(tmp_path: Path) -> None:
+    """The routes that are answered without the application, and event streams, over HTTP."""
+    write_rights(tmp_path / "keys.json")
+    settings = {"api_keys_file": tmp_path / "keys.json", "guard": "all"}
+    with ForkedServer(tmp_path / "data", **settings) as server:
+        row = [1, 0, 1]
+        tensor = {"name": "lights", "datatype": "FP64", "shape": [1, 3], "data": row}
+        for method, path, body in (
+            ("GET", "/predict?lights=1,0,1", None),
+            ("POST", "/predict", {"lights": row}),
+            ("POST", "/predict/batch", {"lights": [row]}),
+            ("POST", "/v1/models/streetlight:predict", {"instances": [row]}),
+            ("POST", "/v2/models/streetlight/infer", {"inputs": [tensor]}),
+            ("POST", "/invocations", {"instances": [row]}),
+        ):
+            for headers, status in (
+                ({}, 401),
+                (bearer("key-predic"), 401),
+                ({"Authorization": "key-predict"}, 401),
+                (bearer("key-read"), 403),
+                (bearer("key-predict"), 200),
+                ({"Authorization": "bearer  key-admin "}, 200),
+            ):
+                for more in ({}, {"Accept-Encoding": "gzip"}):  # which has no fast path
+                    response = server.request(method, path, body, **headers, **more)
+                    assert response.status == status, (path, headers)
+        assert server.request("GET", "/events").status == 401
+        assert server.request("GET", "/events", **bearer("key-predict")).status == 403
+        stream = server.pool.request(
+            "GET", "/events", headers=bearer("key-read"), preload_content=False
+        )
+        assert (stream.status, stream.read(7)) == (200, b"retry: ")
+        stream.close()
+        for path in ("/livez", "/readyz", "/ping", "/v2/health/ready", "/", "/docs", "/tutorial"):
+            assert server.request("GET", path).status == 200
+        server.request("POST", "/predict", {"lights": row}, **bearer("key-predict"))
+        server.request("POST", "/rollback", **bearer("key-read"))
+        server.wait_for_log('"/rollback"')
+        log = server.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines() if '"route"' in line]
+    named = {(line["route"], line["status"], line.get("key")) for line in lines}
+    assert ("/predict", 200, "predict") in named
+    assert ("/predict", 401, None) in named
+    assert ("/invocations", 200, "predict") in named
+    assert ("/rollback", 403, "read") in named
+    assert "key-" not in log
+
+
+def test_without_a_key_there_is_nothing_to_guard_by(tmp_path: Path) -> None:
+    run = invoke("serve", data_dir=tmp_path, guard="all")
+    assert run.returncode == 2
+    assert run.stderr == (
+        "streetlight: STREETLIGHT_GUARD: expected a key with `all`, got none; set "
+        "STREETLIGHT_API_KEY or STREETLIGHT_API_KEYS_FILE\n"
+    )
 
 
 def test_the_challenge_says_whether_a_key_was_sent(app: App) -> None:
