@@ -181,8 +181,8 @@ def main(folder: Path) -> list[str]:
                 before = now
                 rows.append(row)
                 print(*row, flush=True)
-        jobs = Counter(job["state"] for job in server.get("/jobs?limit=200")["jobs"])
-        versions = server.get("/versions")["versions"]
+        jobs = Counter(job["state"] for job in server.get("/jobs?limit=1000")["jobs"])
+        versions = server.get("/versions?limit=1000")["versions"]
         observations = server.get("/observations?limit=1")["total"]
     problems = [problem for name in pids for problem in growth(name, samples[name])]
     failed = sum(not 200 <= status < 500 for status in load.statuses)

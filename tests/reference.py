@@ -22,7 +22,14 @@ are in [protocols](protocols.md).
 Every response has the header `X-Request-ID`: the request's, or a generated one. It also has
 `X-Content-Type-Options: nosniff`, and `Cache-Control: no-store`, or `no-cache` for files. The
 default of a field that may be null is null, unless the table gives another. The body of an error is
-an [ErrorResponse](#errorresponse). These statuses have the same meaning for every route, and the
+an [ErrorResponse](#errorresponse).
+
+Every list comes in pages of `limit` entries, 100 unless the request gives another number. To get
+the next page, send the `next` of this one as `after`; `next` is null on the last page, which may be
+empty. Jobs and versions are listed from the newest on, hosts by name, all other entries from the
+oldest on. An unknown parameter in the query string is an error.
+
+These statuses have the same meaning for every route, and the
 tables of the routes leave them out:
 """
 COMMON = document.INVALID | document.TOO_LARGE | document.TOO_LONG | document.UNAUTHORIZED

@@ -43,7 +43,8 @@ class Pressure:
     """The weight-pressure table: some of the rows, and the sums over all of them.
 
     `version` is null for a network that the client sent. `up` adds the positive pressures on each
-    weight, `down` the negative ones; `sum` is `up` plus `down`.
+    weight, `down` the negative ones; `sum` is `up` plus `down`. Request the next page of rows with
+    `after` set to `next`, null on the last.
     """
 
     version: int | None
@@ -52,11 +53,12 @@ class Pressure:
     up: WeightLists
     down: WeightLists
     sum: WeightLists
+    next: int | None
 
 
-def pressure_cost(network: Network, rows: int, offset: int, limit: int) -> Cost:
+def pressure_cost(network: Network, rows: int, after: int, limit: int) -> Cost:
     """Return what `pressure_table` costs for a dataset of so many rows."""
-    listed = len(range(rows)[offset : offset + limit])
+    listed = len(range(rows)[after : after + limit])
     return Cost(
         multiplications=rows * network.weight_count * PRESSURE_MULTIPLICATIONS,
         # Each row and each of the three sums has a number for each weight, a row also its sign.
@@ -65,16 +67,16 @@ def pressure_cost(network: Network, rows: int, offset: int, limit: int) -> Cost:
 
 
 def pressure_table(
-    network: Network, dataset: Dataset, offset: int, limit: int, version: int | None = None
+    network: Network, dataset: Dataset, after: int, limit: int, version: int | None = None
 ) -> Pressure:
     """Return the pressure of the rows of `dataset` on the weights of `network`.
 
-    The table lists up to `limit` rows from row `offset` on; the first row is 0.
+    The table lists up to `limit` rows after row `after`; the first row is 1.
 
     Raises:
         FieldError: a pressure overflows.
     """
-    listed = range(len(dataset))[offset : offset + limit]
+    listed = range(len(dataset))[after : after + limit]
     with np.errstate(over="ignore", invalid="ignore"):
         pressures = explanation.weight_pressure(network, dataset, slice(listed.start, listed.stop))
         up, down = explanation.total_pressure(network, dataset)
@@ -97,6 +99,7 @@ def pressure_table(
         up=_named(up),
         down=_named(down),
         sum=_named([u + d for u, d in zip(up, down, strict=True)]),
+        next=listed.stop if listed and listed.stop < len(dataset) else None,
     )
 
 

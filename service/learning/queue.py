@@ -89,19 +89,19 @@ def get(engine: Engine, number: int) -> Job:
         return _get(connection, number)
 
 
-def page(engine: Engine, before: int | None, limit: int) -> tuple[list[Job], int | None]:
-    """Return up to `limit` jobs, newest first, and the `before` of the next page, if there is one.
+def page(engine: Engine, after: int | None, limit: int) -> tuple[list[Job], int | None]:
+    """Return up to `limit` jobs, newest first, and the `after` of the next page, if there is one.
 
     A page has fewer jobs if they are large.
 
     Args:
         engine: the engine of the database.
-        before: the ids are below this number, if it is given.
+        after: the jobs are those after the one with this id: older, with smaller ids.
         limit: the largest number of jobs.
     """
     query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(jobs.c.id < before)
+    if after is not None:
+        query = query.where(jobs.c.id < after)
     found: list[Job] = []
     size = 0
     # One row at a time: release 0.1.0 stored verdicts of many megabytes.

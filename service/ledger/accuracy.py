@@ -3,6 +3,7 @@
 It decided each of them before any version could learn from it: see `ingest`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, func, select
@@ -61,11 +62,11 @@ class AccuracyWindow:
     interval: Interval
 
 
-def accuracy_by_version(engine: Engine) -> dict[int, Accuracy]:
-    """Return the accuracy of each version that predicted an observation."""
+def accuracy_by_version(engine: Engine, versions: Sequence[int]) -> dict[int, Accuracy]:
+    """Return the accuracy of those of `versions` that predicted an observation."""
     query = (
         select(table.c.version, func.count(), func.sum(CORRECT))
-        .where(table.c.version.is_not(None), table.c.withdrawn_at.is_(None))
+        .where(table.c.version.in_(versions), table.c.withdrawn_at.is_(None))
         .group_by(table.c.version)
     )
     with engine.connect() as connection:

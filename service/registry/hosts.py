@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from sqlalchemy import Engine, text
@@ -89,10 +90,14 @@ class Host:
 
 @dataclass(frozen=True)
 class HostList:
-    """The hosts by name, and the name of the one that answers."""
+    """One page of the hosts by name, and the name of the one that answers.
+
+    Request the next page with `after` set to `next`, null on the last.
+    """
 
     answered_by: str
     hosts: list[Host]
+    next: str | None
 
 
 def host_name(data_dir: Path) -> str:
@@ -138,11 +143,19 @@ def known_hosts(engine: Engine, repository: ModelRepository) -> list[Host]:
     return [Host(name, live, None, None, now, behind=False, heard=True)]
 
 
-def host_list(engine: Engine, repository: ModelRepository, data_dir: Path) -> HostList:
-    """Return the hosts that share the database, and the name of this one."""
+def host_list(
+    engine: Engine, repository: ModelRepository, data_dir: Path, after: str, limit: int
+) -> HostList:
+    """Return up to `limit` of the hosts that share the database, and the name of this one.
+
+    The names of the hosts are greater than `after`.
+    """
     hosts = known_hosts(engine, repository)
     name = host_name(data_dir) if engine.dialect.name == "postgresql" else hosts[0].name
-    return HostList(name, hosts)
+    # The database may sort names in another order.
+    rest = sorted((host for host in hosts if host.name > after), key=attrgetter("name"))
+    page = rest[:limit]
+    return HostList(name, page, page[-1].name if len(rest) > limit else None)
 
 
 def wait_for_hosts(engine: Engine, promotion: PromotionId) -> list[str]:

@@ -37,6 +37,12 @@ def _reject_number(text: str) -> str:
 # A time in a query string.
 Time = Annotated[AwareDatetime, BeforeValidator(_reject_number)]
 
+# The parameters of every list: the `next` of the page before, and the length of the page. Below
+# 2**31 where the column of the database is as wide.
+After = Annotated[int, Field(ge=0, lt=2**63)]
+AfterNewest = Annotated[int, Field(ge=0, lt=2**31)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
 # The lights of an observation, and of a pattern that trained versions must keep.
 MAX_LIGHTS = 64
 

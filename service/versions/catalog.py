@@ -1,9 +1,9 @@
-"""Read versions: the list of all, and the details of one.
+"""Read versions: the list of them, and the details of one.
 
 `comparison` compares two versions. `streetlight.model.registry.repository` promotes versions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streetlight.model.network import WeightLists
@@ -17,6 +17,7 @@ from streetlight.service.inference.limits import Cost
 from streetlight.service.ledger.accuracy import Accuracy
 
 CURVE_POINTS = 200
+MAX_PROMOTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ class DamagedVersion:
 
 @dataclass(frozen=True)
 class VersionList:
-    """All versions, newest first, and the number of the live one."""
+    """One page of versions, newest first, and the number of the live one.
+
+    Request the next page with `after` set to `next`, null on the last.
+    """
 
     live: int | None
     versions: list[ListedVersion | DamagedVersion]
+    next: int | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class VersionDetails:
 
     `weights` and `scale`, by which the network divides the lights, make a network for `POST /fit`.
     `errors` is the thinned error curve of its training, as pairs of iteration and error.
+    `promotions` are the last 100.
     """
 
     version: int
@@ -66,16 +72,27 @@ class VersionDetails:
 def list_versions(
     repository: ModelRepository,
     manifest_of: Callable[[int], Manifest],
-    accuracy: Mapping[int, Accuracy] | None = None,
+    accuracy_of: Callable[[Sequence[int]], Mapping[int, Accuracy]] = lambda _: {},
+    after: int | None = None,
+    limit: int | None = None,
 ) -> VersionList:
-    """Return all versions with their manifests, and their accuracy by version number.
+    """Return versions, newest first, with their manifests and their accuracy.
 
-    `manifest_of` returns the manifest of a version, or raises the errors of `ModelRepository.load`.
+    Args:
+        repository: the repository of the versions.
+        manifest_of: returns the manifest of a version, or raises the errors of
+            `ModelRepository.load`.
+        accuracy_of: returns the accuracy of those of some versions that decided an observation.
+        after: the versions are those after this number: older, with smaller numbers.
+        limit: the largest number of versions; by default, there is none.
     """
+    numbers = [n for n in reversed(repository.versions()) if after is None or n < after]
+    page = numbers[:limit]
+    accuracy = accuracy_of(page)
     versions: list[ListedVersion | DamagedVersion] = []
-    for number in reversed(repository.versions()):
+    for number in page:
         try:
-            evaluated = (accuracy or {}).get(number, Accuracy(0, 0))
+            evaluated = accuracy.get(number, Accuracy(0, 0))
             manifest = manifest_of(number)
             versions.append(
                 ListedVersion(
@@ -86,7 +103,8 @@ def list_versions(
             continue  # the file was removed after `versions` listed it
         except VersionDamagedError as error:
             versions.append(DamagedVersion(number, str(error)))
-    return VersionList(repository.live_number(), versions)
+    next_after = page[-1] if len(page) < len(numbers) else None
+    return VersionList(repository.live_number(), versions, next_after)
 
 
 def details_cost(version: Version) -> Cost:
@@ -101,6 +119,7 @@ def describe_version(repository: ModelRepository, version: Version) -> VersionDe
         VersionDamagedError: the errors can't be read from the file.
     """
     number = version.number
+    promotions = [entry for entry in repository.promotions() if entry.version == number]
     return VersionDetails(
         version=number,
         live=repository.live_number() == number,
@@ -108,5 +127,5 @@ def describe_version(repository: ModelRepository, version: Version) -> VersionDe
         weights={name: m.tolist() for name, m in version.network.named_weights.items()},
         scale=version.network.scale,
         errors=error_curve(version.errors, CURVE_POINTS),
-        promotions=[entry for entry in repository.promotions() if entry.version == number],
+        promotions=promotions[-MAX_PROMOTIONS:],
     )

@@ -181,10 +181,10 @@ class Site(ForkedServer):
     def jobs(self) -> list[Any]:
         """Return all jobs, oldest first."""
         found: list[Any] = []
-        page = self.get("/jobs?limit=200")
+        page = self.get("/jobs")
         found += page["jobs"]
         while page["next"]:
-            page = self.get(f"/jobs?limit=200&before={page['next']}")
+            page = self.get(f"/jobs?after={page['next']}")
             found += page["jobs"]
         return found[::-1]
 

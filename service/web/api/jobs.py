@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from flask import Blueprint, Response, g, request
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from streetlight.model.recipe import Recipe
 from streetlight.service.learning import queue
@@ -15,7 +15,13 @@ from streetlight.service.learning.job import Job, JobSpec, current_name, default
 from streetlight.service.learning.queue import JobFinishedError, JobNotFoundError
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.fields import MAX_LIGHTS, ExamAmount, MustHolds
+from streetlight.service.validation.fields import (
+    MAX_LIGHTS,
+    AfterNewest,
+    ExamAmount,
+    Limit,
+    MustHolds,
+)
 from streetlight.service.validation.problems import FieldError, Problem, RequestError
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 from streetlight.service.validation.request_schema import Schema
@@ -101,15 +107,15 @@ def _recipe(body: RetrainBody) -> Recipe:
 
 
 class JobsQuery(Schema):
-    """The page of jobs to list: at most `limit` jobs, fewer if they are large, below `before`."""
+    """The page of jobs to list: at most `limit` jobs, fewer if they are large."""
 
-    before: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    after: AfterNewest | None = None
+    limit: Limit = 100
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """One page of jobs; request the next page with `before` set to `next`, null on the last."""
+    """One page of jobs; request the next page with `after` set to `next`, null on the last."""
 
     jobs: list[Job]
     next: int | None
@@ -119,7 +125,7 @@ class JobPage:
 @operation(links={"jobs_show": {"number": "$response.body#/jobs/0/id"}})
 def list_jobs(query: JobsQuery) -> JobPage:
     """List jobs, newest first, without their error curves."""
-    page, next_id = queue.page(services().engine, query.before, query.limit)
+    page, next_id = queue.page(services().engine, query.after, query.limit)
     follow_conclusions(services().repository, page)
     # A curve may hold many points; GET /jobs/{number} returns it.
     without_curves = [

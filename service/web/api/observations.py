@@ -16,7 +16,7 @@ from streetlight.service.ledger.queries import Filter, Observation, ObservationN
 from streetlight.service.prediction_log.lookup import Lookup
 from streetlight.service.prediction_log.recorder import WRITE_INTERVAL
 from streetlight.service.store.idempotency import KeyReusedError
-from streetlight.service.validation.fields import Text, Time
+from streetlight.service.validation.fields import After, Limit, Text, Time
 from streetlight.service.validation.problems import Problem, RequestError, problems
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.api import observations_csv
@@ -175,8 +175,8 @@ def _record_response(results: list[RowResult]) -> Response:
 class ObservationQuery(Schema):
     """The filters, the page and the format of a list of observations."""
 
-    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: After = 0
+    limit: Limit = 100
     outcome: Outcome | None = None
     since: Time | None = None
     version: Annotated[int, Field(ge=1, lt=2**31)] | None = None

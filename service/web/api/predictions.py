@@ -17,7 +17,7 @@ from streetlight.service.prediction_log.queries import (
     LoggedPrediction,
     PredictionLogOffError,
 )
-from streetlight.service.validation.fields import Text, Time
+from streetlight.service.validation.fields import After, Limit, Text, Time
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import private
@@ -32,8 +32,8 @@ ROWS = TypeAdapter(list[LoggedPrediction])
 class PredictionQuery(Schema):
     """The filters, the page and the format of a list of predictions."""
 
-    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: After = 0
+    limit: Limit = 100
     since: Time | None = None
     version: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     decision: Outcome | None = None

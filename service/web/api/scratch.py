@@ -21,7 +21,7 @@ from streetlight.service.inference.scratch_network import (
     random_network,
 )
 from streetlight.service.inference.scratch_training import FitResult, StepResult
-from streetlight.service.validation.fields import WHOLE
+from streetlight.service.validation.fields import WHOLE, After
 from streetlight.service.validation.problems import FieldError, Problem
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.validation.rows_fields import RowsFields
@@ -136,13 +136,13 @@ def _start(given: NetworkBody | None, start: RandomStart, dataset: Dataset) -> N
 
 
 class PressureBody(RowsFields, StartFields):
-    """Rows and a network, and the rows to list: at most `limit` from row `offset` on.
+    """Rows and a network, and the rows to list: at most `limit` after row `after`, from 1 on.
 
     The network is `network`, or the random one with which a training starts.
     """
 
     network: NetworkBody | None = None
-    offset: Annotated[int, Field(ge=0), WHOLE] = 0
+    after: Annotated[After, WHOLE] = 0
     limit: Annotated[int, Field(ge=0, le=1000), WHOLE] = 100
 
 
@@ -151,7 +151,7 @@ class PressureBody(RowsFields, StartFields):
 @operation(raises=BOUNDED)
 def pressure(body: PressureBody) -> Pressure:
     """Return the weight pressure of rows on a network, and the sums over all rows."""
-    dataset, page = _dataset(body), (body.offset, body.limit)
+    dataset, page = _dataset(body), (body.after, body.limit)
     network = _start(body.network, body.random_start(), dataset)
     admit(**pressure_cost(network, len(dataset), *page)._asdict())
     return pressure_table(network, dataset, *page)

@@ -1,6 +1,7 @@
 """Versions, which are trained networks: list, compare, verify, promote and roll back."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, send_file
@@ -21,7 +22,7 @@ from streetlight.service.ledger.accuracy import (
     accuracy_windows,
 )
 from streetlight.service.prediction_log.queries import PredictionLogOffError
-from streetlight.service.validation.fields import Text, Time
+from streetlight.service.validation.fields import After, AfterNewest, Limit, Text, Time
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.versions import catalog, comparison, switching
 from streetlight.service.versions.catalog import VersionDetails, VersionList
@@ -41,12 +42,24 @@ UNUSABLE = [VersionNotFoundError, VersionDamagedError]
 BOUNDED = [TooExpensiveError, OverloadedError]
 
 
+class VersionsQuery(Schema):
+    """The page of versions to list."""
+
+    after: AfterNewest | None = None
+    limit: Limit = 100
+
+
 @blueprint.get("/versions")
 @operation(links={"versions_show": {"number": "$response.body#/live"}})
-def list_versions() -> VersionList:
-    """List all versions, newest first, and the number of the live one."""
-    accuracy = accuracy_by_version(services().engine)
-    return catalog.list_versions(services().repository, services().model.versions.check, accuracy)
+def list_versions(query: VersionsQuery) -> VersionList:
+    """List versions, newest first, and return the number of the live one."""
+    return catalog.list_versions(
+        services().repository,
+        services().model.versions.check,
+        partial(accuracy_by_version, services().engine),
+        query.after,
+        query.limit,
+    )
 
 
 @blueprint.get("/versions/<int:number>")
@@ -89,8 +102,8 @@ class AccuracyQuery(Schema):
     """
 
     window: Annotated[int, Field(ge=1, le=MAX_PAGE_OBSERVATIONS)] = 50
-    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: After = 0
+    limit: Limit = 100
 
 
 @dataclass(frozen=True)
@@ -134,13 +147,13 @@ def show_accuracy(number: int, query: AccuracyQuery) -> VersionAccuracy:
 
 
 class PressureQuery(Schema):
-    """The training rows to list, at most `limit` from row `offset` on, and the network.
+    """The training rows to list, at most `limit` after row `after`, and the network.
 
     `at` is `end` for the finished network, `start` for the one with which its run started.
     """
 
     at: Literal["start", "end"] = "end"
-    offset: Annotated[int, Field(ge=0)] = 0
+    after: After = 0
     limit: Annotated[int, Field(ge=0, le=1000)] = 100
 
 
@@ -149,7 +162,7 @@ class PressureQuery(Schema):
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
     version = services().repository.load(number)
-    network, manifest, page = version.network, version.manifest, (query.offset, query.limit)
+    network, manifest, page = version.network, version.manifest, (query.after, query.limit)
     admit(**pressure_cost(network, manifest.rows, *page)._asdict())
     dataset = version.dataset()
     if query.at == "start":

@@ -93,8 +93,8 @@ def test_a_page_lists_the_newest_jobs_first(engine: Engine) -> None:
     for _ in range(5):
         queue.submit(engine, SPEC, None)
 
-    def ids(before: int | None, limit: int) -> tuple[list[int], int | None]:
-        page, next_id = queue.page(engine, before, limit)
+    def ids(after: int | None, limit: int) -> tuple[list[int], int | None]:
+        page, next_id = queue.page(engine, after, limit)
         return [job.id for job in page], next_id
 
     assert ids(None, 10) == ([5, 4, 3, 2, 1], None)
@@ -114,11 +114,11 @@ def test_a_page_ends_early_if_its_jobs_are_large(engine: Engine) -> None:
     with write_transaction(engine) as connection:
         connection.execute(update(jobs).where(jobs.c.id < 3).values(verdict=json.dumps(stored)))
 
-    [third], before = queue.page(engine, None, 10)
-    [second], before = queue.page(engine, before, 10)
-    [first], before = queue.page(engine, before, 10)
+    [third], after = queue.page(engine, None, 10)
+    [second], after = queue.page(engine, after, 10)
+    [first], after = queue.page(engine, after, 10)
 
-    assert ([third.id, second.id, first.id], before) == ([3, 2, 1], None)
+    assert ([third.id, second.id, first.id], after) == ([3, 2, 1], None)
     assert first.verdict is not None
     assert (first.verdict.changed, len(first.verdict.changes)) == (4000, 100)
 

@@ -250,7 +250,7 @@ def test_jobs_are_listed_in_pages_newest_first(app: App) -> None:
         app.expect(202, "POST", "/retrain")
 
     first = app.get("/jobs?limit=3")
-    rest = app.get(f"/jobs?limit=3&before={first['next']}")
+    rest = app.get(f"/jobs?limit=3&after={first['next']}")
 
     assert [job["id"] for job in first["jobs"] + rest["jobs"]] == [5, 4, 3, 2, 1]
     assert rest["next"] is None

@@ -23,15 +23,15 @@ from tests.service.ledger.test_queries import STOPS, WALKS, observe
 
 def test_the_accuracy_of_each_version_is_counted(engine: Engine) -> None:
     observe(engine, "walk")
-    assert accuracy_by_version(engine) == {}
+    assert accuracy_by_version(engine, [1, 2]) == {}
 
     observe(engine, "walk", "walk", "stop", live=WALKS)
     observe(engine, "walk", "stop", "stop", "walk", "walk", live=STOPS)
-    assert accuracy_by_version(engine) == {1: Accuracy(3, 2), 2: Accuracy(5, 2)}
+    assert accuracy_by_version(engine, [1, 2]) == {1: Accuracy(3, 2), 2: Accuracy(5, 2)}
 
     withdraw(engine, 4)
     withdraw(engine, 5)
-    assert accuracy_by_version(engine) == {1: Accuracy(2, 2), 2: Accuracy(4, 2)}
+    assert accuracy_by_version(engine, [1, 2]) == {1: Accuracy(2, 2), 2: Accuracy(4, 2)}
 
 
 def test_the_recent_accuracy_covers_the_last_observations(engine: Engine) -> None:
@@ -94,7 +94,7 @@ def test_windows_have_the_decisions_of_one_version_in_order(engine: Engine) -> N
             assert accuracy_windows(engine, version, window, 0, 1000)[0] == expected
             assert pages(engine, version, window, 2) == expected
         whole = accuracy(engine, version)
-        assert whole == accuracy_by_version(engine).get(version, Accuracy(0, 0))
+        assert whole == accuracy_by_version(engine, [1, 2]).get(version, Accuracy(0, 0))
         assert whole.observations == len(decided)
 
 

@@ -82,10 +82,18 @@ def test_hosts_are_listed_with_what_they_have_applied(shared_engine: Engine) -> 
 
 
 def test_the_answer_lists_the_hosts_of_the_database(shared_engine: Engine, tmp_path: Path) -> None:
-    report(shared_engine, "a", None)
-    listed = host_list(shared_engine, ModelRepository(tmp_path / "models"), tmp_path)
-    assert listed.answered_by == host_name(tmp_path)
-    assert [host.name for host in listed.hosts] == ["a"]
+    for name in ("b", "a", "C"):
+        report(shared_engine, name, None)
+    for after, limit, names, following in (
+        ("", 100, ["C", "a", "b"], None),
+        ("", 2, ["C", "a"], "a"),
+        ("a", 1, ["b"], None),
+        ("b", 1, [], None),
+    ):
+        repository = ModelRepository(tmp_path / "models")
+        listed = host_list(shared_engine, repository, tmp_path, after, limit)
+        assert listed.answered_by == host_name(tmp_path)
+        assert ([host.name for host in listed.hosts], listed.next) == (names, following)
 
 
 def test_with_sqlite_the_only_host_is_the_one_that_answers(app: App) -> None:

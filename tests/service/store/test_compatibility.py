@@ -33,6 +33,7 @@ ADDED = {
     "data",
     "exam",
     "l1_penalty",
+    "next",
     "repeats",
     "scale",
     "signs",

@@ -103,7 +103,7 @@ def test_the_accuracy_of_a_version_is_shown_in_windows(app: App) -> None:
 
 def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
     all_rows = shared_app.get("/versions/1/pressure")
-    page = shared_app.get("/versions/1/pressure?offset=1&limit=2")
+    page = shared_app.get("/versions/1/pressure?after=1&limit=2")
 
     assert (all_rows["version"], all_rows["total_rows"], len(all_rows["rows"])) == (1, 4, 4)
     assert page["rows"] == all_rows["rows"][1:3]
@@ -116,7 +116,7 @@ def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
         for name, matrix in row["pressure"].items():
             signs = ["".join("0+-"[(p > 0) - (p < 0)] for p in weights) for weights in matrix]
             assert row["signs"][name] == signs
-    assert shared_app.get("/versions/1/pressure?offset=99")["rows"] == []
+    assert shared_app.get("/versions/1/pressure?after=99")["rows"] == []
 
 
 def test_the_pressure_before_a_training_is_that_of_its_first_network(two_versions: App) -> None:
@@ -134,8 +134,8 @@ def test_the_pressure_before_a_training_is_that_of_its_first_network(two_version
     ("query", "message"),
     [
         ("limit=1001", 'limit: expected a number of at most 1000, got "1001"'),
-        ("offset=-1", 'offset: expected a number of at least 0, got "-1"'),
-        ("offset=x", 'offset: expected a whole number, got "x"'),
+        ("after=-1", 'after: expected a number of at least 0, got "-1"'),
+        ("after=x", 'after: expected a whole number, got "x"'),
         ("page=1", "page: unknown parameter"),
     ],
 )

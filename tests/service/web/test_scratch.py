@@ -356,7 +356,7 @@ def test_the_sum_of_the_pressures_moves_the_weights_of_full_descent(shared_app: 
 def test_a_page_of_the_pressures_has_the_sums_of_all_rows(shared_app: App) -> None:
     body = {"dataset": "six", "network": SMALL}
     whole = shared_app.post("/pressure", body)
-    page = shared_app.post("/pressure", body | {"offset": 4, "limit": 5})
+    page = shared_app.post("/pressure", body | {"after": 4, "limit": 5})
 
     assert page == whole | {"rows": whole["rows"][4:]}
 

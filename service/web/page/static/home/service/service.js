@@ -14,7 +14,7 @@ import { setUpObservationForm, showLedger } from "./ledger.js";
 import { followEvents, showLiveVersion } from "./live.js";
 import { loadPatterns, showPatterns } from "./patterns.js";
 import { setUpRecipe } from "./recipe.js";
-import { setUpVersions, showSelected, showVersions } from "./versions.js";
+import { loadVersions, setUpVersions, showSelected, showVersions } from "./versions.js";
 
 // Milliseconds between two requests for the same data, however many events there are.
 const GAP = 500;
@@ -96,7 +96,7 @@ const refreshPatterns = loader(async () => {
 });
 
 const refreshVersions = loader(async () => {
-  const { live, versions } = await callApi("GET", "versions");
+  const { live, versions } = await loadVersions();
   const changed = live !== state.live || versions[0]?.version !== state.versions[0]?.version;
   const row = versions.find(({ version }) => version === live);
   state = { live, versions, levels: [row?.off ?? 0, row?.on ?? 1] };
@@ -126,6 +126,7 @@ export async function startService(stage) {
     lights = lightsFromUrl(lights.length);
     showCorner();
     showSelected();
+    refreshVersions(); // the version in the URL may be an old one
   });
   await refreshVersions();
   await refreshLedger();

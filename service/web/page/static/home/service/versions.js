@@ -9,7 +9,12 @@ import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "
 import { drawCurves } from "./curves.js";
 import { lagging } from "./hosts.js";
 
+// The versions that a click adds to the table, and the most that one request returns.
+const MORE = 100;
+const MAX = 1000;
+
 let state = { live: null, versions: [] };
+let limit = MORE; // of the versions in the table
 let described; // the version whose details are shown
 const loaded = new Map(); // responses about versions by their path: a version never changes
 
@@ -21,7 +26,21 @@ function load(path) {
   });
 }
 
+// Load the newest versions, and older ones that the page shows: the live one, and those in the URL.
+export async function loadVersions() {
+  const { live, versions, next } = await callApi("GET", `versions?limit=${limit}`);
+  byId("older").hidden = !next || limit >= MAX;
+  const shown = new Set([live, Number(getParameter("version")), ...getNumbers("curves")]);
+  const older = [...shown].filter((n) => next && n > 0 && n < next).sort((a, b) => b - a);
+  const pages = await Promise.all(older.map((n) => callApi("GET", `versions?after=${n + 1}&limit=1`)));
+  return { live, versions: versions.concat(pages.flatMap((page, i) => page.versions.filter(({ version }) => version === older[i]))) };
+}
+
 export function setUpVersions(reload) {
+  byId("older").addEventListener("click", () => {
+    limit = Math.min(limit + MORE, MAX);
+    reload();
+  });
   const button = (id, run) => byId(id).addEventListener("click", ({ target }) => act(target, async (signal) => {
     const said = await run(signal);
     reload();
