@@ -56,12 +56,12 @@ def wrong_values(schema: Any, shared: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def errors(kind: type[BaseModel]) -> Iterator[ValidationError]:
-    """Yield the errors of wrong values: texts for a query string, and JSON for other schemas."""
-    is_query = kind.__name__.endswith("Query")
+    """Yield the errors of wrong values: texts in queries and settings, JSON in other schemas."""
+    has_texts = kind.__name__.endswith("Query") or kind is Settings
     described = kind.model_json_schema()
     for value in wrong_values(described, described.get("$defs", {})):
         try:
-            if not is_query:
+            if not has_texts:
                 kind.model_validate_json(json.dumps(value))
             elif isinstance(value, dict):
                 texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
