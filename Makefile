@@ -80,6 +80,7 @@ lock: $(DEVELOPED) ## Update the lock files to the newest versions
 	$(COMPILE) --group postgresql --constraint requirements.lock --output-file requirements-postgresql.lock
 	$(COMPILE) --group ci --output-file .ci/requirements.lock
 	$(COMPILE) --group ci-files --no-deps --output-file .ci/requirements-files.lock
+	$(COMPILE) --group ci-clients --output-file .ci/requirements-clients.lock
 
 bench: $(DEVELOPED) ## Run the benchmarks; ONLY=serving runs one of them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ONLY)

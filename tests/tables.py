@@ -1,9 +1,10 @@
-"""Write docs/settings.md, docs/routes.md and the PrometheusRule: `python -m tests.tables`.
+"""Write docs/settings.md, routes.md and clients.md, and the rule: `python -m tests.tables`.
 
 A setting is described by its field in `service/config/settings.py`, a route by the first line of
 its view's docstring, a group of routes by the docstring of its module. The heading of a group is
 the start of that docstring, up to the first colon, comma, parenthesis or full stop. The
-PrometheusRule contains the rules of deploy/prometheus/alerts.yml.
+PrometheusRule contains the rules of deploy/prometheus/alerts.yml; the versions of the clients are
+those of the lock files.
 """
 
 import inspect
@@ -23,6 +24,7 @@ from tests.reference import with_bounds
 
 ROOT = Path(__file__).parents[1]
 SETTINGS, ROUTES = ROOT / "docs" / "settings.md", ROOT / "docs" / "routes.md"
+CLIENTS = ROOT / "docs" / "clients.md"
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 RULE = DEPLOY / "kubernetes" / "overlays" / "prometheus-operator" / "rule.yaml"
@@ -83,6 +85,20 @@ def routes() -> str:
     return ROUTES_HEAD + "".join(_groups())
 
 
+def clients() -> str:
+    """Return the page of the clients, with the versions in the lock files."""
+    locked: dict[str, str] = {}
+    for lock in ("requirements-dev.lock", ".ci/requirements.lock", ".ci/requirements-clients.lock"):
+        text = (ROOT / lock).read_text(encoding="utf-8")
+        locked |= dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    return re.sub(
+        r"^\| ([\w.-]+) \| (\S+) \|",
+        lambda row: f"| {row[1]} | {locked.get(row[1], row[2])} |",
+        CLIENTS.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+
+
 def rule() -> str:
     """Return the alert rules as an object of the Prometheus operator."""
     _, groups, rules = ALERTS.read_text(encoding="utf-8").partition("groups:")
@@ -117,4 +133,5 @@ def _title(summary: str) -> str:
 if __name__ == "__main__":
     SETTINGS.write_text(settings(), encoding="utf-8")
     ROUTES.write_text(routes(), encoding="utf-8")
+    CLIENTS.write_text(clients(), encoding="utf-8")
     RULE.write_text(rule(), encoding="utf-8")
