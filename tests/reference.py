@@ -8,7 +8,7 @@ from typing import Any
 
 from streetlight.service.config.settings import Settings
 from streetlight.service.web.factory import create_app
-from streetlight.service.web.openapi import document
+from streetlight.service.web.openapi import document, responses
 from streetlight.service.wiring import build_services
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
@@ -32,8 +32,6 @@ oldest on. An unknown parameter in the query string is an error.
 These statuses have the same meaning for every route, and the
 tables of the routes leave them out:
 """
-COMMON = document.INVALID | document.TOO_LARGE | document.TOO_LONG | document.UNAUTHORIZED
-COMMON |= document.UNAVAILABLE
 BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -71,6 +69,8 @@ def type_name(schema: Json) -> str:
         text = f"list of {' and '.join(map(nested, schema['prefixItems']))}"
     elif schema.get("type") == "array":
         text = f"list of {nested(schema['items'])}"
+    elif schema.get("additionalProperties") is True:
+        text = "object"
     elif schema.get("type") == "object":
         text = f"object of {nested(schema['additionalProperties'])} by name"
     elif schema.get("format") == "date-time":
@@ -83,6 +83,8 @@ def with_bounds(schema: Json) -> str:
     if "prefixItems" in schema:
         return type_name(schema)
     bounds = [text.format(number(schema[name])) for name, text in BOUNDS.items() if name in schema]
+    if "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
+        bounds = [f"exactly {schema['minItems']} items"]
     return ", ".join([type_name(schema), *bounds])
 
 
@@ -118,10 +120,10 @@ def field_table(schema: Json) -> Iterator[str]:
 def route_section(method: str, path: str, operation: Json, components: Json) -> Iterator[str]:
     """Yield the lines of the section of one route."""
     yield f"### {method.upper()} {path}\n"
-    yield operation["summary"]
+    yield f"{operation['summary']} Its `operationId` is `{operation['operationId']}`."
     if "description" in operation:
         yield f"\n{operation['description']}"
-    if "security" in operation:
+    if "security" not in operation:
         yield "\nThis request changes state: it must send the API key if the server has one."
     source = operation["x-codeSamples"][0]["source"]
     yield f"\n```\n{source}\n```"
@@ -147,14 +149,21 @@ def route_section(method: str, path: str, operation: Json, components: Json) -> 
         yield f"\nBody: {', or '.join(types)}.{note}"
     rows = []
     for status, response in operation["responses"].items():
+        if "$ref" in response or is_common(status, response):
+            continue  # the first table has it
         types = [
-            type_name(body["schema"]) if "schema" in body else f"`{media}`"
-            for media, body in response["content"].items()
+            type_name(body["schema"]) if media == "application/json" else f"`{media}`"
+            for media, body in response.get("content", {}).items()
         ]
-        if COMMON.get(int(status)) != response["description"]:
-            rows.append([status, response["description"], ", or ".join(types)])
+        rows.append([status, response["description"], ", or ".join(types)])
     yield from table(["status", "meaning", "body"], rows)
     yield ""
+
+
+def is_common(status: str, response: Json) -> bool:
+    """Return whether a status has the same meaning for every route."""
+    error = responses.COMMON.get(int(status))
+    return error is not None and error.reason == response["description"]
 
 
 def reference() -> str:
@@ -163,7 +172,7 @@ def reference() -> str:
         app = create_app(build_services(Settings(data_dir=Path(folder))))
         with app.app_context():
             openapi = document.describe(app)
-    common = [[str(status), meaning] for status, meaning in sorted(COMMON.items())]
+    common = [[str(status), error.reason] for status, error in sorted(responses.COMMON.items())]
     lines = [HEAD.rstrip(), *table(["status", "meaning"], common), ""]
     for tag in openapi["tags"]:
         lines.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")

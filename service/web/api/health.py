@@ -42,7 +42,7 @@ class Ready:
 
 @blueprint.get("/livez")
 @public
-@operation(example={"status": "ok"}, uses_storage=False)
+@operation(example={"status": "ok"})
 def livez() -> Alive:
     """Return 200 while the process serves requests; reads neither the database nor a model."""
     return Alive()

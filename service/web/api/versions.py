@@ -1,11 +1,12 @@
 """Versions, which are trained networks: list, compare, verify, promote and roll back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, send_file
 from pydantic import Field
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from streetlight.model.evaluation import Interval
 from streetlight.model.registry.repository import NothingToRollBackToError, VersionNotFoundError
@@ -40,6 +41,9 @@ blueprint = Blueprint("versions", __name__)
 
 UNUSABLE = [VersionNotFoundError, VersionDamagedError]
 BOUNDED = [TooExpensiveError, OverloadedError]
+FILE = ResponseSpec(
+    media_types=["application/octet-stream"], headers=["Content-Disposition", "ETag"]
+)
 
 
 class VersionsQuery(Schema):
@@ -79,13 +83,16 @@ def show(number: int) -> VersionDetails:
 
 @blueprint.get("/versions/<int:number>/weights")
 @operation(
+    headers=["Range", "If-None-Match"],
     responses={
-        200: ResponseSpec(media_types=["application/octet-stream"], headers=["Content-Disposition"])
+        200: FILE,
+        206: replace(FILE, headers=[*FILE.headers, "Content-Range"]),
+        304: ResponseSpec(headers=["ETag"]),
     },
-    raises=UNUSABLE,
+    raises=[*UNUSABLE, RequestedRangeNotSatisfiable],
 )
 def download(number: int) -> Response:
-    """Download the version's file, a `.npz` archive."""
+    """Download the version's file, a `.npz` archive, or a range of its bytes."""
     path = services().repository.load(number).path
     return send_file(
         path.resolve(),

@@ -1,6 +1,9 @@
 """Build example bodies and curl lines from the examples of the schemas' fields."""
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from shlex import quote
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -8,6 +11,8 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter
 
 from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.validation.problems import RequestError
+from streetlight.service.validation.request_schema import Schema, validate_body, validate_query
 from streetlight.service.web.openapi.operation import Operation
 
 
@@ -20,6 +25,22 @@ def example(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
     """Return an example of a body or query type, with the fields that have an example."""
     fields = json_schema(model)["properties"]
     return {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
+
+
+def invalid(operation: Operation) -> dict[str, Any] | None:
+    """Return the error response to a request without a required field, or with an unknown one."""
+    body = (get_args(operation.body) or [operation.body])[0]
+    requests: list[Callable[[], object]] = []
+    if query := operation.query:
+        requests = [partial(validate_query, query, text) for text in (b"", b"colour=red")]
+    elif isinstance(body, type) and issubclass(body, Schema):
+        requests = [partial(validate_body, body, text) for text in (b"{}", b'{"colour": "red"}')]
+    for parse in requests:
+        try:
+            parse()
+        except RequestError as error:
+            return {"error": str(error), "details": [asdict(p) for p in error.problems]}
+    return None
 
 
 def curl(settings: Settings, method: str, path: str, operation: Operation, needs_key: bool) -> str:

@@ -22,7 +22,7 @@ class ResponseSpec:
 
     Attributes:
         model: the type of the JSON body; `None` if the response is never JSON.
-        media_types: the other media types that the response may have.
+        media_types: the other media types that the response may have, of `schemas.MEDIA_TYPES`.
         headers: the response's headers besides X-Request-ID.
         links: operations that can follow, by operationId, with the parameters that each takes from
             this response (OpenAPI runtime expressions).
@@ -46,7 +46,6 @@ class Operation:
     headers: Sequence[str]
     responses: Mapping[int, ResponseSpec]
     raises: Sequence[type[Exception]]
-    uses_storage: bool
 
 
 def operation_of(view: object) -> Operation | None:
@@ -64,7 +63,6 @@ def operation(
     links: Mapping[str, Mapping[str, str]] | None = None,
     example: Any = None,  # noqa: ANN401 - any JSON value
     raises: Sequence[type[Exception]] = (),
-    uses_storage: bool = True,
 ) -> Callable[[Callable[..., object]], Callable[..., Response]]:
     """Parse a view's arguments `body` and `query`, and declare the view for OpenAPI.
 
@@ -79,8 +77,7 @@ def operation(
         responses: the successful responses by status; by default, a 200 with the return type.
         links: the links of the default response.
         example: the example of the default response.
-        raises: the errors in `errors.STATUS` that the view may raise.
-        uses_storage: whether the view reads or writes the data directory or the database.
+        raises: the errors in `errors.STATUS`, and of HTTP, that the view may raise.
     """
 
     def decorate(view: Callable[..., object]) -> Callable[..., Response]:
@@ -104,7 +101,6 @@ def operation(
             headers,
             responses or default,
             raises,
-            uses_storage,
         )
         return wrapper
 

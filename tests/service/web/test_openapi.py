@@ -6,16 +6,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from openapi_spec_validator import validate
 
+from streetlight.service.server import connection, error_responses
+from streetlight.service.web.openapi import responses
 from tests.client import App, Client
 from tests.server import DEADLINE, ForkedServer, environment
 
 KEY = "key"
+BEARER = {"Authorization": f"Bearer {KEY}"}
 # The blueprints whose routes are not in the document.
-UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "openapi", "tutorial"}
+UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "tutorial"}
 UNDOCUMENTED |= {"sagemaker", "v1", "v2", "v2_repository"}
 
 
@@ -64,12 +68,16 @@ def test_every_operation_has_a_summary_and_responses(site: App) -> None:
     for _, path, operation in operations(site):
         assert operation["summary"].endswith("."), path
         assert operation["tags"], path
+        assert {"400", "408", "414", "417", "431", "500", "503"} <= operation["responses"].keys()
         if "requestBody" in operation:
-            assert {"400", "413"} <= operation["responses"].keys(), path
+            assert {"413", "415"} <= operation["responses"].keys(), path
         for status, response in operation["responses"].items():
-            assert response["content"], path
-            assert "schema" in response["content"].get("application/json", {"schema"}), path
-            assert ("WWW-Authenticate" in response["headers"]) == (status == "401"), path
+            if "$ref" in response:
+                assert response["$ref"] == f"#/components/responses/Error{status}"
+                continue
+            assert ("content" in response) == (status != "304"), path
+            for media in response.get("content", {}).values():
+                assert media["schema"], path
             for link in response.get("links", {}).values():
                 assert link["operationId"] in names, path
 
@@ -87,7 +95,106 @@ def test_operations_with_security_require_the_key(site: App) -> None:
     for method, path, operation in operations(site):
         # No object has the number 999, so that nothing changes where the key isn't required.
         refused = site.request(method, re.sub("{.*?}", "999", path), {}).status == 401
-        assert refused == ("security" in operation) == ("401" in operation["responses"]), path
+        assert refused == ("security" not in operation) == ("401" in operation["responses"]), path
+
+
+ROWS = [{"lights": [1, 0, 1], "outcome": "walk"}, {"lights": [0, 0, 1], "outcome": "stop"}]
+LARGE = {"rows": ROWS, "recipe": {"hidden_sizes": [1000], "iterations": 10**6}}
+TENSOR = {"name": "lights", "shape": [1, 3], "datatype": "FP64"}
+SHARED_MEMORY = {"inputs": [TENSOR | {"parameters": {"shared_memory_region": "r"}}]}
+MODEL = "/v2/models/streetlight"
+# The error, of those with an example in the document, that each request gets.
+FAILING: list[tuple[str, str, str, Any, dict[str, str]]] = [
+    ("JobNotFoundError", "GET", "/jobs/99", None, {}),
+    ("JobFinishedError", "DELETE", "/jobs/1", None, {}),
+    ("KeyReusedError", "POST", "/retrain", {"alpha": 0.1}, {"Idempotency-Key": "k"}),
+    ("ObservationNotFoundError", "DELETE", "/observations/99", None, {}),
+    ("PredictionLogOffError", "GET", "/predictions", None, {}),
+    ("VersionNotFoundError", "GET", "/versions/99", None, {}),
+    ("IncomparableError", "GET", "/versions/1/diff/2", None, {}),
+    ("TooExpensiveError", "POST", "/fit", LARGE, {}),
+    ("RequestedRangeNotSatisfiable", "GET", "/versions/1/weights", None, {"Range": "bytes=99999-"}),
+    ("ModelNotFoundError", "GET", "/v2/models/other", None, {}),
+    ("NotSupportedError", "POST", f"{MODEL}/infer", SHARED_MEMORY, {}),
+    ("UnsupportedMediaTypeError", "POST", "/invocations", "<a/>", {"Content-Type": "text/xml"}),
+    ("NothingToRollBackToError", "POST", "/rollback", None, {}),
+    ("NoLiveVersionError", "GET", "/predict?lights=1,0,1", None, {}),
+]
+# These need a damaged file, another database or a busy server.
+NOT_TRIED = {"OverloadedError", "SchemaError", "VerificationBusyError", "VersionDamagedError"}
+
+
+def test_the_examples_of_errors_are_responses_of_the_service(tmp_path: Path) -> None:
+    examples = {kind.__name__: kind for kind in responses.MESSAGES}
+    assert {name for name, *_ in FAILING} == examples.keys() - NOT_TRIED
+    with App(tmp_path) as app:
+        (tmp_path / "two.csv").write_text("a,b,outcome\n1,0,walk\n0,1,stop\n")
+        app.train("--dataset", str(tmp_path / "two.csv"), "--no-promote")
+        app.expect(202, "POST", "/retrain", {}, **{"Idempotency-Key": "k"})
+        app.expect(200, "DELETE", "/jobs/1")
+        for name, method, path, body, headers in FAILING:
+            if name == "NoLiveVersionError":
+                app.post("/v2/repository/models/streetlight/unload")
+            status = responses.status_of(examples[name])
+            error = app.expect(status, method, path, body, **headers)
+            assert error == {"error": responses.MESSAGES[examples[name]]}
+
+
+def test_the_examples_of_invalid_requests_are_responses_of_the_service(site: App) -> None:
+    for method, path, operation in operations(site):
+        content = operation["responses"]["400"].get("content", {}).get("application/json", {})
+        if example := content.get("example"):
+            fields = {} if "required" in example["error"] else {"colour": "red"}
+            body, url = fields, re.sub("{.*?}", "1", path)
+            if "requestBody" not in operation:
+                body, url = {}, f"{url}?{urlencode(fields)}"
+            assert site.expect(400, method, url, body, **BEARER) == example, path
+
+
+def test_the_examples_of_common_errors_are_responses_of_the_service(site: App) -> None:
+    path = "/versions/1/promote"
+    body = b" " * (site.services.settings.max_body_bytes + 1)
+    for status, headers in (
+        (413, BEARER),
+        (415, BEARER | {"Content-Encoding": "br"}),
+        (401, {}),
+        (403, {"Origin": "http://other.example"}),
+    ):
+        error = site.expect(status, "POST", path, body if status == 413 else "{}", **headers)
+        assert error == {"error": responses.COMMON[status].message}
+
+
+@pytest.mark.process
+def test_the_examples_of_the_servers_errors_are_its_responses(tmp_path: Path) -> None:
+    with ForkedServer(tmp_path) as server:
+        for status, path, headers in (
+            (414, "/" + "x" * 5000, {}),
+            (417, "/livez", {"Expect": "later"}),
+            (431, "/livez", {"X": "x" * 9000}),
+        ):
+            error = server.expect(status, "GET", path, **headers)
+            assert error == {"error": responses.COMMON[status].message}
+    assert responses.COMMON[408].message == connection.TOO_SLOW
+    assert responses.COMMON[500].message == error_responses.INTERNAL_ERROR
+    assert responses.COMMON[503].message == connection.ALL_BUSY
+
+
+def test_a_file_is_sent_as_its_responses_are_described(site: App) -> None:
+    described = site.get("/openapi.json")["paths"]["/versions/{number}/weights"]["get"]["responses"]
+    tag = site.request("GET", "/versions/1/weights").headers["ETag"]
+    for status, headers in (
+        (200, {}),
+        (206, {"Range": "bytes=0-99"}),
+        (304, {"If-None-Match": tag}),
+        (416, {"Range": "bytes=99999-"}),
+    ):
+        response = site.request("GET", "/versions/1/weights", **headers)
+        assert response.status == status
+        assert response.headers.get("Content-Type") in [
+            *described[str(status)].get("content", {}),
+            None,
+        ]
+        assert described[str(status)]["headers"].keys() <= set(response.headers.keys()), status
 
 
 @pytest.mark.process
