@@ -8,9 +8,7 @@ the two ids of a response would differ. Events pass through each proxy as they h
 import contextlib
 import re
 import secrets
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,9 @@ import pytest
 import urllib3
 
 from tests.conftest import STORM
+from tests.proxies import running_proxy
 from tests.server import DEADLINE, Server, free_port
-from tests.service.conftest import ROUNDS, until
+from tests.service.conftest import ROUNDS
 from tests.service.server.mutated_requests import (
     LIGHTS,
     Response,
@@ -37,29 +36,17 @@ REQUEST_ID = re.compile(rb"\d+\.(\d)(\.hidden)?")
 CONCURRENCY = 50
 
 NGINX = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx-error.log;
-events {{ worker_connections 1000; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  client_header_timeout 1s;
-  client_body_timeout 1s;
-  keepalive_timeout 1s;
-  upstream streetlight {{ server 127.0.0.1:{server}; keepalive 8; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://streetlight;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      add_header X-Proxied-ID $http_x_request_id always;
-    }}
+client_header_timeout 1s;
+client_body_timeout 1s;
+keepalive_timeout 1s;
+upstream streetlight {{ server 127.0.0.1:{server}; keepalive 8; }}
+server {{
+  listen 127.0.0.1:{port};
+  location / {{
+    proxy_pass http://streetlight;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    add_header X-Proxied-ID $http_x_request_id always;
   }}
 }}
 """
@@ -100,43 +87,16 @@ http://:{port} {{
   }}
 }}
 """
-PROXIES = {
-    "nginx": (NGINX, ["nginx", "-c", "{config}"]),
-    "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{config}"]),
-    "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{config}"]),
-}
+CONFIGURATIONS = {"nginx": NGINX, "haproxy": HAPROXY, "caddy": CADDY}
 
 
 @contextlib.contextmanager
-def running_proxy(name: str, server: Server, directory: Path) -> Iterator[int]:
+def proxy_of(name: str, server: Server, directory: Path) -> Iterator[int]:
     """Run a proxy in front of the server, and return its port."""
-    assert shutil.which(name), f"expected {name}; install it with: apt-get install {name}"
-    template, command = PROXIES[name]
-    port, config, log = free_port(), directory / "config", directory / "log"
-    config.write_text(template.format(directory=directory, port=port, server=server.port))
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(
-            [argument.format(config=config) for argument in command],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(directory)},
-        ) as process,
-    ):
-
-        def listens() -> bool:
-            assert process.poll() is None, log.read_text()
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), DEADLINE).close()
-                return True
-            return False
-
-        try:
-            until(listens)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
+    port = free_port()
+    configuration = CONFIGURATIONS[name].format(port=port, server=server.port)
+    with running_proxy(name, configuration, port, directory):
+        yield port
 
 
 def exchange(port: int, data: bytes) -> list[Response]:
@@ -152,7 +112,7 @@ def exchange(port: int, data: bytes) -> list[Response]:
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_server_finds_the_requests_that_the_proxy_forwarded(
     target: Server, tmp_path: Path, name: str, rounds: int
 ) -> None:
@@ -181,7 +141,7 @@ def test_the_server_finds_the_requests_that_the_proxy_forwarded(
             count += 1
         return count
 
-    with running_proxy(name, target, tmp_path) as port, ThreadPoolExecutor(CONCURRENCY + 2) as pool:
+    with proxy_of(name, target, tmp_path) as port, ThreadPoolExecutor(CONCURRENCY + 2) as pool:
         ordinary = [pool.submit(ordinary_traffic, client) for client in range(2)]
         try:
             inputs = list(map(mutated_requests, seeds))
@@ -211,11 +171,11 @@ def test_the_server_finds_the_requests_that_the_proxy_forwarded(
     assert valid > 10
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_events_pass_through_the_proxy_at_once(target: Server, tmp_path: Path, name: str) -> None:
     request = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
-        running_proxy(name, target, tmp_path) as port,
+        proxy_of(name, target, tmp_path) as port,
         socket.create_connection(("127.0.0.1", port), DEADLINE) as client,
         client.makefile("rb") as file,
     ):
