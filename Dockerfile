@@ -17,6 +17,7 @@ RUN python -m venv --without-pip /opt/streetlight \
  && pip install --require-hashes --only-binary :all: -r requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./
+COPY client client
 COPY model model
 COPY service service
 COPY src src

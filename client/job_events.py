@@ -1,0 +1,57 @@
+"""`JobEvents`: what a client knows of a job that it follows, from events or from polling.
+
+The events are server-sent events (WHATWG HTML, 9.2): lines `event: job`, `id: …`, `data: …`, an
+empty line after each event, and comments.
+"""
+
+import time
+
+from streetlight.client.results import JobState
+
+# Seconds between two attempts to follow a job.
+POLL_SECONDS = 1.0
+# Seconds without a line, after which the connection is lost: the server sends one every 10 s.
+SILENCE = 25.0
+
+
+class JobEvents:
+    """The newest state of a job; `ended` is whether it is the last one.
+
+    Its methods raise `TimeoutError` when `timeout` seconds are over.
+    """
+
+    def __init__(self, job: JobState, timeout: float | None) -> None:
+        self.job = job
+        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further state follows."""
+        return self.job.ended
+
+    def silence(self) -> float:
+        """Return for how many seconds to wait for a line."""
+        if self._deadline is None:
+            return SILENCE
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"job {self.job.id} is {self.job.state} after {self._timeout} s")
+        return min(SILENCE, left)
+
+    def line(self, line: str) -> JobState | None:
+        """Return the state in a line of the stream, if it has a new one."""
+        self.silence()
+        name, _, data = line.partition(": ")
+        # The event `end` has no state: the stream ends, and the job is read again if need be.
+        if name != "data" or data == "{}":
+            return None
+        return self.state(JobState.model_validate_json(data))
+
+    def state(self, job: JobState) -> JobState | None:
+        """Return a state that was read, if it is new."""
+        self.silence()
+        if job.revision <= self.job.revision and not job.ended:
+            return None
+        self.job = job
+        return job
