@@ -8,7 +8,6 @@ those of the lock files.
 """
 
 import inspect
-import json
 import re
 import sys
 import tempfile
@@ -16,7 +15,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.config.descriptions import describe_setting
+from streetlight.service.config.settings import Settings
 from streetlight.service.config.sources import SECRETS, VERTEX
 from streetlight.service.web.factory import create_app
 from streetlight.service.wiring import build_services
@@ -32,11 +32,12 @@ RULE = DEPLOY / "kubernetes" / "overlays" / "prometheus-operator" / "rule.yaml"
 SETTINGS_HEAD = """\
 # Settings
 
-The settings are environment variables, or lines of a file `.env` in the working directory. The
-service reads them when it starts. `streetlight serve` has the options `--host`, `--port` and
-`--workers`, which override the environment. A variable `STREETLIGHT_…` that is not in this table is
-an error, in the environment and in `.env`, except those that Kubernetes and Docker set for a
-service with this name.
+The settings are environment variables, or lines of a file `.env` in the working directory, which
+the environment overrides. The service reads them when it starts. `streetlight serve` has the
+options `--host`, `--port` and `--workers`, which override both. [`streetlight
+config`](operate.md#settings) prints the settings. A variable `STREETLIGHT_…` that is not in this
+table is an error, in the environment and in `.env`, except those that Kubernetes and Docker set for
+a service with this name.
 
 | setting | type | default | description |
 |---|---|---|---|
@@ -63,11 +64,9 @@ def settings() -> str:
     platforms = {field: f" Also `{name}`, which Vertex AI sets." for name, field in VERTEX.items()}
     rows = []
     for name, schema in Settings.model_json_schema()["properties"].items():
-        # A default that is no constant is the last sentence of the description.
-        description, _, computed = schema["description"].partition(" Default: ")
-        value = schema.get("default")
-        text = value if isinstance(value, str) else json.dumps(value)
-        default = computed.rstrip(".") or (f"`{text}`" if value not in (None, []) else "none")
+        variable, description, default = describe_setting(name)
+        if description == schema["description"]:  # otherwise the default is in words
+            default = f"`{default}`" if default else "none"
         options = [it for it in schema.get("anyOf", [schema]) if it.get("type") != "null"]
         allowed = " or ".join(map(with_bounds, options)).replace("](#", "](reference.md#")
         for option in options:
@@ -75,8 +74,8 @@ def settings() -> str:
                 allowed += f", matching `{option['pattern']}`"
         description += platforms.get(name, "")
         if name in SECRETS:
-            description += f" `{PREFIX}{name.upper()}_FILE` names a file with the value instead."
-        rows.append(f"| `{PREFIX}{name.upper()}` | {allowed} | {default} | {description} |\n")
+            description += f" `{variable}_FILE` names a file with the value instead."
+        rows.append(f"| `{variable}` | {allowed} | {default} | {description} |\n")
     return SETTINGS_HEAD + "".join(rows)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `streetlight serve | work | train | retrain | import | predict | check | …`.
+"""The command line: `streetlight serve | work | train | retrain | import | predict | config | …`.
 
 All commands but `serve` and `work` use the data directory and the database directly, whether or not
 a server is running. Importing the modules below adds their commands to the group.
@@ -7,6 +7,7 @@ a server is running. Importing the modules below adds their commands to the grou
 from streetlight.service.cli import (
     archive,
     check,
+    config,
     database,
     predict,
     processes,
@@ -18,6 +19,7 @@ from streetlight.service.cli.group import main
 __all__ = [
     "archive",
     "check",
+    "config",
     "database",
     "main",
     "predict",

@@ -79,7 +79,8 @@ def restore(file: Path) -> None:
 @click.option(
     "--keep-predictions",
     type=click.IntRange(min=0, max=2**63 - 1),
-    help="How many of the newest predictions of the log to keep; default: all.",
+    help="How many of the newest predictions of the log to keep.",
+    show_default="all",
 )
 @click.option("--dry-run", is_flag=True, help="Only list the versions and jobs.")
 def prune(keep: int, keep_predictions: int | None, dry_run: bool) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from streetlight.service.cli.group import main
+from streetlight.service.cli.setting_options import STORAGE
 from streetlight.service.config.sources import load_settings
 from streetlight.service.store.schema import LEDGER, PREDICTION_LOG, Schema
 from streetlight.service.wiring import build_services, upgrade_ledger, upgrade_prediction_log
@@ -13,7 +14,7 @@ def db() -> None:
     """Change the schema of the database."""
 
 
-@db.command(name="upgrade")
+@db.command(name="upgrade", settings=[*STORAGE, "prediction_log", "start_empty"])
 @click.option(
     "--new-ledger",
     is_flag=True,

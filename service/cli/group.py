@@ -13,6 +13,7 @@ from streetlight.model.registry.repository import NothingToRollBackToError, Vers
 from streetlight.model.registry.version import VersionDamagedError
 from streetlight.service.archive.manifest import ArchiveError
 from streetlight.service.archive.restore import NotEmptyError
+from streetlight.service.cli.setting_options import Command
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.inference.prediction import LightsError
 from streetlight.service.inference.resolution import NoLiveVersionError
@@ -21,6 +22,9 @@ from streetlight.service.store.engine import describe
 
 class Commands(click.Group):
     """A group whose commands report an expected error in one line, without a traceback."""
+
+    command_class = Command
+    group_class = type  # the groups in it are of this class, too
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; exit with status 2 for a configuration or input error, 1 for others.
@@ -72,13 +76,14 @@ def warn_of(lagging: list[str]) -> None:
         click.echo(f"hosts that have not applied this yet: {', '.join(lagging)}", err=True)
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, context_settings={"show_default": True})
 @click.version_option(package_name="streetlight")
 def main() -> None:
     """Train, serve and manage versions of the streetlight network.
 
     Settings are read from environment variables STREETLIGHT_… and from a file .env in the working
-    directory. The versions are stored in the directory STREETLIGHT_DATA_DIR, by default data.
+    directory; `streetlight config` prints them. The versions are stored in the directory
+    STREETLIGHT_DATA_DIR, by default data.
 
     Exit status: 0: success; 1: the request failed; 2: usage or configuration error.
     """

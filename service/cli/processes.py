@@ -13,10 +13,15 @@ import click
 from streetlight.model.training_job import main as training_job
 from streetlight.service.cli.group import main
 from streetlight.service.cli.main_process import Gunicorn
+from streetlight.service.cli.setting_options import (
+    ALL_SETTINGS,
+    STORAGE,
+    server_options,
+)
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.config.open_files import MIN_OPEN_FILES, raise_open_files
 from streetlight.service.config.service_links import IGNORED_LINKS
-from streetlight.service.config.settings import PREFIX, Settings
+from streetlight.service.config.settings import Settings
 from streetlight.service.config.sources import load_settings, service_links
 from streetlight.service.learning.supervisor import (
     Supervisor,
@@ -34,19 +39,14 @@ from streetlight.service.wiring import Services, build_services, initialize
 log = logging.getLogger(__name__)
 
 
-@main.command()
-@click.option("--host", help="Address to listen on; default 127.0.0.1.")
-@click.option("--port", help="TCP port to listen on; default 8000.")
-@click.option("--workers", help="Number of worker processes; default: the number of processors.")
-def serve(**options: str | None) -> None:
+@main.command(settings=ALL_SETTINGS)
+@server_options
+def serve() -> None:
     """Run the server, with a trainer beside it.
 
-    If there is no version, `serve` trains one first. The options override STREETLIGHT_HOST,
-    STREETLIGHT_PORT and STREETLIGHT_WORKERS. STREETLIGHT_TRAINER=false starts no trainer.
+    If there is no version, `serve` trains one first. The options override the settings.
+    STREETLIGHT_TRAINER=false starts no trainer.
     """
-    for name, value in options.items():
-        if value is not None:
-            os.environ[PREFIX + name.upper()] = value
     settings = load_settings()
     _check_writable(settings.data_dir)
     _check_free(settings)
@@ -94,7 +94,13 @@ def _prepare(services: Services) -> None:
         sys.exit(status)
 
 
-@main.command()
+@main.command(
+    settings=[
+        *STORAGE,
+        *("prediction_log", "start_empty", "job_lease", "must_hold", "exam"),
+        *("retrain_after", "retrain_below", "retrain_window", "retrain_recipe"),
+    ]
+)
 @click.option("--restart", is_flag=True, help="Restart the trainer whenever it exits.")
 @click.option("--parent", type=int, help="Process id of the parent; exit when it is gone.")
 @click.option(

@@ -34,7 +34,7 @@ def versions() -> None:
 
 @main.command()
 @click.argument("number", type=click.IntRange(min=1))
-@click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
+@click.option("--reason", default="by hand", help="Text for the promotion log.")
 def promote(number: int, reason: str) -> None:
     """Make version NUMBER the live version."""
     switched = switching.promote(_changeable(), number, reason)
@@ -45,7 +45,7 @@ def promote(number: int, reason: str) -> None:
 
 
 @main.command()
-@click.option("--reason", default="by hand", help="Text for the promotion log; default: by hand.")
+@click.option("--reason", default="by hand", help="Text for the promotion log.")
 def rollback(reason: str) -> None:
     """Make the previous live version live again."""
     switched = switching.rollback(_changeable(), reason)

@@ -17,6 +17,7 @@ from streetlight.model.registry.repository import ModelRepository
 from streetlight.model.training_job import main as training_job
 from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.cli.services import initialize_current, open_services
+from streetlight.service.cli.setting_options import STORAGE
 from streetlight.service.config.sources import load_settings
 from streetlight.service.inference.resolution import live_version_if_any
 from streetlight.service.learning import queue
@@ -60,7 +61,10 @@ def _print_result(verdict: Verdict) -> None:
     )
 
 
-@main.command(context_settings={"token_normalize_func": current_name})
+@main.command(
+    context_settings={"token_normalize_func": current_name},
+    settings=[*STORAGE, "must_hold", "exam"],
+)
 @click.option("--watch", is_flag=True, help="Show the progress and the result of the job.")
 @click.option(
     "--promote",
@@ -75,8 +79,8 @@ def _print_result(verdict: Verdict) -> None:
     type=float,
     callback=_parse_exam,
     help="Observations to hold back, to compare the new version with the live one: below 1 a share "
-    "of those that the live version hasn't learnt from, else a number; 0 for none. Default: "
-    "STREETLIGHT_EXAM.",
+    "of those that the live version hasn't learnt from, else a number; 0 for none.",
+    show_default="STREETLIGHT_EXAM",
 )
 @click.option(
     "--dataset",
@@ -125,7 +129,7 @@ def retrain(watch: bool, promote: Promote | None, exam: float | None, dataset: s
         _print_result(job.verdict)
 
 
-@main.command(name="import")
+@main.command(name="import", settings=[*STORAGE, "prediction_log"])
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_csv(file: Path) -> None:
     """Add the observations in a CSV file to the ledger.
