@@ -148,8 +148,9 @@ def _check_free(settings: Settings) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host
+        reason = error.strerror if isinstance(error, OSError) else "invalid name of a host"
         raise SettingsError(
-            f"can't listen on {settings.host}:{settings.port}: {error.strerror}; "
+            f"can't listen on {settings.host}:{settings.port}: {reason}; "
             "choose others with --host and --port"
         ) from error

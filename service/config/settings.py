@@ -21,6 +21,7 @@ from pydantic_core import PydanticKnownError, from_json
 from pydantic_settings import NoDecode
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
+from streetlight.service.config.names import ModelName, RoutePath
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 
@@ -104,16 +105,15 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description="Addresses or networks of proxies, separated by commas, that set or remove "
         "each of `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`; only theirs are read.",
     )
-    model_name: str = Field(
+    model_name: ModelName = Field(
         "streetlight",
-        pattern=r"^[^/:]{1,100}$",
         description="Name of the model in the routes of the V1 and V2 protocols.",
     )
-    health_route: str | None = Field(
-        None, pattern="^/.*$", description="Additional path that answers like `/readyz`."
+    health_route: RoutePath | None = Field(
+        None, description="Additional path that answers like `/readyz`."
     )
-    predict_route: str | None = Field(
-        None, pattern="^/.*$", description="Additional path that answers like `/invocations`."
+    predict_route: RoutePath | None = Field(
+        None, description="Additional path that answers like `/invocations`."
     )
     max_body_bytes: int = Field(
         32 * 1024 * 1024,

@@ -70,11 +70,12 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(v2.blueprint)
     app.register_blueprint(v2_repository.blueprint)
     app.register_blueprint(sagemaker.blueprint)
-    invocations.init_app(app, services.settings)
+    app.register_blueprint(invocations.blueprint)
     app.register_blueprint(document.blueprint)
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
     app.register_blueprint(tutorial.blueprint)
+    invocations.add_routes_of_settings(app, services.settings)
     # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
     use_database = {
         module.blueprint.name for module in (observations, predictions, jobs, versions, hosts)

@@ -7,8 +7,10 @@ settings `health_route` and `predict_route`. The route of SageMaker's client is 
 from importlib.metadata import version
 
 from flask import Blueprint, Flask, Response
+from werkzeug.exceptions import HTTPException
 
-from streetlight.service.config.settings import Settings
+from streetlight.service.config.errors import SettingsError
+from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.inference.codecs import invocations
 from streetlight.service.web.api import health
 from streetlight.service.web.inference import respond
@@ -17,13 +19,29 @@ from streetlight.service.web.middleware.auth import public, requires
 blueprint = Blueprint("invocations", __name__)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Register the routes in `app`, also at the paths in the settings."""
-    app.register_blueprint(blueprint)
-    if settings.health_route:
-        app.add_url_rule(settings.health_route, "health_route", health.readyz)
-    if settings.predict_route:
-        app.add_url_rule(settings.predict_route, "predict_route", invoke, methods=["POST"])
+def add_routes_of_settings(app: Flask, settings: Settings) -> None:
+    """Add the paths in the settings to `app`, which has all other routes.
+
+    Raises:
+        SettingsError: the path is that of a route that answers otherwise.
+    """
+    for name, method, view, equal in (
+        ("health_route", "GET", health.readyz, {"health.readyz", "invocations.ping"}),
+        ("predict_route", "POST", invoke, {"invocations.invoke"}),
+    ):
+        path: str | None = getattr(settings, name)
+        if path is None:
+            continue
+        try:
+            endpoint, _ = app.url_map.bind("").match(path, method)
+        except HTTPException:  # no route, or one for other methods
+            app.add_url_rule(path, name, view, methods=[method])
+            continue
+        if endpoint not in equal:
+            raise SettingsError(
+                f"{PREFIX}{name.upper()}: {path} is another route of the service; choose a path "
+                "that is no route"
+            )
 
 
 @blueprint.get("/health")

@@ -1,0 +1,30 @@
+"""The name of the model, and the paths of routes, as settings give them."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+# Parts of a path (RFC 3986), without percent-encoding: a client may send either form.
+_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+/?")
+_NAME = re.compile(r"(?!\.{1,2}\Z)[^/:?#%\\\s]{1,100}")
+
+
+def _check_path(path: str) -> str:
+    if _PATH.fullmatch(path):
+        return path
+    raise PydanticCustomError(
+        "path", "a path such as /predictions: letters, digits and ._~!$&'()*+,;=:@- between slashes"
+    )
+
+
+def _check_name(name: str) -> str:
+    if _NAME.fullmatch(name) and name.isprintable():
+        return name
+    raise PydanticCustomError("name", "up to 100 characters, none of them white space or /:?#%\\")
+
+
+# A part of the routes of the V1 and V2 protocols.
+ModelName = Annotated[str, AfterValidator(_check_name)]
+RoutePath = Annotated[str, AfterValidator(_check_path)]
