@@ -23,7 +23,8 @@ from streetlight.service.config.settings import DATABASE_THREADS
 # In seconds. For each host that the URL names, and for what a server answers at once.
 CONNECT_TIMEOUT = 2
 # A name server gets a second, instead of 5 and then 5 more, to resolve the name of a host. The C
-# library reads these options from the environment. The process resolves no other names.
+# library reads these options from the environment. The only other name that a process resolves is
+# that of the receiver of the webhook.
 RESOLVER_OPTIONS = "timeout:1 attempts:1"
 # How long sent packets may be without acknowledgement. A server that works on a statement
 # acknowledges them.

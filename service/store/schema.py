@@ -55,7 +55,7 @@ class Schema:
         return Table(f"alembic_version_{self.name}", MetaData(), revision)
 
 
-LEDGER = Schema("ledger", metadata, "0004", frozenset({"observations", "jobs", "idempotency"}))
+LEDGER = Schema("ledger", metadata, "0005", frozenset({"observations", "jobs", "idempotency"}))
 PREDICTION_LOG = Schema("prediction_log", prediction_log, "0001", frozenset({"predictions"}))
 
 

@@ -1,6 +1,6 @@
 """The tables of the database.
 
-`ledger`, `learning`, `idempotency` and `prediction_log` define what their rows mean.
+`ledger`, `learning`, `idempotency`, `prediction_log` and `webhook` define what their rows mean.
 """
 
 from sqlalchemy import (
@@ -91,6 +91,10 @@ jobs = Table(
 # tenth of the start time. Python writes a tuple of two texts as SQL does.
 PARTIAL_INDEXES = {
     "ix_jobs_unfinished": ("jobs", f"(id) WHERE state IN {UNFINISHED}"),
+    "ix_webhook_deliveries_waiting": (
+        "webhook_deliveries",
+        "(next_attempt_at) WHERE state = 'waiting'",
+    ),
     "ix_observations_withdrawn": ("observations", "(withdrawn_at) WHERE withdrawn_at IS NOT NULL"),
 }
 
@@ -153,6 +157,33 @@ hosts = Table(
     Column("promoted_at", Double),
     Column("applied_at", Double),
     Column("seen_at", Double, nullable=False),
+)
+
+# The events that are reported to the receiver of the webhook.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    # One above the last, assigned under the lock of the webhook, so ids are in commit order.
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("webhook_id", String(40), nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Double),
+    Column("finished_at", Double),
+    Column("status", Integer),
+    Column("error", Text),
+)
+Index("ix_webhook_deliveries_created_at", webhook_deliveries.c.created_at)
+
+# One row, as JSON: up to where the events have been found.
+webhook_position = Table(
+    "webhook_position",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("position", Text, nullable=False),
 )
 
 predictions = Table(
