@@ -24,7 +24,7 @@ def write(file: Path, *entries: object) -> None:
 
 
 def keys_of(file: Path, **settings: Any) -> ApiKeys:
-    return ApiKeys(Settings(api_keys_file=file, _env_file=None, **settings))
+    return ApiKeys(Settings(api_keys_file=file, **settings))
 
 
 @pytest.fixture
