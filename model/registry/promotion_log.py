@@ -26,7 +26,8 @@ class Promotion:
 
     `recover` is a change that a crash kept out of the log. For `unload`, both numbers are those of
     the version that is no longer live, and no version is live after it. Characters of the reason
-    that a database can't store are replaced.
+    that a database can't store are replaced. `key` is the name of the API key of the request for
+    it, or for the job that made it; null if none was sent, and for a command.
     """
 
     at: str
@@ -34,6 +35,7 @@ class Promotion:
     version: int
     instead_of: int | None
     reason: str
+    key: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", _UNSTORABLE.sub("\ufffd", self.reason))
@@ -61,7 +63,12 @@ class PromotionLog:
         return [_parse(line) for line in text.split("\n")[:-1]]
 
     def append(
-        self, action: Action, version: int, instead_of: int | None, reason: str
+        self,
+        action: Action,
+        version: int,
+        instead_of: int | None,
+        reason: str,
+        key: str | None = None,
     ) -> Promotion:
         """Append a line durably and return it; the caller must hold the promote lock.
 
@@ -69,7 +76,7 @@ class PromotionLog:
             OSError: the line is not written completely. The next append removes an incomplete line.
         """
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        promotion = Promotion(at, action, version, instead_of, reason)
+        promotion = Promotion(at, action, version, instead_of, reason, key)
         with self.path.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
@@ -108,7 +115,10 @@ def live_history(promotions: Iterable[Promotion]) -> list[int]:
 
 
 def _line(promotion: Promotion) -> bytes:
-    return json.dumps(asdict(promotion)).encode() + b"\n"
+    fields = asdict(promotion)
+    if promotion.key is None:
+        del fields["key"]  # releases that don't know it read no line that has it
+    return json.dumps(fields).encode() + b"\n"
 
 
 def _parse(line: str) -> Promotion | None:
@@ -121,6 +131,7 @@ def _parse(line: str) -> Promotion | None:
         fields["action"] in get_args(Action)
         and isinstance(fields["at"], str)
         and isinstance(fields["reason"], str)
+        and isinstance(fields.get("key"), str | None)
         and _is_number(fields["version"])
         and (fields["instead_of"] is None or _is_number(fields["instead_of"]))
     )

@@ -46,7 +46,7 @@ class LiveChange(NamedTuple):
 
     live: int | None
     live_history: list[int]
-    record: Callable[[Action, int, str], Promotion]
+    record: Callable[[Action, int, str, str | None], Promotion]
 
 
 class ModelRepository:
@@ -162,7 +162,7 @@ class ModelRepository:
             self._cached = cached = (name, self._load(self._link.parse(name), name))
         return cached[1]
 
-    def promote(self, number: int, reason: str = "") -> Promotion | None:
+    def promote(self, number: int, reason: str = "", key: str | None = None) -> Promotion | None:
         """Make version `number` live and return the log entry, or `None` if it is live already.
 
         After an error the live version is unchanged.
@@ -173,10 +173,10 @@ class ModelRepository:
             OSError: the link or the promotion log can't be written.
         """
         with self.promoting() as promote:
-            return promote(number, reason)
+            return promote(number, reason, key)
 
     @contextmanager
-    def promoting(self) -> Iterator[Callable[[int, str], Promotion | None]]:
+    def promoting(self) -> Iterator[Callable[[int, str, str | None], Promotion | None]]:
         """Hold the promote lock, and yield a function like `promote`.
 
         While the lock is held no other process changes the live version, so a comparison with the
@@ -185,11 +185,13 @@ class ModelRepository:
         with self._changing() as change:
             yield partial(self._promote, change)
 
-    def _promote(self, change: LiveChange, number: int, reason: str) -> Promotion | None:
+    def _promote(
+        self, change: LiveChange, number: int, reason: str, key: str | None
+    ) -> Promotion | None:
         self.load(number)
-        return None if change.live == number else change.record("promote", number, reason)
+        return None if change.live == number else change.record("promote", number, reason, key)
 
-    def rollback(self, reason: str = "") -> Promotion:
+    def rollback(self, reason: str = "", key: str | None = None) -> Promotion:
         """Make the previous version of the promotion history live; each call goes back further.
 
         After an error the live version is unchanged.
@@ -206,18 +208,20 @@ class ModelRepository:
                     "nothing to roll back to: no other version was live before"
                 )
             self.load(change.live_history[-2])
-            return change.record("rollback", change.live_history[-2], reason)
+            return change.record("rollback", change.live_history[-2], reason, key)
 
-    def unload(self, reason: str = "") -> Promotion | None:
+    def unload(self, reason: str = "", key: str | None = None) -> Promotion | None:
         """Make no version live and return the log entry, or `None` if no version was live.
 
         Raises:
             OSError: the link or the promotion log can't be written; the live version is unchanged.
         """
         with self._changing() as change:
-            return None if change.live is None else change.record("unload", change.live, reason)
+            if change.live is None:
+                return None
+            return change.record("unload", change.live, reason, key)
 
-    def reload(self, reason: str = "") -> int:
+    def reload(self, reason: str = "", key: str | None = None) -> int:
         """Check the live version's file, or make a version live if none is, and return its number.
 
         If no version is live, the one that was live last goes live; if none ever was, the newest.
@@ -230,7 +234,7 @@ class ModelRepository:
         """
         with self._changing() as change:
             number = change.live or ([0, *self.versions(), *change.live_history])[-1]
-            self._promote(change, number, reason)
+            self._promote(change, number, reason, key)
             return number
 
     def follow(self) -> object:
@@ -274,10 +278,12 @@ class ModelRepository:
             history = live_history(self.promotions())
             yield LiveChange(live, history, partial(self._set_live, live))
 
-    def _set_live(self, live: int | None, action: Action, number: int, reason: str) -> Promotion:
+    def _set_live(
+        self, live: int | None, action: Action, number: int, reason: str, key: str | None
+    ) -> Promotion:
         self._point(None if action == "unload" else number)
         try:
-            return self._promotions.append(action, number, live, reason)
+            return self._promotions.append(action, number, live, reason, key)
         except OSError:
             # A promotion that can't be logged is undone.
             self._point(live)

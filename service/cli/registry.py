@@ -8,7 +8,7 @@ from streetlight.model.registry.version import Version
 from streetlight.service.cli.group import fail, main, warn_of
 from streetlight.service.cli.services import open_current_services, open_services
 from streetlight.service.versions import switching
-from streetlight.service.versions.catalog import DamagedVersion, list_versions
+from streetlight.service.versions.catalog import DamagedVersion, ListedVersion, list_versions
 from streetlight.service.wiring import initialize_ledger
 
 
@@ -20,16 +20,25 @@ def versions() -> None:
     if not listed.versions:
         click.echo("no version yet; run `streetlight train` to train the first one")
         return
-    click.echo("   version  created                   dataset       rows  accuracy  error     seed")
+    named = any(isinstance(row, ListedVersion) and row.promoted_by for row in listed.versions)
+    last = "promoted by" if named else ""
+    _echo(
+        "   version  created                   dataset       rows  accuracy  error     seed", last
+    )
     for row in listed.versions:
         mark = "*" if row.version == listed.live else " "
         if isinstance(row, DamagedVersion):
             click.echo(f"{mark}  {row.version:<7}  damaged: {row.damaged}")
             continue
-        click.echo(
+        _echo(
             f"{mark}  {row.version:<7}  {row.created_at[:19]:<24}  {row.dataset:<12}"
-            f"{row.rows:>6}  {row.accuracy:>8.1%}  {row.error:<8.2e}  {row.seed}"
+            f"{row.rows:>6}  {row.accuracy:>8.1%}  {row.error:<8.2e}  {row.seed}",
+            row.promoted_by or "",
         )
+
+
+def _echo(line: str, last: str) -> None:
+    click.echo(f"{line:<84}{last}".rstrip())
 
 
 @main.command()

@@ -65,7 +65,7 @@ def conclude(
         live = _replaced(repository, promotion) if promotion else live_version_if_any(repository)
         verdict, reason = _decide(services, lease, candidate, live)
         if reason and not promotion:
-            promote(version.number, reason)
+            promote(version.number, reason, lease.job.key)
         promoted = bool(reason or promotion)
         verdict = replace(verdict, forced=promoted and not verdict.passed)
         # Last, so that a job that succeeded states truthfully whether its version went live.
@@ -112,7 +112,9 @@ def _publish_and_conclude(
             lease.mark_succeeded(number, bool(reason), verdict, connection)
             repository.insert(connection, draft)
             if reason:
-                rows.insert_promotion(connection, "promote", number, state.live, reason)
+                rows.insert_promotion(
+                    connection, "promote", number, state.live, reason, key=lease.job.key
+                )
         repository.try_to_follow()
         return number, bool(reason)
 

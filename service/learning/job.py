@@ -112,6 +112,7 @@ class Job:
         state: the state; a job has ended when it is not queued or running.
         trigger: the cause: a request, or a setting for automatic retrainings.
         request_id: the id of the request that submitted the job, if a request did.
+        key: the name of the API key of that request, if it sent one.
         submitted_at: when the job was submitted.
         started_at: when the last attempt started.
         finished_at: when the job ended.
@@ -135,6 +136,7 @@ class Job:
     state: State
     trigger: Trigger
     request_id: str | None
+    key: str | None
     submitted_at: Timestamp
     started_at: Timestamp | None
     finished_at: Timestamp | None

@@ -44,8 +44,11 @@ def submit(
     idempotent: IdempotentRequest | None = None,
     *,
     rows: Dataset | None = None,
+    key: str | None = None,
 ) -> Job:
     """Queue a retraining and return the job; `rows` are those of the request, if it has any.
+
+    `key` is the name of the API key of the request.
 
     If `idempotent` was processed before, return the job that it created then.
 
@@ -56,7 +59,7 @@ def submit(
     with ordered_write_transaction(engine) as connection:
         if idempotent and (stored := stored_response(connection, idempotent)):
             return _get(connection, int(stored))
-        number = _insert(connection, engine, spec, request_id, trigger)
+        number = _insert(connection, engine, spec, request_id, trigger, key=key)
         if rows is not None:
             store_rows(connection, number, rows)
         if idempotent:
@@ -235,6 +238,7 @@ def _insert(
     trigger: Trigger,
     *,
     live: int | None = None,
+    key: str | None = None,
 ) -> int:
     # The caller holds the lock of the ledger, so a later observation has a greater id.
     if spec.data.source == "ledger":
@@ -243,7 +247,7 @@ def _insert(
     else:
         newest = _last_observation(connection)
     values = {"order": spec.to_json(newest, live), "trigger": trigger, "request_id": request_id}
-    query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
+    query = insert(jobs).values(state="queued", submitted_at=clock(engine), key=key, **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 
 

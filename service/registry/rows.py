@@ -124,7 +124,7 @@ def newest_named(connection: Connection) -> int | None:
 def read_promotions(connection: Connection) -> list[Promotion]:
     """Return all promotions, oldest first."""
     return [
-        Promotion(_iso_format(row.at), row.action, row.version, row.instead_of, row.reason)
+        Promotion(_iso_format(row.at), row.action, row.version, row.instead_of, row.reason, row.key)
         for row in connection.execute(select(promotions).order_by(promotions.c.id))
     ]
 
@@ -141,11 +141,17 @@ def insert_version(connection: Connection, number: int, job: int | None, file: b
 
 
 def insert_promotion(
-    connection: Connection, action: Action, version: int, instead_of: int | None, reason: str
+    connection: Connection,
+    action: Action,
+    version: int,
+    instead_of: int | None,
+    reason: str,
+    *,
+    key: str | None = None,
 ) -> Promotion:
     """Insert a promotion, and return it; the caller holds the lock of the versions."""
     at = connection.execute(select(clock(connection.engine))).scalar_one()
-    promotion = Promotion(_iso_format(at), action, version, instead_of, reason)
+    promotion = Promotion(_iso_format(at), action, version, instead_of, reason, key)
     insert_promotions(connection, [promotion], at)
     return promotion
 

@@ -225,15 +225,21 @@ class SharedRepository(ModelRepository):
         with self.transaction() as connection:
             live = rows.read_state(connection).live
             history = live_history(rows.read_promotions(connection))
-            yield LiveChange(live, history, partial(_record, connection, live))
+            yield LiveChange(live, history, partial(_record, connection, live=live))
         self.try_to_follow()
 
 
 def _record(
-    connection: Connection, live: int | None, action: Action, number: int, reason: str
+    connection: Connection,
+    action: Action,
+    number: int,
+    reason: str,
+    key: str | None,
+    *,
+    live: int | None,
 ) -> Promotion:
     if action != "unload" and not rows.has_version(connection, number):
         # The folder of this host may still have a copy of a version that was removed just now.
         numbers = list(rows.read_digests(connection))
         raise VersionNotFoundError(f"no version {number}; {existing(numbers)}")
-    return rows.insert_promotion(connection, action, number, live, reason)
+    return rows.insert_promotion(connection, action, number, live, reason, key=key)

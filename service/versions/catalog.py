@@ -25,10 +25,12 @@ class ListedVersion(Manifest):
     """The manifest of a version, and its accuracy on the observations that it predicted.
 
     `asked` is the number of those observations, and `right` for how many it was right.
+    `promoted_by` is the `key` of its last promotion; null if that has none.
     """
 
     asked: int = 0
     right: int = 0
+    promoted_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,19 @@ def list_versions(
     page = numbers[:limit]
     accuracy = accuracy_of(page)
     versions: list[ListedVersion | DamagedVersion] = []
+    keys = {
+        entry.version: entry.key for entry in repository.promotions() if entry.action != "unload"
+    }
     for number in page:
         try:
             evaluated = accuracy.get(number, Accuracy(0, 0))
             manifest = manifest_of(number)
             versions.append(
                 ListedVersion(
-                    **vars(manifest), asked=evaluated.observations, right=evaluated.correct
+                    **vars(manifest),
+                    asked=evaluated.observations,
+                    right=evaluated.correct,
+                    promoted_by=keys.get(number),
                 )
             )
         except VersionNotFoundError:

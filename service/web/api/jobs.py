@@ -91,7 +91,14 @@ def retrain(body: RetrainBody) -> Response:
     idempotent = idempotent_request("retrain")
     release()
     given = None if body.dataset else rows
-    job = queue.submit(services().engine, spec, g.request_id, idempotent=idempotent, rows=given)
+    job = queue.submit(
+        services().engine,
+        spec,
+        g.request_id,
+        idempotent=idempotent,
+        rows=given,
+        key=g.get("key"),
+    )
     response = json_response(job, 202)
     response.headers["Location"] = f"/jobs/{job.id}"
     return response

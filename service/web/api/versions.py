@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, g, send_file
 from pydantic import Field
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
@@ -221,7 +221,7 @@ class SwitchBody(Schema):
 @operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
 def promote(number: int, body: SwitchBody) -> Switched:
     """Make a version live; `promotion` is null if the version was live already."""
-    return switching.promote(services().repository, number, body.reason)
+    return switching.promote(services().repository, number, body.reason, g.get("key"))
 
 
 @blueprint.post("/rollback")
@@ -231,7 +231,7 @@ def promote(number: int, body: SwitchBody) -> Switched:
 )
 def rollback(body: SwitchBody) -> Switched:
     """Make the previously live version live again; each further rollback goes back one more."""
-    return switching.rollback(services().repository, body.reason)
+    return switching.rollback(services().repository, body.reason, g.get("key"))
 
 
 @blueprint.post("/versions/<int:number>/verify")

@@ -5,7 +5,7 @@ docs/protocols.md describes what load and unload do in this server.
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from pydantic import ConfigDict, Field
 
 from streetlight.service.inference.codecs.v2_request import NotSupportedError
@@ -66,7 +66,9 @@ def load(model: str) -> Response:
     if "version" in parameters:
         number = parse_version_number(str(parameters["version"]))
     reason = "loaded through the inference protocol"
-    return _response(model, True, switching.load(services().repository, number, reason))
+    return _response(
+        model, True, switching.load(services().repository, number, reason, g.get("key"))
+    )
 
 
 @blueprint.post("/repository/models/<model>/unload")
@@ -75,7 +77,7 @@ def unload(model: str) -> Response:
     services().model.check_name(model)
     parse_body(LoadBody)
     reason = "unloaded through the inference protocol"
-    return _response(model, False, switching.unload(services().repository, reason))
+    return _response(model, False, switching.unload(services().repository, reason, g.get("key")))
 
 
 def _response(model: str, is_loaded: bool, lagging: list[str]) -> Response:

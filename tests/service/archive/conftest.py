@@ -44,7 +44,7 @@ def fill(app: App) -> None:
     app.expect(200, "DELETE", "/observations/6")
     app.expect(202, "POST", "/retrain", {"promote": "always"}, **{"Idempotency-Key": "B"})
     app.work()
-    app.post("/rollback", {"reason": "„zurück“\n"})
+    app.services.repository.rollback("„zurück“\n", "ops")
     app.post("/v2/repository/models/streetlight/unload")
     app.post("/v2/repository/models/streetlight/load")
     app.expect(202, "POST", "/retrain", {"dataset": "six", "iterations": 1})
@@ -55,6 +55,8 @@ def fill(app: App) -> None:
     app.expect(202, "POST", "/retrain", {"rows": given})
     app.expect(202, "POST", "/retrain")
     app.expect(200, "DELETE", "/jobs/5")
+    with write_transaction(app.services.engine) as connection:
+        connection.exec_driver_sql("UPDATE jobs SET key = 'ci' WHERE id = 5")
     for request_id in ("r-1", "r-2", "r-3"):
         log_prediction(app, request_id)
     with write_transaction(app.services.require_prediction_log()) as connection:

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,3 +219,42 @@ def test_a_server_with_an_invalid_file_does_not_start(tmp_path: Path) -> None:
         f"streetlight: STREETLIGHT_API_KEYS_FILE: {file}: [0].rights[0]: expected 'read', "
     )
     assert "a secret" not in run.stderr
+
+
+def test_promotions_and_jobs_name_their_key(
+    tmp_path: Path, database_kind: str, database_url: str | None
+) -> None:
+    write(tmp_path / "keys.json", ("ci", "a", ["train"]), ("ops", "b", ["admin"]))
+    settings: dict[str, Any] = {
+        "data_dir": tmp_path,
+        **({"database_url": database_url} if database_url else {}),
+    }
+    with App(api_keys_file=tmp_path / "keys.json", **settings) as app:
+        job = app.expect(202, "POST", "/retrain", {"target_error": None}, **bearer("a"))
+        assert (job["key"], app.get("/jobs")["jobs"][0]["key"]) == ("ci", "ci")
+        app.work()
+        assert app.get("/jobs/1")["promoted"]
+        assert app.get("/versions")["versions"][0]["promoted_by"] == "ci"
+        model = "/v2/repository/models/streetlight"
+        for path, body in (
+            ("/rollback", {}),
+            ("/versions/2/promote", {}),
+            (f"{model}/unload", {}),
+            (f"{model}/load", {"parameters": {"version": "1"}}),
+        ):
+            app.expect(200, "POST", path, body, **bearer("b"))
+        switched = app.expect(200, "POST", "/versions/2/promote", {}, **bearer("b"))
+        assert switched["promotion"]["key"] == "ops"
+        assert invoke("promote", "1", **settings).returncode == 0
+        promotions = [app.get(f"/versions/{number}")["promotions"] for number in (1, 2)]
+        assert [[entry["key"] for entry in found] for found in promotions] == [
+            [None, "ops", "ops", None],
+            ["ci", "ops", "ops", "ops"],
+        ]
+        listed = invoke("versions", **settings).stdout.splitlines()
+        assert listed[0].endswith("  promoted by")
+        assert listed[1].endswith("  ops")
+        assert not listed[2].endswith("  ops")
+    if database_kind == "sqlite":  # an older release reads no line with the field
+        log = (tmp_path / "models" / "promotions.jsonl").read_text().splitlines()
+        assert ['"key"' in line for line in (log[0], log[-1])] == [False, False]
