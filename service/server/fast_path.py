@@ -115,13 +115,11 @@ class FastPath:
             return None
         if query and endpoint is not native.PREDICT_QUERY:
             return None  # the application refuses parameters that the route doesn't have
-        if endpoint.compressible and b"accept-encoding" in headers:
+        keys = self._keys
+        key = keys and keys.find(bearer_key(headers.get(b"authorization", b"")))
+        is_refused = keys is not None and not (key and key.has("predict"))
+        if is_refused or (endpoint.compressible and b"accept-encoding" in headers):
             return None
-        key = None
-        if self._keys:
-            key = self._keys.find(bearer_key(headers.get(b"authorization", b"")))
-            if key is None or not key.has("predict"):
-                return None
         request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         fast_request = FastRequest(headers, request.body, query, request_id)
         response = endpoint.try_respond(fast_request, self._model)

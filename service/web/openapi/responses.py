@@ -92,11 +92,12 @@ WITH_BODY = {
 }
 WITH_KEY = {
     401: Error(
-        "The server has an API key, and the request doesn't send it.",
-        "this request changes state: expected the header Authorization: Bearer <the API key>",
+        "The server has API keys, and the request doesn't send one of them.",
+        "this request requires an API key with the right admin: expected the header "
+        "Authorization: Bearer <the API key>, got no key",
     ),
     403: Error(
-        "The request was sent by a page of another origin.",
+        "The API key lacks the right, or the request was sent by a page of another origin.",
         "requests that change state are accepted from pages of the same origin only",
     ),
 }
