@@ -29,7 +29,7 @@ from streetlight.service.validation.rows_fields import RowsFields
 from streetlight.service.web.application import services
 from streetlight.service.web.event_stream import event_stream
 from streetlight.service.web.middleware.admission import release
-from streetlight.service.web.middleware.auth import requires
+from streetlight.service.web.middleware.auth import refuse_key, requires
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.request import idempotent_request
 from streetlight.service.web.response import json_response
@@ -74,7 +74,9 @@ JOB_LINK = {"number": "$response.body#/id"}
 def retrain(body: RetrainBody) -> Response:
     """Queue a retraining on the ledger, on rows of the request, or on a dataset of the lab.
 
-    The job reads the ledger when it starts, not when it is queued.
+    The job reads the ledger when it starts, not when it is queued. If its version could go live
+    without a comparison on the ledger, with `promote` of `always`, or with rows or a dataset and
+    `promote` other than `never`, the API key needs the right `admin`.
     """
     rows, data = body.to_dataset(), LEDGER
     if rows is not None:
@@ -87,6 +89,9 @@ def retrain(body: RetrainBody) -> Response:
             raise FieldError(Problem("exam", message, body.exam))
         data = data_of(rows, body.dataset)
     promote = body.promote or default_promote(data)
+    is_judged = promote == "never" or (promote != "always" and data is LEDGER)
+    if not is_judged and (refusal := refuse_key("admin")):
+        return refusal
     spec = JobSpec(_recipe(body), promote, body.must_hold, body.exam, data)
     idempotent = idempotent_request("retrain")
     release()

@@ -85,11 +85,16 @@ def _authorize() -> Response | None:
         return None
     if changes_state(request.method, view) and (refusal := _refuse_page()):
         return json_response({"error": refusal}, 403)
-    return _refuse_key(right) if services().keys.required else None
+    return refuse_key(right)
 
 
-def _refuse_key(right: Right) -> Response | None:
-    """Return the response to a request whose key lacks `right`, or that has no valid key."""
+def refuse_key(right: Right) -> Response | None:
+    """Return the response to a request whose key lacks `right`, or that has no valid key.
+
+    A view calls this if a request requires more than its route. `None` also if there are no keys.
+    """
+    if not services().keys.required:
+        return None
     sent = bearer_key(request.headers.get("Authorization", "").encode("latin-1"))
     key = services().keys.find(sent)
     if key is None:

@@ -123,6 +123,25 @@ def test_without_a_key_there_is_nothing_to_guard_by(tmp_path: Path) -> None:
     )
 
 
+def test_the_right_train_does_not_include_promoting_unjudged_versions(app: App) -> None:
+    rows = [{"lights": [0, 1, 1], "outcome": "walk"}, {"lights": [1, 0, 1], "outcome": "stop"}]
+    own: dict[str, object] = {"rows": rows}
+    for body, status in (
+        ({}, 202),
+        ({"promote": "better"}, 202),
+        ({"promote": "always"}, 403),
+        (own, 202),
+        (own | {"promote": "never"}, 202),
+        (own | {"promote": "not_worse"}, 403),
+        ({"dataset": "six", "promote": "if_better"}, 403),
+    ):
+        response = app.request("POST", "/retrain", body, **bearer("key-train"))
+        assert response.status == status, body
+        if status == 403:
+            assert app.request("POST", "/retrain", body, **bearer("key-admin")).status == 202
+            assert "the right admin, and the API key train has train" in response.json()["error"]
+
+
 def test_the_challenge_says_whether_a_key_was_sent(app: App) -> None:
     path = "/versions/1/promote"
     for headers, got, challenge in (
