@@ -125,7 +125,7 @@ def test_details_list_each_invalid_field(shared_app: App) -> None:
         ("lights=1&lights=0&lights=on", 'lights[2]: expected a number, got "on"'),
         ("lights=1&lights=0,on", 'lights[2]: expected a number, got "on"'),
         ("lights=1&lights=&lights=1", 'lights[1]: expected a number, got ""'),
-        ("lights[]=1&lights[]=0&lights[]=1", "lights[]: unknown field; did you mean lights?"),
+        ("lights[]=1&lights[]=0&lights[]=1", "lights[]: unknown parameter; did you mean lights?"),
     ],
 )
 def test_errors_of_a_query_name_the_field(shared_app: App, query: str, message: str) -> None:
