@@ -27,7 +27,8 @@ an [ErrorResponse](#errorresponse).
 Every list comes in pages of `limit` entries, 100 unless the request gives another number. To get
 the next page, send the `next` of this one as `after`; `next` is null on the last page, which may be
 empty. Jobs and versions are listed from the newest on, hosts by name, all other entries from the
-oldest on. An unknown parameter in the query string is an error.
+oldest on. In every path of a version, `live` stands for the number of the live one. An unknown
+parameter in the query string is an error.
 
 These statuses have the same meaning for every route, and the
 tables of the routes leave them out:

@@ -32,7 +32,7 @@ from streetlight.service.web.middleware import (
 from streetlight.service.web.openapi import document
 from streetlight.service.web.page import docs, home, tutorial
 from streetlight.service.web.protocols import invocations, sagemaker, v1, v2, v2_repository
-from streetlight.service.web.request import IdConverter
+from streetlight.service.web.request import IdConverter, VersionConverter
 from streetlight.service.wiring import Services
 
 
@@ -45,7 +45,7 @@ def create_app(services: Services) -> Application:
     services.keys.load()
     app = Application("streetlight", static_folder=None)
     app.services = services
-    app.url_map.converters["int"] = IdConverter
+    app.url_map.converters |= {"int": IdConverter, "version": VersionConverter}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     instrumentation.init_app(app)
     request_id.init_app(app)

@@ -12,11 +12,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter
 
 from streetlight.service.inference.limits import SMALL_BYTES
+from streetlight.service.inference.resolution import live_version
 from streetlight.service.inference.tensors import Buffer
 from streetlight.service.store.idempotency import IdempotentRequest
 from streetlight.service.validation.json_bounds import decode
 from streetlight.service.validation.problems import Problem, RequestError
 from streetlight.service.validation.request_schema import SchemaT, validate_body
+from streetlight.service.web.application import services
 from streetlight.service.web.compression import decompress
 from streetlight.service.web.middleware.admission import admit
 
@@ -31,6 +33,28 @@ class IdConverter(IntegerConverter):
     """A number in a path: at most 18 digits, to fit a 64-bit integer column; 404 otherwise."""
 
     regex = "[0-9]{1,18}"
+
+
+class VersionConverter(IdConverter):
+    """The number of a version in a path, or `live`; `resolve_live` replaces the latter."""
+
+    regex = f"live|{IdConverter.regex}"
+
+    def to_python(self, value: str) -> int | None:
+        """Return the number; `None` for `live`."""
+        return None if value == "live" else super().to_python(value)
+
+
+def resolve_live() -> None:
+    """Replace `live` in the path of the current request by the number of the live version.
+
+    Raises:
+        NoLiveVersionError: no version is live, or its file can't be read.
+    """
+    numbers = request.view_args or {}
+    for name, number in numbers.items():
+        if number is None:
+            numbers[name] = live_version(services().repository).number
 
 
 def parse_body(schema: type[SchemaT]) -> SchemaT:

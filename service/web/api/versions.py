@@ -15,6 +15,7 @@ from streetlight.model.registry.version import VersionDamagedError
 from streetlight.model.training.fit import initial_network
 from streetlight.service.inference.limits import Cost, OverloadedError, TooExpensiveError
 from streetlight.service.inference.pressure import Pressure, pressure_cost, pressure_table
+from streetlight.service.inference.resolution import NoLiveVersionError
 from streetlight.service.ledger.accuracy import (
     MAX_PAGE_OBSERVATIONS,
     AccuracyWindow,
@@ -36,10 +37,12 @@ from streetlight.service.web.application import services
 from streetlight.service.web.middleware.admission import admit, check_connected
 from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
+from streetlight.service.web.request import resolve_live
 
 blueprint = Blueprint("versions", __name__)
+blueprint.before_request(resolve_live)
 
-UNUSABLE = [VersionNotFoundError, VersionDamagedError]
+UNUSABLE = [VersionNotFoundError, VersionDamagedError, NoLiveVersionError]
 BOUNDED = [TooExpensiveError, OverloadedError]
 FILE = ResponseSpec(
     media_types=["application/octet-stream"], headers=["Content-Disposition", "ETag"]
@@ -66,7 +69,7 @@ def list_versions(query: VersionsQuery) -> VersionList:
     )
 
 
-@blueprint.get("/versions/<int:number>")
+@blueprint.get("/versions/<version:number>")
 @operation(
     raises=[*UNUSABLE, *BOUNDED],
     links={
@@ -81,7 +84,7 @@ def show(number: int) -> VersionDetails:
     return catalog.describe_version(services().repository, version)
 
 
-@blueprint.get("/versions/<int:number>/weights")
+@blueprint.get("/versions/<version:number>/weights")
 @operation(
     headers=["Range", "If-None-Match"],
     responses={
@@ -131,7 +134,7 @@ class VersionAccuracy:
     next: int | None
 
 
-@blueprint.get("/versions/<int:number>/accuracy")
+@blueprint.get("/versions/<version:number>/accuracy")
 @operation(raises=UNUSABLE)
 def show_accuracy(number: int, query: AccuracyQuery) -> VersionAccuracy:
     """Return how often a version decided as people did, over time, in windows of observations.
@@ -164,7 +167,7 @@ class PressureQuery(Schema):
     limit: Annotated[int, Field(ge=0, le=1000)] = 100
 
 
-@blueprint.get("/versions/<int:number>/pressure")
+@blueprint.get("/versions/<version:number>/pressure")
 @operation(raises=[*UNUSABLE, *BOUNDED])
 def pressure(number: int, query: PressureQuery) -> Pressure:
     """Return the weight pressure of each training row, and the sums over all rows."""
@@ -177,7 +180,7 @@ def pressure(number: int, query: PressureQuery) -> Pressure:
     return pressure_table(network, dataset, *page, number)
 
 
-@blueprint.get("/versions/<int:a>/diff/<int:b>")
+@blueprint.get("/versions/<version:a>/diff/<version:b>")
 @operation(raises=[*UNUSABLE, *BOUNDED, IncomparableError])
 def difference(a: int, b: int) -> Difference:
     """Count the light patterns that versions `a` and `b` decide differently, and list the first."""
@@ -192,7 +195,7 @@ class ShadowQuery(Schema):
     since: Time | None = None
 
 
-@blueprint.post("/versions/<int:number>/shadow")
+@blueprint.post("/versions/<version:number>/shadow")
 @requires("train")
 @operation(raises=[*UNUSABLE, *BOUNDED, PredictionLogOffError])
 def shadow(number: int, query: ShadowQuery) -> Shadow:
@@ -217,7 +220,7 @@ class SwitchBody(Schema):
     reason: Annotated[Text, Field(max_length=200, examples=["it does better"])] = "by request"
 
 
-@blueprint.post("/versions/<int:number>/promote")
+@blueprint.post("/versions/<version:number>/promote")
 @operation(raises=UNUSABLE, links={"versions_show": {"number": "$response.body#/live"}})
 def promote(number: int, body: SwitchBody) -> Switched:
     """Make a version live; `promotion` is null if the version was live already."""
@@ -234,7 +237,7 @@ def rollback(body: SwitchBody) -> Switched:
     return switching.rollback(services().repository, body.reason, g.get("key"))
 
 
-@blueprint.post("/versions/<int:number>/verify")
+@blueprint.post("/versions/<version:number>/verify")
 @requires("train")
 @operation(raises=[*UNUSABLE, VerificationBusyError])
 def verify(number: int) -> Reproduction:

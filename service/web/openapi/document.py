@@ -171,8 +171,10 @@ def _describe_operation(
 def _path_parameters(rule: str) -> Iterator[Json]:
     for i, match in enumerate(PARAMETER.finditer(rule), 1):
         parameter = {"name": match["name"], "in": "path", "required": True}
-        if match["converter"] == "int":
+        if match["converter"] in ("int", "version"):
             bounds = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+            if match["converter"] == "version":
+                parameter["description"] = "The number of a version, or `live` for the live one."
             yield parameter | {"schema": bounds, "example": i}
         elif match["name"] == "model":
             name = services().settings.model_name

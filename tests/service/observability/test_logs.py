@@ -58,7 +58,7 @@ def test_each_request_is_logged_as_one_line(shared_server: Server) -> None:
     assert line["bytes"] == len(weights.data) > 0
     shared_server.request("HEAD", "/versions/1/weights", **{"X-Request-ID": "head"})
     assert line_of(shared_server, "head")["bytes"] == 0
-    assert (line["route"], "version" in line) == ("/versions/<int:number>/weights", False)
+    assert (line["route"], "version" in line) == ("/versions/<version:number>/weights", False)
 
     shared_server.request("GET", "/predict?lights=1,0,0.987654321", **{"X-Request-ID": "query"})
     assert line_of(shared_server, "query")["path"] == "/predict"

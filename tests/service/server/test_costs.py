@@ -239,9 +239,9 @@ LARGEST: dict[str, Builder] = {
     "POST /v2/repository/index": query(),
     "POST /invocations": invoke,
     "POST /endpoints/<model>/invocations": invoke,
-    "GET /versions/<int:number>/pressure": query("?limit=1000", refused=True),
-    "GET /versions/<int:number>/accuracy": query("?window=100&limit=1000"),
-    "GET /versions/<int:a>/diff/<int:b>": query(refused=True),
+    "GET /versions/<version:number>/pressure": query("?limit=1000", refused=True),
+    "GET /versions/<version:number>/accuracy": query("?window=100&limit=1000"),
+    "GET /versions/<version:a>/diff/<version:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
     "GET /observations/<int:number>": query(),
     "GET /predictions": predictions,
@@ -250,7 +250,7 @@ LARGEST: dict[str, Builder] = {
     "POST /observations": observations,
     "DELETE /observations/<int:number>": query(status=404),
     "POST /retrain": retrain,
-    "POST /versions/<int:number>/promote": query(),
+    "POST /versions/<version:number>/promote": query(),
     "POST /rollback": query(status=409),
     "POST /v2/repository/models/<model>/load": query(),
     # The route before, in alphabetical order, of the one that promotes the version again.
@@ -262,8 +262,8 @@ PLAIN = [
     "/readyz",
     "/metrics",
     "/hosts",
-    "/versions/<int:number>",
-    "/versions/<int:number>/weights",
+    "/versions/<version:number>",
+    "/versions/<version:number>/weights",
     "/ping",
     "/health",
     "/version",
@@ -295,8 +295,8 @@ PLAIN = [
 LARGEST |= {f"GET {path}": query() for path in PLAIN}
 # Files; jobs; events; what runs in a process of its own; what versions/test_costs.py asks.
 EXEMPT = {
-    "POST /versions/<int:number>/shadow",
-    "POST /versions/<int:number>/verify",
+    "POST /versions/<version:number>/shadow",
+    "POST /versions/<version:number>/verify",
     "GET /docs/<name>",
     "GET /page/<path:name>",
     "GET /tutorial/<name>",
@@ -310,8 +310,9 @@ VALUES = {
     "<version>": "1",
     "<label>": "live",
     "<int:number>": "1",
-    "<int:a>": "1",
-    "<int:b>": "1",
+    "<version:number>": "1",
+    "<version:a>": "1",
+    "<version:b>": "1",
 }
 
 

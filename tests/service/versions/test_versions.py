@@ -101,6 +101,30 @@ def test_the_accuracy_of_a_version_is_shown_in_windows(app: App) -> None:
         )
 
 
+def test_live_stands_for_the_number_of_the_live_version(two_versions: App) -> None:
+    app, live = two_versions, two_versions.get("/versions")["live"]
+    paths = ["", "/weights", "/accuracy", "/pressure?limit=1", "/diff/1"]
+    for path in paths:
+        by_name, by_number = (app.request("GET", f"/versions/{v}{path}") for v in ("live", live))
+        assert by_name.status == by_number.status == 200, path
+        assert by_name.data == by_number.data, path
+        headers = [response.headers.get("Content-Disposition") for response in (by_name, by_number)]
+        assert headers[0] == headers[1]
+    assert app.get("/versions/1/diff/live") == app.get(f"/versions/1/diff/{live}")
+    assert app.post("/versions/live/promote") == {"live": live, "promotion": None}
+    for path in ("/versions/Live", "/versions/live1", "/versions/lives/weights", "/jobs/live"):
+        app.expect(404, "GET", path)
+
+
+def test_live_is_a_503_while_no_version_is_live(app: App) -> None:
+    app.services.repository.unload()
+    for method, path in (("GET", ""), ("GET", "/weights"), ("POST", "/promote")):
+        error = app.expect(503, method, f"/versions/live{path}")["error"]
+        assert error.startswith("no version is live; ")
+    assert app.post("/versions/1/promote")["live"] == 1
+    assert app.get("/versions/live")["version"] == 1
+
+
 def test_weight_pressure_has_rows_and_sums(shared_app: App) -> None:
     all_rows = shared_app.get("/versions/1/pressure")
     page = shared_app.get("/versions/1/pressure?after=1&limit=2")

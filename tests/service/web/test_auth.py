@@ -59,11 +59,11 @@ RIGHTS: dict[str | None, set[str]] = {
             for part in ("", "/config", "/ready", "/stats")
         ),
         "GET /versions",
-        "GET /versions/<int:a>/diff/<int:b>",
-        "GET /versions/<int:number>",
-        "GET /versions/<int:number>/accuracy",
-        "GET /versions/<int:number>/pressure",
-        "GET /versions/<int:number>/weights",
+        "GET /versions/<version:a>/diff/<version:b>",
+        "GET /versions/<version:number>",
+        "GET /versions/<version:number>/accuracy",
+        "GET /versions/<version:number>/pressure",
+        "GET /versions/<version:number>/weights",
         "POST /v2/repository/index",
     },
     "predict": {
@@ -88,15 +88,15 @@ RIGHTS: dict[str | None, set[str]] = {
     "train": {
         "DELETE /jobs/<int:number>",
         "POST /retrain",
-        "POST /versions/<int:number>/shadow",
-        "POST /versions/<int:number>/verify",
+        "POST /versions/<version:number>/shadow",
+        "POST /versions/<version:number>/verify",
     },
     "admin": {
         "DELETE /observations/<int:number>",
         "POST /rollback",
         "POST /v2/repository/models/<model>/load",
         "POST /v2/repository/models/<model>/unload",
-        "POST /versions/<int:number>/promote",
+        "POST /versions/<version:number>/promote",
     },
 }
 CHANGES_STATE = RIGHTS["observe"] | RIGHTS["train"] | RIGHTS["admin"]
@@ -105,8 +105,12 @@ CHANGES_STATE = RIGHTS["observe"] | RIGHTS["train"] | RIGHTS["admin"]
 def routes(app: App) -> Iterator[tuple[str, str, str]]:
     """Yield each route as in `RIGHTS`, its method, and a path of it."""
     for rule in app.application.url_map.iter_rules():
-        path = rule.rule.replace("<model>", "streetlight").replace("<int:number>", "9")
-        path = re.sub("<int:.>|<version>", "1", path)
+        path = (
+            rule.rule.replace("<model>", "streetlight")
+            .replace("<int:number>", "9")
+            .replace("<version:number>", "9")
+        )
+        path = re.sub("<version:.>|<version>", "1", path)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             yield f"{method} {rule.rule}", method, path
 

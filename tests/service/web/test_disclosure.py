@@ -53,8 +53,8 @@ def assert_discloses_nothing(app: App) -> set[int]:
     """Send requests to all routes, and return the statuses of the responses."""
     texts, statuses = [], set()
     for rule in app.application.url_map.iter_rules():
-        path = rule.rule.replace("<int:a>", "1").replace("<label>", "previous")
-        for name in ("<int:number>", "<version>", "<int:b>"):
+        path = rule.rule.replace("<version:a>", "1").replace("<label>", "previous")
+        for name in ("<int:number>", "<version:number>", "<version>", "<version:b>"):
             path = path.replace(name, "2")
         path = path.replace("<model>", "streetlight").replace("<name>", "none")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

@@ -9,7 +9,8 @@ from tests.client import App
 from tests.server import DEADLINE, Server
 
 FILES = {"/page/<path:name>", "/docs", "/docs/<name>", "/tutorial", "/tutorial/<name>"}
-FILES |= {"/versions/<int:number>/weights"}
+VERSION = ("version:number", "version:a", "version:b")
+FILES |= {"/versions/<version:number>/weights"}
 
 
 def assert_headers(response: urllib3.BaseHTTPResponse, cache: str, about: object) -> None:
@@ -22,7 +23,7 @@ def test_every_route_has_the_headers(shared_app: App) -> None:
     for rule in shared_app.application.url_map.iter_rules():
         path = rule.rule.replace("/docs/<name>", "/docs/start.js")
         path = path.replace("/tutorial/<name>", "/tutorial/relu")
-        for name, value in {"int:number": "1", "int:a": "1", "int:b": "1", **names}.items():
+        for name, value in {"int:number": "1", **dict.fromkeys(VERSION, "1"), **names}.items():
             path = path.replace(f"<{name}>", value)
         for method in {*(rule.methods or ()), "PUT"} - {"DELETE", "POST"}:
             cache = "no-cache" if rule.rule in FILES and method in "GET HEAD" else "no-store"
