@@ -111,10 +111,10 @@ class FastPath:
         route, endpoint = found
         is_binary = endpoint is v2.INFER and BINARY_HEADER in headers
         max_body = MAX_BINARY_BODY if is_binary else MAX_JSON_BODY
-        if len(request.body) > max_body or b"content-encoding" in headers or b"#" in query:
+        # The application refuses parameters that the route doesn't have.
+        is_query_wrong = b"#" in query or (query and endpoint is not native.PREDICT_QUERY)
+        if len(request.body) > max_body or b"content-encoding" in headers or is_query_wrong:
             return None
-        if query and endpoint is not native.PREDICT_QUERY:
-            return None  # the application refuses parameters that the route doesn't have
         keys = self._keys
         key = keys and keys.find(bearer_key(headers.get(b"authorization", b"")))
         is_refused = keys is not None and not (key and key.has("predict"))
