@@ -59,6 +59,11 @@ CASES = {
     "StreetlightDatabaseDown": Case(
         5, {"streetlight_database_up": "0x60"}, [{"streetlight_database_up": "1x60"}]
     ),
+    "StreetlightKeysFileInvalid": Case(
+        1,
+        {"streetlight_api_keys_file_valid": "0x60"},
+        [{"streetlight_api_keys_file_valid": "1x60"}],
+    ),
     "StreetlightHostBehind": Case(
         1, {BEHIND: "1x60", CURRENT: "2x60"}, [{BEHIND: "0x60", CURRENT: "3x60"}]
     ),
