@@ -16,8 +16,8 @@ HEAD = """\
 # HTTP reference
 
 This page is generated from the OpenAPI document at `GET /openapi.json`. The page `/docs` of a
-running server shows the same, and can send requests. The routes for clients of other model servers
-are in [protocols](protocols.md).
+running server shows the same, and can send requests. [Protocols](protocols.md) describes the routes
+for clients of other model servers.
 
 Every response has the header `X-Request-ID`: the request's, or a generated one. It also has
 `X-Content-Type-Options: nosniff`, and `Cache-Control: no-store`, or `no-cache` for files. The
@@ -149,8 +149,11 @@ def route_section(method: str, path: str, operation: Json, components: Json) -> 
         note = "" if operation["requestBody"]["required"] else " The body is optional."
         yield f"\nBody: {', or '.join(types)}.{note}"
     rows = []
-    for status, response in operation["responses"].items():
-        if "$ref" in response or is_common(status, response):
+    for status, declared in operation["responses"].items():
+        response = declared
+        if name := declared.get("$ref", "").rpartition("/")[2]:
+            response = components["responses"][name]
+        if is_common(status, response):
             continue  # the first table has it
         types = [
             type_name(body["schema"]) if media == "application/json" else f"`{media}`"

@@ -79,11 +79,15 @@ class RequestParameters(ProtocolModel):
     binary_data_output: StrictBool = False
 
 
+# For the OpenAPI document.
+EXAMPLE = {"name": INPUT, "shape": [1, 3], "datatype": "FP64", "data": [1, 0, 1]}
+
+
 class InferBody(ProtocolModel):
     """The JSON part of a request."""
 
     id: str | None = None
-    inputs: list[Input]
+    inputs: Annotated[list[Input], Field(examples=[[EXAMPLE]])]
     outputs: list[RequestedOutput] = Field(default_factory=list)
     parameters: RequestParameters = RequestParameters()
 

@@ -66,6 +66,7 @@ def describe(app: Flask) -> Json:
         if (declared := operation_of(views[rule.endpoint]))
     ]
     schemas, definitions = generate(declared for _, declared in rules)
+    errors: dict[str, Json] = {}
     paths: dict[str, Json] = {}
     tags: dict[str, Json] = {}
     for rule, declared in rules:
@@ -76,7 +77,7 @@ def describe(app: Flask) -> Json:
             paths.setdefault(PARAMETER.sub(r"{\g<name>}", rule.rule), {})[method.lower()] = {
                 "operationId": _operation_id(rule, app),
                 "tags": [tag],
-                **_describe_operation(view, declared, method, rule.rule, schemas),
+                **_describe_operation(view, declared, method, rule.rule, schemas, errors=errors),
             }
     package = metadata("streetlight")
     return {
@@ -98,7 +99,7 @@ def describe(app: Flask) -> Json:
         "paths": paths,
         "components": {
             "schemas": definitions,
-            "responses": responses.components(schemas),
+            "responses": errors,
             "parameters": {
                 name: {
                     "name": name,
@@ -122,18 +123,21 @@ def describe(app: Flask) -> Json:
 
 
 def _operation_id(rule: Rule, app: Flask) -> str:
-    """Return the tag and the name of the view, and the last parameter if the view has more rules.
+    """Return the tag and the name of the view, and the last parameter if another rule has fewer.
 
     Clients are generated with these names, so that to rename a view changes its clients.
     """
     tag, _, name = rule.endpoint.rpartition(".")
-    fewest = min(len(other.arguments) for other in app.url_map.iter_rules(rule.endpoint))
-    suffix = f"_{PARAMETER.findall(rule.rule)[-1][1]}" if len(rule.arguments) > fewest else ""
-    return (name if tag in name else f"{tag}_{name}") + suffix
+    others = [other for other in app.url_map.iter_rules(rule.endpoint) if other is not rule]
+    if any(len(other.arguments) < len(rule.arguments) for other in others):
+        name += f"_{PARAMETER.findall(rule.rule)[-1][1]}"
+    elif any(other.arguments == rule.arguments for other in others):
+        name = rule.rule.strip("/")
+    return name if tag in name else f"{tag}_{name}"
 
 
 def _describe_operation(
-    view: object, operation: Operation, method: str, rule: str, schemas: Schemas
+    view: object, operation: Operation, method: str, rule: str, schemas: Schemas, *, errors: Json
 ) -> Json:
     """Return the OpenAPI operation object of a view that serves `method` at the path `rule`."""
     requires_key = needs_key(method, view)
@@ -158,7 +162,7 @@ def _describe_operation(
             "required": required,
             "content": {"application/json": content} | media_types,
         }
-    result["responses"] = responses.describe(operation, requires_key, schemas)
+    result["responses"] = responses.describe(operation, requires_key, schemas, errors)
     if not requires_key:
         result["security"] = []
     values = {parameter["name"]: str(parameter["example"]) for parameter in path_parameters}

@@ -138,31 +138,38 @@ MESSAGES: dict[type[Exception], str] = {
 }
 
 
-def components(schemas: Schemas) -> Json:
-    """Return the responses to which the operations refer, by name."""
-    return {
-        f"Error{status}": _error(status, error.reason, schemas, example={"error": error.message})
-        for status, error in COMMON.items()
-    }
+def describe(operation: Operation, requires_key: bool, schemas: Schemas, components: Json) -> Json:
+    """Return the OpenAPI response objects of an operation, by status.
 
-
-def describe(operation: Operation, requires_key: bool, schemas: Schemas) -> Json:
-    """Return the OpenAPI response objects of an operation, by status."""
+    Errors are added to `components`, which all operations share.
+    """
     common = ANY | (WITH_BODY if operation.body else {}) | (WITH_KEY if requires_key else {})
-    responses = {status: {"$ref": f"#/components/responses/Error{status}"} for status in common}
-    if invalid := examples.invalid(operation):
-        responses[400] = _error(400, common[400].reason, schemas, example=invalid)
-    raised: dict[int, list[type[Exception]]] = {}
+    raised: dict[int, list[type[Exception]]] = {status: [] for status in common}
     for kind in operation.raises:
         raised.setdefault(status_of(kind), []).append(kind)
+    responses: dict[int, Json] = {}
     for status, kinds in raised.items():
-        reasons = [common[status].reason] if status in common else []
-        reasons += map(_reason, kinds)
-        values = {kind.__name__: {"value": {"error": MESSAGES[kind]}} for kind in kinds}
-        responses[status] = _error(status, " ".join(reasons), schemas, examples=values)
+        name = "-".join([f"Error{status}", *(kind.__name__ for kind in kinds)])
+        if name not in components:
+            components[name] = _error(status, common.get(status), kinds, schemas)
+        responses[status] = {"$ref": f"#/components/responses/{name}"}
+    if invalid := examples.invalid(operation):
+        content = {"schema": schemas[ErrorResponse, "serialization"], "example": invalid}
+        responses[400] = _error_response(400, ANY[400].reason, content)
     for status, spec in operation.responses.items():
         responses[status] = _response(status, spec, schemas)
     return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _error(
+    status: int, common: Error | None, kinds: Sequence[type[Exception]], schemas: Schemas
+) -> Json:
+    reasons = [common.reason] if common else []
+    values = {kind.__name__: {"value": {"error": MESSAGES[kind]}} for kind in kinds}
+    if common:
+        values = {"any": {"value": {"error": common.message}}} | values
+    content = {"schema": schemas[ErrorResponse, "serialization"], "examples": values}
+    return _error_response(status, " ".join([*reasons, *map(_reason, kinds)]), content)
 
 
 def _reason(error: type[Exception]) -> str:
@@ -190,14 +197,10 @@ def _response(status: int, spec: ResponseSpec, schemas: Schemas) -> Json:
     return result | ({"content": content} if content else {}) | ({"links": links} if links else {})
 
 
-def _error(status: int, reason: str, schemas: Schemas, **examples: Json) -> Json:
+def _error_response(status: int, reason: str, content: Json) -> Json:
     names = {401: ["WWW-Authenticate"], 503: ["Retry-After"]}.get(status, [])
-    content = {"schema": schemas[ErrorResponse, "serialization"]} | examples
-    return {
-        "description": reason,
-        "headers": _headers(names),
-        "content": {"application/json": content},
-    }
+    headers = _headers(names)
+    return {"description": reason, "headers": headers, "content": {"application/json": content}}
 
 
 def _headers(names: Sequence[str]) -> Json:

@@ -22,6 +22,7 @@ MEDIA_TYPES: dict[str, Json] = {
     "application/x-ndjson": TEXT | {"description": "Each line is a JSON object."},
     "text/csv": TEXT | {"description": "Lines of values, separated by commas."},
     "text/event-stream": TEXT | {"description": "Server-sent events, whose data is JSON."},
+    "text/html": TEXT,
     "text/plain": TEXT,
 }
 

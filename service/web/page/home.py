@@ -12,6 +12,7 @@ from flask import Blueprint, Response, abort, request, send_file
 from streetlight.service.web.application import services
 from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.auth import public
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.page.docs import POLICY
 from streetlight.service.web.response import json_response
 
@@ -43,6 +44,7 @@ class Service:
 
 @blueprint.get("/")
 @public
+@operation(responses={200: ResponseSpec(Service, media_types=["text/html"])})
 def home() -> Response:
     """Return the demonstration page to a browser, and JSON to a client that asks for no HTML."""
     accepted = request.accept_mimetypes

@@ -7,16 +7,52 @@ settings `health_route` and `predict_route`. The route of SageMaker's client is 
 from importlib.metadata import version
 
 from flask import Blueprint, Flask, Response
+from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.inference.codecs import invocations
+from streetlight.service.inference.messages import UnsupportedMediaTypeError
+from streetlight.service.inference.resolution import NoLiveVersionError
+from streetlight.service.store.schema import SchemaError
 from streetlight.service.web.api import health
+from streetlight.service.web.api.health import Ready
 from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import public, requires
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
+from streetlight.service.web.protocols.v1 import BOUNDED
+from streetlight.service.web.protocols.v1_schemas import Rows, V1Inputs, V1Instances, V1Predictions
 
 blueprint = Blueprint("invocations", __name__)
+
+
+class DataframeSplit(BaseModel):
+    """A table of light states, with a column for each light."""
+
+    columns: list[str]
+    data: Rows
+
+
+class DataframeSplitBody(BaseModel):
+    """Light states as pandas writes a table with `orient="split"`."""
+
+    dataframe_split: DataframeSplit
+
+
+class DataframeRecordsBody(BaseModel):
+    """Light states as pandas writes a table with `orient="records"`."""
+
+    dataframe_records: list[dict[str, float]]
+
+
+# The declaration of a view of invocations; a body may also be a list of rows.
+INVOCATION = operation(
+    body=V1Instances | V1Inputs | DataframeSplitBody | DataframeRecordsBody,
+    body_media_types=["text/csv"],
+    responses={200: ResponseSpec(V1Predictions, media_types=["text/csv"])},
+    raises=[*BOUNDED, UnsupportedMediaTypeError],
+)
 
 
 def add_routes_of_settings(app: Flask, settings: Settings) -> None:
@@ -47,6 +83,7 @@ def add_routes_of_settings(app: Flask, settings: Settings) -> None:
 @blueprint.get("/health")
 @blueprint.get("/ping")
 @public
+@operation(responses={200: ResponseSpec(Ready)}, raises=[NoLiveVersionError, SchemaError])
 def ping() -> Response:
     """Return the number of the live version; 503 if no version is live or it can't be loaded."""
     return health.readyz()
@@ -54,6 +91,7 @@ def ping() -> Response:
 
 @blueprint.get("/version")
 @public
+@operation(responses={200: ResponseSpec(media_types=["text/plain"])})
 def server_version() -> Response:
     """Return the version of the package as text; an MLflow server returns that of MLflow."""
     return Response(version("streetlight"), mimetype="text/plain")
@@ -61,6 +99,7 @@ def server_version() -> Response:
 
 @blueprint.post("/invocations")
 @requires("predict")
+@INVOCATION
 def invoke() -> Response:
     """Return the scores of rows, sent as JSON or CSV; as CSV, if the client prefers it."""
     return respond(invocations.INVOKE)

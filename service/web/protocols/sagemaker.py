@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 from streetlight.service.inference.codecs import invocations
 from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import requires
+from streetlight.service.web.protocols.invocations import INVOCATION
 from streetlight.service.web.response import dump_json
 
 blueprint = Blueprint("sagemaker", __name__)
@@ -18,6 +19,7 @@ ERROR_NAMES = {500: "InternalFailure", 503: "ServiceUnavailable"}
 
 @blueprint.post("/endpoints/<model>/invocations")
 @requires("predict")
+@INVOCATION
 def invoke_endpoint(model: str) -> Response:
     """Return what `/invocations` returns; the target variant is the number of a version."""
     variant = request.headers.get("X-Amzn-SageMaker-Target-Variant")

@@ -3,31 +3,58 @@
 docs/protocols.md describes how this server maps it. The format is in `inference.codecs.v1`.
 """
 
-from typing import Any
-
 from flask import Blueprint, Response
 
+from streetlight.model.registry.repository import VersionNotFoundError
 from streetlight.service.inference.codecs import v1
 from streetlight.service.inference.codecs.v1 import SIGNATURE
 from streetlight.service.inference.codecs.v2_request import INPUT
+from streetlight.service.inference.limits import OverloadedError, TooExpensiveError
+from streetlight.service.inference.resolution import ModelNotFoundError, NoLiveVersionError
 from streetlight.service.web.application import services
 from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import requires
-from streetlight.service.web.response import json_response
+from streetlight.service.web.openapi.operation import ResponseSpec, operation
+from streetlight.service.web.protocols.v1_schemas import (
+    ModelNames,
+    V1Classes,
+    V1Dimension,
+    V1Examples,
+    V1Explanations,
+    V1Inputs,
+    V1Instances,
+    V1Metadata,
+    V1ModelSpec,
+    V1ModelStatus,
+    V1Outputs,
+    V1Predictions,
+    V1Regression,
+    V1Signature,
+    V1Signatures,
+    V1TensorInfo,
+    V1TensorShape,
+    V1VersionError,
+    V1VersionStatus,
+)
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1/models")
 
+UNUSABLE = [ModelNotFoundError, VersionNotFoundError, NoLiveVersionError]
+BOUNDED = [*UNUSABLE, TooExpensiveError, OverloadedError]
+
 
 @blueprint.get("")
-def models() -> Response:
+@operation()
+def models() -> ModelNames:
     """List the names of the models, of which there is one."""
-    return json_response({"models": [services().settings.model_name]})
+    return ModelNames([services().settings.model_name])
 
 
 @blueprint.get("/<model>")
 @blueprint.get("/<model>/versions/<version>")
 @blueprint.get("/<model>/labels/<label>")
-def status(model: str, version: str | None = None, label: str | None = None) -> Response:
+@operation(raises=UNUSABLE)
+def status(model: str, version: str | None = None, label: str | None = None) -> V1ModelStatus:
     """Return the status of every version, or of one."""
     resolved = services().model.resolve(model, version, label)
     # Every version can be requested by its number; the live one is first in the list.
@@ -35,41 +62,45 @@ def status(model: str, version: str | None = None, label: str | None = None) -> 
     usable = {resolved.number: ""}
     problems = usable | dict(reversed(others.items())) | usable
     statuses = [_version_status(number, problem) for number, problem in problems.items()]
-    return json_response({"name": model, "ready": True, "model_version_status": statuses})
+    return V1ModelStatus(model, True, statuses)
 
 
-def _version_status(number: int, problem: str) -> dict[str, Any]:
+def _version_status(number: int, problem: str) -> V1VersionStatus:
     # TensorFlow Serving reports a version that can't be loaded in the state END.
     state, code = ("END", "DATA_LOSS") if problem else ("AVAILABLE", "OK")
-    status = {"error_code": code, "error_message": problem}
-    return {"version": str(number), "state": state, "status": status}
+    return V1VersionStatus(str(number), state, V1VersionError(code, problem))
 
 
 @blueprint.get("/<model>/metadata")
 @blueprint.get("/<model>/versions/<version>/metadata")
 @blueprint.get("/<model>/labels/<label>/metadata")
-def metadata(model: str, version: str | None = None, label: str | None = None) -> Response:
+@operation(raises=UNUSABLE)
+def metadata(model: str, version: str | None = None, label: str | None = None) -> V1Metadata:
     """Return the model's signature: its input and its output."""
     resolved = services().model.resolve(model, version, label)
-    signature = {
-        "inputs": {INPUT: _tensor_info(-1, resolved.network.light_count)},
-        "outputs": {"score": _tensor_info(-1, 1)},
-        "method_name": "tensorflow/serving/predict",
-    }
-    spec = {"name": model, "signature_name": "", "version": str(resolved.number)}
-    definitions = {"signature_def": {SIGNATURE: signature}}
-    return json_response({"model_spec": spec, "metadata": {"signature_def": definitions}})
+    signature = V1Signature(
+        inputs={INPUT: _tensor_info(-1, resolved.network.light_count)},
+        outputs={"score": _tensor_info(-1, 1)},
+        method_name="tensorflow/serving/predict",
+    )
+    spec = V1ModelSpec(model, "", str(resolved.number))
+    return V1Metadata(spec, {"signature_def": V1Signatures({SIGNATURE: signature})})
 
 
-def _tensor_info(*sizes: int) -> dict[str, Any]:
-    dims = [{"size": str(size), "name": ""} for size in sizes]
-    return {"dtype": "DT_DOUBLE", "tensor_shape": {"dim": dims, "unknown_rank": False}}
+def _tensor_info(*sizes: int) -> V1TensorInfo:
+    dims = [V1Dimension(str(size), "") for size in sizes]
+    return V1TensorInfo("DT_DOUBLE", V1TensorShape(dims, False))
 
 
 @blueprint.post("/<model>:predict")
 @blueprint.post("/<model>/versions/<version>:predict")
 @blueprint.post("/<model>/labels/<label>:predict")
 @requires("predict")
+@operation(
+    body=V1Instances | V1Inputs,
+    responses={200: ResponseSpec(V1Predictions | V1Outputs)},
+    raises=BOUNDED,
+)
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances` (rows) or `inputs` (columns)."""
     return respond(v1.PREDICT, model, version, label)
@@ -79,6 +110,7 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>/versions/<version>:explain")
 @blueprint.post("/<model>/labels/<label>:explain")
 @requires("predict")
+@operation(body=V1Instances, responses={200: ResponseSpec(V1Explanations)}, raises=BOUNDED)
 def explain(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances`, and how each is computed."""
     return respond(v1.EXPLAIN, model, version, label)
@@ -88,6 +120,7 @@ def explain(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>/versions/<version>:classify")
 @blueprint.post("/<model>/labels/<label>:classify")
 @requires("predict")
+@operation(body=V1Examples, responses={200: ResponseSpec(V1Classes)}, raises=BOUNDED)
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
     return respond(v1.CLASSIFY, model, version, label)
@@ -97,6 +130,7 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @blueprint.post("/<model>/versions/<version>:regress")
 @blueprint.post("/<model>/labels/<label>:regress")
 @requires("predict")
+@operation(body=V1Examples, responses={200: ResponseSpec(V1Regression)}, raises=BOUNDED)
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `examples` as one list."""
     return respond(v1.REGRESS, model, version, label)

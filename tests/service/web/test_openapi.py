@@ -18,9 +18,8 @@ from tests.server import DEADLINE, ForkedServer, environment
 
 KEY = "key"
 BEARER = {"Authorization": f"Bearer {KEY}"}
-# The blueprints whose routes are not in the document.
-UNDOCUMENTED = {"docs", "home", "invocations", "metrics", "tutorial"}
-UNDOCUMENTED |= {"sagemaker", "v1", "v2", "v2_repository"}
+# The blueprints of files for browsers, which are not in the document.
+FILES = {"docs", "home", "tutorial"}
 
 
 def add_version(client: Client) -> None:
@@ -51,15 +50,15 @@ def test_the_document_is_valid(site: App) -> None:
     assert site.get("/openapi.json") == document
 
 
-def test_the_document_has_exactly_the_native_routes(site: App) -> None:
-    native = {
+def test_the_document_has_every_route_but_files(site: App) -> None:
+    routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in site.application.url_map.iter_rules()
-        if rule.endpoint.partition(".")[0] not in UNDOCUMENTED
+        if rule.rule == "/" or rule.endpoint.partition(".")[0] not in FILES
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
-    assert {(method, path) for method, path, _ in operations(site)} == native
+    assert {(method, path) for method, path, _ in operations(site)} == routes
 
 
 def test_every_operation_has_a_summary_and_responses(site: App) -> None:
@@ -73,7 +72,7 @@ def test_every_operation_has_a_summary_and_responses(site: App) -> None:
             assert {"413", "415"} <= operation["responses"].keys(), path
         for status, response in operation["responses"].items():
             if "$ref" in response:
-                assert response["$ref"] == f"#/components/responses/Error{status}"
+                assert response["$ref"].startswith(f"#/components/responses/Error{status}")
                 continue
             assert ("content" in response) == (status != "304"), path
             for media in response.get("content", {}).values():
@@ -180,21 +179,19 @@ def test_the_examples_of_the_servers_errors_are_its_responses(tmp_path: Path) ->
 
 
 def test_a_file_is_sent_as_its_responses_are_described(site: App) -> None:
+    path = "/versions/1/weights"
     described = site.get("/openapi.json")["paths"]["/versions/{number}/weights"]["get"]["responses"]
-    tag = site.request("GET", "/versions/1/weights").headers["ETag"]
+    tag = site.request("GET", path).headers["ETag"]
     for status, headers in (
         (200, {}),
         (206, {"Range": "bytes=0-99"}),
         (304, {"If-None-Match": tag}),
-        (416, {"Range": "bytes=99999-"}),
     ):
-        response = site.request("GET", "/versions/1/weights", **headers)
+        response = site.request("GET", path, **headers)
         assert response.status == status
-        assert response.headers.get("Content-Type") in [
-            *described[str(status)].get("content", {}),
-            None,
-        ]
-        assert described[str(status)]["headers"].keys() <= set(response.headers.keys()), status
+        [*media_types] = described[str(status)].get("content", {})
+        assert [response.headers[n] for n in response.headers if n == "Content-Type"] == media_types
+        assert described[str(status)]["headers"].keys() <= set(response.headers), status
 
 
 @pytest.mark.process
