@@ -21,7 +21,7 @@ def _redirect() -> Response | None:
     """Return a redirection to the route without the slashes, if there is one."""
     error, adapter = request.routing_exception, request_ctx.url_adapter
     if isinstance(error, RequestRedirect):
-        path = urlsplit(error.new_url).path
+        path = urlsplit(error.new_url).path.removeprefix(request.script_root)
     elif isinstance(error, NotFound) and adapter is not None:
         path = re.sub("/+", "/", request.path).rstrip("/")
         if path == request.path or not adapter.allowed_methods(path):

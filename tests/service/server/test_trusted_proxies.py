@@ -123,6 +123,8 @@ def test_a_trusted_proxy_names_the_client_and_the_host(tmp_path: Path) -> None:
         wait_for_line(server, client="192.0.2.1", status=200, route="/predict")
         server.get("/versions", **client_of(2))
         wait_for_line(server, client="192.0.2.2", status=200, route="/versions")
+        location = server.request("GET", "/versions//1", **FORWARDED).headers["Location"]
+        assert location == "../../versions/1"
         # Rejected before the application, once its head and once only a part of it is read.
         with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as peer:
             peer.sendall(
