@@ -56,6 +56,13 @@ def _split(value: object) -> object:
 HostName = Annotated[
     str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
 ]
+Origin = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True,
+        pattern=r"(?i)^(\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$",
+    ),
+]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -104,6 +111,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         (),
         description="Addresses or networks of proxies, separated by commas, that set or remove "
         "each of `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`; only theirs are read.",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Origins of other pages, such as `https://app.example.org`, separated by "
+        "commas, that may read responses, and change state with an API key; `*` for all.",
     )
     model_name: ModelName = Field(
         "streetlight",

@@ -22,6 +22,7 @@ from streetlight.service.server.request_parser import (
 )
 from streetlight.service.server.worker_state import WorkerState
 from streetlight.service.web.event_stream import STREAM_COUNT
+from streetlight.service.web.middleware.cors import cors_headers
 
 # The deadline of a request is RECEIVE_TIMEOUT seconds after its start, and is extended by 1 s for
 # each MIN_BYTES_PER_SECOND received, to at most RECEIVE_TIMEOUT seconds after the last bytes.
@@ -245,25 +246,34 @@ class Connection(asyncio.BufferedProtocol):
     def evict(self) -> None:
         """End a connection that isn't busy; answer an incomplete request with 408."""
         if self._parser.in_message and not self.lingering:
-            self.transport.write(error_response(408, TOO_MANY, self._receiving_from))
+            self._send_error(RequestRejected(408, TOO_MANY), self._parser.headers)
         self._end()
 
     def refuse(self) -> None:
         """Answer a new connection with 503, since all others are busy."""
-        self.transport.write(error_response(503, ALL_BUSY, self.peer))
+        self._send_error(RequestRejected(503, ALL_BUSY), {})
         self._end()
 
-    def reject(self, rejection: RequestRejected, client: str | None = None) -> None:
+    def reject(self, rejection: RequestRejected, headers: dict[bytes, bytes] | None = None) -> None:
         """Send an error, and end the connection.
 
         Args:
             rejection: the error.
-            client: the address of the client, by default that of the request being received.
+            headers: those of the request; by default, those of the request being received.
         """
         self.exchange = None
-        client = self._receiving_from if client is None else client
-        self.transport.write(error_response(rejection.status, str(rejection), client))
+        self._send_error(rejection, self._parser.headers if headers is None else headers)
         self._linger()
+
+    def _send_error(self, rejection: RequestRejected, headers: dict[bytes, bytes]) -> None:
+        origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
+        response = error_response(
+            rejection.status,
+            str(rejection),
+            self._forwarded(headers).get("REMOTE_ADDR", self.peer),
+            cors_headers(self._worker.cors_origins, origin),
+        )
+        self.transport.write(response)
 
     def stop(self) -> None:
         """End the connection soon, since the worker stops: after its response, or when idle."""
@@ -320,7 +330,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.exchange = Exchange(worker, self, request, environ, started)
                 return
         except RequestRejected as rejection:
-            self.reject(rejection, forwarded.get("REMOTE_ADDR", self.peer))
+            self.reject(rejection, request.headers)
             return
         keep_alive = request.keep_alive and not worker.stopping
         self.transport.write(
@@ -343,11 +353,6 @@ class Connection(asyncio.BufferedProtocol):
     def _forwarded(self, headers: dict[bytes, bytes]) -> dict[str, str]:
         """Return the variables that a trusted proxy sets for a request with `headers`."""
         return self._worker.proxies.variables(headers, self.peer) if self._peer_is_proxy else {}
-
-    @property
-    def _receiving_from(self) -> str:
-        """The address of the client of the request that is being received."""
-        return self._forwarded(self._parser.headers).get("REMOTE_ADDR", self.peer)
 
     def _continue(self) -> None:
         self._serve_completed()

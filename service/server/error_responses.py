@@ -6,6 +6,7 @@ the route and method `other`, because the request may not have been parsed.
 
 import json
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from streetlight.service.observability import metrics
@@ -18,19 +19,22 @@ logger = logging.getLogger(__name__)
 INTERNAL_ERROR = "internal server error; the server's log has the details"
 
 
-def error_response(status: int, message: str, client: str) -> bytes:
+def error_response(status: int, message: str, client: str, more: Mapping[str, str]) -> bytes:
     """Return the bytes of an error response that ends the connection; log it and count it.
 
     Args:
         status: the HTTP status.
         message: the error in a sentence.
         client: the address of the client, for the log.
+        more: further headers.
     """
     request_id = choose_request_id("")
     body = json.dumps({"error": message}, ensure_ascii=False).encode() + b"\n"
-    retry = "Retry-After: 1\r\n" if status == 503 else ""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+    if status == 503:
+        lines += "Retry-After: 1\r\n"
     head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n{retry}"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n{lines}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         f"{HEADER_LINES}X-Request-ID: {request_id}\r\n\r\n"
     )

@@ -39,8 +39,8 @@ class ResponseConnection(LimitedConnection, Protocol):
     def response_ended(self, keep_alive: bool) -> None:
         """Go on with the next request, or end the connection."""
 
-    def reject(self, rejection: RequestRejected, client: str) -> None:
-        """Send an error to the request of `client`, and end the connection."""
+    def reject(self, rejection: RequestRejected, headers: dict[bytes, bytes]) -> None:
+        """Send an error to the request with `headers`, and end the connection."""
 
 
 class Exchange:
@@ -150,7 +150,7 @@ class Exchange:
         if self._status:
             self._connection.abort()  # calls `abandon`
         elif not self._abandoned:
-            self._connection.reject(rejection, self._client)
+            self._connection.reject(rejection, self._request.headers)
 
     def _close(self) -> None:
         """Free what the application holds; a thread calls this."""

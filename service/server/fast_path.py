@@ -90,6 +90,7 @@ class FastPath:
     def __init__(self, services: Services) -> None:
         model = services.model.name
         self._model = services.model
+        self._cors = bool(services.settings.cors_origins)
         self._keys = services.keys if services.keys.guards_all else None
         # The route, as metrics and logs name it, and the endpoint of each method and path.
         endpoints: dict[tuple[str, str], tuple[str, InferenceEndpoint[Any]]] = {
@@ -109,16 +110,11 @@ class FastPath:
         if (found := self._endpoints.get((request.method, path))) is None:
             return None
         route, endpoint = found
-        is_binary = endpoint is v2.INFER and BINARY_HEADER in headers
-        max_body = MAX_BINARY_BODY if is_binary else MAX_JSON_BODY
-        # The application refuses parameters that the route doesn't have.
-        is_query_wrong = b"#" in query or (query and endpoint is not native.PREDICT_QUERY)
-        if len(request.body) > max_body or b"content-encoding" in headers or is_query_wrong:
+        if self._needs_application(request, query, endpoint):
             return None
         keys = self._keys
         key = keys and keys.find(bearer_key(headers.get(b"authorization", b"")))
-        is_refused = keys is not None and not (key and key.has("predict"))
-        if is_refused or (endpoint.compressible and b"accept-encoding" in headers):
+        if keys and not (key and key.has("predict")):
             return None
         request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         fast_request = FastRequest(headers, request.body, query, request_id)
@@ -141,3 +137,18 @@ class FastPath:
             "key": key and key.name,
         }
         return FastResponse(lines.encode(), body, log_fields)
+
+    def _needs_application(
+        self, request: ReceivedRequest, query: bytes, endpoint: InferenceEndpoint[Any]
+    ) -> bool:
+        """Return whether the head of a request, or the size of its body, excludes the fast path."""
+        headers = request.headers
+        is_binary = endpoint is v2.INFER and BINARY_HEADER in headers
+        max_body = MAX_BINARY_BODY if is_binary else MAX_JSON_BODY
+        if len(request.body) > max_body or b"content-encoding" in headers or b"#" in query:
+            return True
+        if self._cors and b"origin" in headers:
+            return True  # the application adds headers to the response
+        if query and endpoint is not native.PREDICT_QUERY:
+            return True  # the application refuses parameters that the route doesn't have
+        return endpoint.compressible and b"accept-encoding" in headers

@@ -75,6 +75,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             event_streams=EventStreams(self.loop, threads, services.engine, services.repository),
             limits=Limits(self.cfg.worker_connections),
             proxies=TrustedProxies(services.settings.trusted_proxies),
+            cors_origins=services.settings.cors_origins,
             log=self.log,
             max_body=services.settings.max_body_bytes,
             keep_alive=self.cfg.keepalive,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gunicorn.util import http_date
@@ -62,6 +63,7 @@ class WorkerState:
     event_streams: EventStreams
     limits: Limits
     proxies: TrustedProxies
+    cors_origins: Collection[str]
     log: AccessLog
     max_body: int
     keep_alive: float

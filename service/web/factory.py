@@ -23,6 +23,7 @@ from streetlight.service.web.application import Application
 from streetlight.service.web.middleware import (
     admission,
     auth,
+    cors,
     errors,
     instrumentation,
     location,
@@ -51,6 +52,8 @@ def create_app(services: Services) -> Application:
     request_id.init_app(app)
     security_headers.init_app(app)
     location.init_app(app)
+    if services.settings.cors_origins:
+        cors.init_app(app)
     errors.init_app(app)
     slashes.init_app(app)
     auth.init_app(app)

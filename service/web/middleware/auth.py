@@ -4,8 +4,9 @@ A view is marked with the right that its requests require, or as public. Without
 requires the right `read`, and every other method `admin`. If there are API keys, a request that
 changes state must send one, and so must every request to a view that is marked with `private`; with
 `guard=all`, so must every request that requires a right. A browser may send a request that changes
-state only from a page of the same origin. Without a key, that page must have an address to which no
-other site can direct its own name: docs/decisions/0026.
+state only from a page of the same origin, and with a key from one that `cors` allows. Without a
+key, the page must have an address to which no other site can direct its own name:
+docs/decisions/0026.
 """
 
 import re
@@ -19,6 +20,7 @@ from flask import Flask, Response, current_app, g, request
 from streetlight.service.config.keys import Right
 from streetlight.service.validation.problems import preview
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.cors import allows
 from streetlight.service.web.response import json_response
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -134,7 +136,12 @@ def _refuse_page() -> str | None:
         return None  # every browser sends one of them with a request that changes state
     # If the browser has compared the origins, this holds even if a proxy changes the Host header.
     if site != "same-origin" and (site not in (None, "none") or not _is_own_origin(origin)):
-        return "requests that change state are accepted from pages of the same origin only"
+        if services().keys.required and allows(services().settings.cors_origins, origin):
+            return None
+        return (
+            "requests that change state are accepted from pages of the same origin only, and with "
+            "an API key from those of STREETLIGHT_CORS_ORIGINS"
+        )
     if not services().keys.required and not _is_own_host():
         return (
             "without an API key, a page can change state under an IP address, localhost or a host "

@@ -98,7 +98,8 @@ WITH_KEY = {
     ),
     403: Error(
         "The API key lacks the right, or the request was sent by a page of another origin.",
-        "requests that change state are accepted from pages of the same origin only",
+        "requests that change state are accepted from pages of the same origin only, and with an "
+        "API key from those of STREETLIGHT_CORS_ORIGINS",
     ),
 }
 COMMON = ANY | WITH_BODY | WITH_KEY

@@ -72,6 +72,7 @@ def connection(shared_app: App) -> Any:
         fast_path=FastPath(shared_app.services),
         limits=Limits(10),
         proxies=TrustedProxies(()),
+        cors_origins=(),
         heads=ResponseHeads(),
         log=SimpleNamespace(record=lambda *_, **__: None, warning=lambda *_: None),
         receive_buffer=memoryview(bytearray(65536)),
