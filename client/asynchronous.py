@@ -117,6 +117,10 @@ class AsyncClient:
             for item in page.observations:
                 yield item
 
+    async def observation(self, number: int) -> Observation:
+        """Return an observation, withdrawn or not."""
+        return await self._send(routes.observation(number))
+
     async def withdraw(self, number: int) -> Observation:
         """Withdraw an observation from later trainings, and return it."""
         return await self._send(routes.withdraw(number))
@@ -131,6 +135,12 @@ class AsyncClient:
         """Return a retraining as it is now."""
         return self._job(await self._send(routes.job(number)))
 
+    async def jobs(self) -> AsyncIterator["AsyncJob"]:
+        """Yield the retrainings, newest first, without their error curves."""
+        async for page in self._pages(routes.jobs()):
+            for state in page.jobs:
+                yield self._job(state)
+
     async def versions(self) -> AsyncIterator[Version]:
         """Yield the versions, newest first."""
         async for page in self._pages(routes.versions()):
@@ -139,7 +149,7 @@ class AsyncClient:
 
     async def live(self) -> int | None:
         """Return the number of the live version; `None` if none is live."""
-        return (await self._send(routes.versions())).live
+        return (await self._send(routes.versions(limit=1))).live
 
     async def promote(self, number: int, reason: str | None = None) -> Switched:
         """Make a version live."""

@@ -115,6 +115,10 @@ class Client:
         for page in self._pages(routes.observations(outcome, since, version, source)):
             yield from page.observations
 
+    def observation(self, number: int) -> Observation:
+        """Return an observation, withdrawn or not."""
+        return self._send(routes.observation(number))
+
     def withdraw(self, number: int) -> Observation:
         """Withdraw an observation from later trainings, and return it."""
         return self._send(routes.withdraw(number))
@@ -129,6 +133,12 @@ class Client:
         """Return a retraining as it is now."""
         return self._job(self._send(routes.job(number)))
 
+    def jobs(self) -> Iterator["Job"]:
+        """Yield the retrainings, newest first, without their error curves."""
+        for page in self._pages(routes.jobs()):
+            for state in page.jobs:
+                yield self._job(state)
+
     def versions(self) -> Iterator[Version]:
         """Yield the versions, newest first."""
         for page in self._pages(routes.versions()):
@@ -136,7 +146,7 @@ class Client:
 
     def live(self) -> int | None:
         """Return the number of the live version; `None` if none is live."""
-        return self._send(routes.versions()).live
+        return self._send(routes.versions(limit=1)).live
 
     def promote(self, number: int, reason: str | None = None) -> Switched:
         """Make a version live."""

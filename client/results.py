@@ -163,6 +163,12 @@ class JobState(Result):
         return self.state not in ("queued", "running")
 
 
+class JobPage(Page):
+    """A part of the list of jobs."""
+
+    jobs: list[JobState]
+
+
 class Version(Result):
     """A trained network; of a damaged one, only `version` and `damaged` are set."""
 

@@ -10,6 +10,7 @@ from streetlight.client.results import (
     BatchPrediction,
     Explanation,
     Health,
+    JobPage,
     JobState,
     Observation,
     ObservationPage,
@@ -111,6 +112,11 @@ def observations(
     return Call("GET", "/observations", ObservationPage, params)
 
 
+def observation(number: int) -> Call[Observation]:
+    """Read an observation."""
+    return Call("GET", f"/observations/{number}", Observation)
+
+
 def withdraw(number: int) -> Call[Observation]:
     """Withdraw an observation."""
     return Call("DELETE", f"/observations/{number}", Observation)
@@ -127,6 +133,11 @@ def job(number: int) -> Call[JobState]:
     return Call("GET", f"/jobs/{number}", JobState)
 
 
+def jobs() -> Call[JobPage]:
+    """List the jobs."""
+    return Call("GET", "/jobs", JobPage)
+
+
 def job_events(job: JobState) -> Call[JobState]:
     """Follow a job from its revision on; `job_events.JobEvents` reads the stream."""
     headers = {"Last-Event-ID": str(job.revision)}
@@ -138,9 +149,9 @@ def cancel(number: int) -> Call[JobState]:
     return Call("DELETE", f"/jobs/{number}", JobState)
 
 
-def versions() -> Call[VersionPage]:
+def versions(limit: int | None = None) -> Call[VersionPage]:
     """List the versions."""
-    return Call("GET", "/versions", VersionPage)
+    return Call("GET", "/versions", VersionPage, {"limit": limit})
 
 
 def promote(number: int, reason: str | None) -> Call[Switched]:

@@ -84,6 +84,7 @@ def test_the_ledger_is_one_iterator(face: Face, keyed_server: Server) -> None:
     assert len(list(client.observations(outcome="walk", source="api"))) == 0
     assert len(list(client.observations(since=before, version=1))) >= 2500
     assert client.withdraw(ledger[7].id).withdrawn
+    assert client.observation(ledger[7].id).withdrawn
     withdrawn = [row.id for row in client.observations() if row.withdrawn]
     assert withdrawn[-1] == ledger[7].id
 
@@ -108,6 +109,7 @@ def test_an_idempotency_key_gives_the_same_result_and_job(
     assert client.observe([1, 1, 1], "walk", idempotency_key=key) == first
     jobs = {client.retrain(dataset="six", idempotency_key=key).id for _ in range(3)}
     assert len(jobs) == 1
+    assert next(client.jobs()).id == jobs.pop()
     with pytest.raises(ConflictError, match="was used before with another body") as caught:
         client.observe([1, 1, 1], "stop", idempotency_key=key)
     assert caught.value.status == 409
