@@ -1,10 +1,10 @@
-"""Write docs/settings.md, routes.md and clients.md, and the rule: `python -m tests.tables`.
+"""Write docs/settings.md, routes.md, client.md, clients.md and the rule: `python -m tests.tables`.
 
 A setting is described by its field in `service/config/settings.py`, a route by the first line of
 its view's docstring, a group of routes by the docstring of its module. The heading of a group is
 the start of that docstring, up to the first colon, comma, parenthesis or full stop. The
 PrometheusRule contains the rules of deploy/prometheus/alerts.yml; the versions of the clients are
-those of the lock files.
+those of the lock files. The Python client is described by its docstrings.
 """
 
 import inspect
@@ -14,7 +14,9 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
+from streetlight.client import Client, Job, StreetlightError
 from streetlight.service.config.descriptions import describe_setting
 from streetlight.service.config.settings import Settings
 from streetlight.service.config.sources import SECRETS, VERTEX
@@ -24,7 +26,7 @@ from tests.reference import with_bounds
 
 ROOT = Path(__file__).parents[1]
 SETTINGS, ROUTES = ROOT / "docs" / "settings.md", ROOT / "docs" / "routes.md"
-CLIENTS = ROOT / "docs" / "clients.md"
+CLIENT, CLIENTS = ROOT / "docs" / "client.md", ROOT / "docs" / "clients.md"
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 RULE = DEPLOY / "kubernetes" / "overlays" / "prometheus-operator" / "rule.yaml"
@@ -98,6 +100,35 @@ def clients() -> str:
     )
 
 
+def client() -> str:
+    """Return the page of the Python client, with its methods and errors in the tables."""
+    page = CLIENT.read_text(encoding="utf-8")
+    for head, rows in (
+        ("method", _methods(Client)),
+        ("method of a job", _methods(Job)),
+        ("error", _errors(StreetlightError)),
+    ):
+        start, table, end = re.split(
+            rf"(^\| {head} \| \w+ \|\n\|---\|---\|\n)(?:\|.*\n)*", page, flags=re.MULTILINE
+        )
+        page = start + table + "".join(rows) + end
+    return page
+
+
+def _methods(kind: type) -> Iterator[str]:
+    for name, method in vars(kind).items():
+        if isinstance(method, FunctionType) and not name.startswith(("_", "model_")):
+            names = ", ".join(list(inspect.signature(method).parameters)[1:])
+            names = names.replace("retraining", "**retraining")
+            yield f"| `{name}({names})` | {_summary(method)} |\n"
+
+
+def _errors(base: type[Exception]) -> Iterator[str]:
+    for kind in base.__subclasses__():
+        yield f"| `{kind.__name__}` | {_summary(kind)} |\n"
+        yield from _errors(kind)
+
+
 def rule() -> str:
     """Return the alert rules as an object of the Prometheus operator."""
     _, groups, rules = ALERTS.read_text(encoding="utf-8").partition("groups:")
@@ -133,4 +164,5 @@ if __name__ == "__main__":
     SETTINGS.write_text(settings(), encoding="utf-8")
     ROUTES.write_text(routes(), encoding="utf-8")
     CLIENTS.write_text(clients(), encoding="utf-8")
+    CLIENT.write_text(client(), encoding="utf-8")
     RULE.write_text(rule(), encoding="utf-8")

@@ -3,15 +3,17 @@
 In a block ```console, lines after `$ ` are commands, and what follows is their output. A block
 ```sh is one script that can be pasted as it stands, and the block ```text right after it is its
 output; without one, it has no output. `…` stands for any text, so an output that ends with `…` may
-be longer. `make serve`, with settings before it, starts the server that the commands after it send
+be longer. The blocks ```python of a page are one program, whose output is compared in the same way.
+`make serve`, with settings before it, starts the server that the commands after it send
 requests to; a page without it sends them to a server whose state it must not change.
 """
 
+import io
 import re
 import subprocess
 import sys
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +35,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 class Command:
     line: str
     expected: str
+    python: bool = False
 
 
 def commands(page: Path) -> list[Command]:
     """Return every command of a page, in order."""
     found = []
     for language, block, output in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language == "sh":
-            found.append(Command(block, output))
+        if language in ("sh", "python"):
+            found.append(Command(block, output, language == "python"))
         elif language == "console":
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 line, _, expected = part.partition("\n")
@@ -81,6 +84,7 @@ class Shell:
         self.server = server
         self.folder = folder
         self.environment = environment(data_dir="data", port=server.port)
+        self.names: dict[str, object] = {}
 
     def run(self, command: Command, stack: ExitStack) -> None:
         """Run a command, and compare its output; the server stops when `stack` is closed."""
@@ -92,9 +96,17 @@ class Shell:
             log = stack.enter_context(self.server).log
             until(lambda: matches(expected + "…", log.read_text()))
             return
-        line = re.sub(r"^curl ", "curl -sS ", line)
-        output = subprocess.run(
-            ["bash", "-c", line],
+        output = self._run_python(line) if command.python else self._run_shell(line)
+        assert matches(expected, output), f"{line}\nexpected:\n{expected}\ngot:\n{output}"
+
+    def _run_python(self, code: str) -> str:
+        with redirect_stdout(io.StringIO()) as output:
+            exec(code, self.names)  # noqa: S102 - the page is ours
+        return output.getvalue()
+
+    def _run_shell(self, line: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", re.sub(r"^curl ", "curl -sS ", line)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -103,7 +115,6 @@ class Shell:
             timeout=DEADLINE,
             check=False,
         ).stdout
-        assert matches(expected, output), f"$ {line}\nexpected:\n{expected}\ngot:\n{output}"
 
 
 @pytest.mark.process
@@ -134,8 +145,10 @@ def test_every_command_answers_as_the_page_says(
 def test_every_block_of_commands_is_tested() -> None:
     for page in PAGES:
         for language, block, output in BLOCK.findall(page.read_text(encoding="utf-8")):
-            assert language == "sh" or not output, page
-            assert language in ("console", "sh") or (language == "" and "$ " not in block), page
+            assert language in ("sh", "python") or not output, page
+            assert language in ("console", "sh", "python") or (
+                language == "" and "$ " not in block
+            ), page
 
 
 def test_the_comparison_can_fail() -> None:
@@ -181,6 +194,7 @@ def test_generated_pages_match_the_code() -> None:
     for file, generated in (
         (architecture.PICTURE, architecture.picture()),
         (reference.PAGE, reference.reference()),
+        (tables.CLIENT, tables.client()),
         (tables.CLIENTS, tables.clients()),
         (tables.ROUTES, tables.routes()),
         (tables.RULE, tables.rule()),
