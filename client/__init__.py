@@ -6,7 +6,13 @@ decides which requests are sent again, and `job_events` reads the events of a jo
 connection: `blocking` and `asynchronous` send the requests.
 """
 
-from streetlight.client.asynchronous import AsyncClient, AsyncJob
+try:
+    from streetlight.client.asynchronous import AsyncClient, AsyncJob
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error}; install it with the extra `client`: pip install 'streetlight[client]'",
+        name=error.name,
+    ) from None
 from streetlight.client.blocking import Client, Job
 from streetlight.client.errors import (
     BadRequestError,

@@ -28,7 +28,7 @@ from streetlight.client.results import (
     Version,
 )
 from streetlight.client.retry import Answer, Attempts, Retry
-from streetlight.client.routes import Lights, NewObservation, Retraining
+from streetlight.client.routes import Array, Lights, NewObservation, Retraining
 
 P = TypeVar("P", bound=Page)
 
@@ -73,7 +73,7 @@ class AsyncClient:
         """Return the live version's decision for one light state."""
         return await self._send(routes.predict(lights))
 
-    async def predict_batch(self, lights: Sequence[Lights]) -> BatchPrediction:
+    async def predict_batch(self, lights: Sequence[Lights] | Array) -> BatchPrediction:
         """Return the live version's decisions for many light states, in their order."""
         return await self._send(routes.predict_batch(lights))
 

@@ -1,5 +1,6 @@
 """The errors of the clients: what the server answered, or that it didn't answer."""
 
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -30,7 +31,7 @@ class ResponseError(StreetlightError):
         self.status = response.status_code
         self.request_id = response.headers.get("X-Request-ID")
         self.body: Any = None
-        if response.headers.get("Content-Type", "").startswith("application/json"):
+        with suppress(ValueError):  # a proxy answers in HTML
             self.body = response.json()
         body = self.body if isinstance(self.body, dict) else {}
         self.message = message or body.get("error") or response.reason_phrase

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from streetlight.client.call import Call
 from streetlight.client.results import (
@@ -21,7 +21,15 @@ from streetlight.client.results import (
     VersionPage,
 )
 
-Lights = Sequence[float]
+
+class Array(Protocol):
+    """An array, such as numpy's."""
+
+    def tolist(self) -> Any:  # noqa: ANN401 - as numpy declares it
+        """Return its items as a list."""
+
+
+Lights = Sequence[float] | Array
 # The largest page of the ledger.
 PAGE = 1000
 
@@ -67,7 +75,7 @@ def predict(lights: Lights) -> Call[Prediction]:
     return Call("POST", "/predict", Prediction, body={"lights": lights}, has_request_id=True)
 
 
-def predict_batch(lights: Sequence[Lights]) -> Call[BatchPrediction]:
+def predict_batch(lights: Sequence[Lights] | Array) -> Call[BatchPrediction]:
     """Decide many light states."""
     body = {"lights": lights}
     return Call("POST", "/predict/batch", BatchPrediction, body=body, has_request_id=True)

@@ -1,4 +1,4 @@
-"""Without the dependencies of the server, its commands say what to install."""
+"""Without the dependencies of an extra, its commands and packages say what to install."""
 
 import subprocess
 import sys
@@ -9,13 +9,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 
-@pytest.mark.process
-@pytest.mark.parametrize(
-    ("module", "missing"), [("streetlight", "click"), ("streetlight.model", "numpy")]
-)
-def test_a_command_names_the_extra_that_is_not_installed(module: str, missing: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-S", "-m", module, "--help"],  # -S: without site-packages
+def run_without_packages(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-S", *arguments],  # -S: without site-packages
         env={"PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
@@ -23,9 +19,27 @@ def test_a_command_names_the_extra_that_is_not_installed(module: str, missing: s
         timeout=30,
     )
 
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("module", "missing"), [("streetlight", "click"), ("streetlight.model", "numpy")]
+)
+def test_a_command_names_the_extra_that_is_not_installed(module: str, missing: str) -> None:
+    run = run_without_packages("-m", module, "--help")
+
     assert (run.returncode, run.stdout) == (2, "")
     (line,) = run.stderr.splitlines()
     assert line.endswith(
         f": No module named '{missing}'; install it with the extra `server`: "
         "pip install 'streetlight[server]'"
+    )
+
+
+@pytest.mark.process
+def test_the_client_names_the_extra_that_is_not_installed() -> None:
+    run = run_without_packages("-c", "import streetlight.client")
+
+    assert run.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: No module named 'httpx'; install it with the extra `client`: "
+        "pip install 'streetlight[client]'"
     )

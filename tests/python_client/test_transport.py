@@ -1,0 +1,100 @@
+"""What the client sends and reads, without a server."""
+
+import httpx
+import numpy as np
+import pytest
+
+from streetlight.client import Client, ResponseError, Retry
+from streetlight.client.retry import Attempts
+
+PREDICTION = {"decision": "walk", "score": 1.0, "version": 1, "of_a_newer_server": True}
+
+
+def client_of(*responses: httpx.Response) -> tuple[Client, list[httpx.Request]]:
+    """Return a client that gets these responses, and the list of its requests."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return responses[len(requests) - 1]
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    return Client("https://corner.example/prefix", api_key="secret", http=http), requests
+
+
+def test_numbers_and_arrays_of_numpy_are_sent_as_json() -> None:
+    client, requests = client_of(*[httpx.Response(200, json=PREDICTION)] * 2)
+    client.predict(np.array([1, 0, 1]))
+    client.predict([np.int64(1), np.float32(0.5), True])  # type: ignore[list-item]
+    assert [request.content for request in requests] == [
+        b'{"lights": [1, 0, 1]}',
+        b'{"lights": [1, 0.5, true]}',
+    ]
+    with pytest.raises(TypeError, match="expected a value that JSON has, got <object"):
+        client.predict([object()])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        client.predict([float("nan")])
+
+
+def test_a_request_has_the_prefix_and_the_key() -> None:
+    client, requests = client_of(httpx.Response(200, json=PREDICTION))
+    prediction = client.predict([1, 0, 1])
+    assert (prediction.decision, prediction.request_id) == ("walk", None)
+    assert str(requests[0].url) == "https://corner.example/prefix/predict"
+    assert requests[0].headers["Authorization"] == "Bearer secret"
+    with pytest.raises(ValueError, match="frozen"):
+        prediction.version = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (httpx.Response(404, html="<h1>Not here</h1>"), "Not Found (404 to GET"),
+        (httpx.Response(404, json=["an", "error"]), "Not Found (404 to GET"),
+        (httpx.Response(404, content=b"{", headers={"Content-Type": "application/json"}), "Not F"),
+        (httpx.Response(308, headers={"Location": "https://x"}), "Permanent Redirect (308 to GET"),
+        (httpx.Response(200, html="<h1>Hello</h1>"), "expected a JobState as JSON, got text/html"),
+        (httpx.Response(200, json={"id": 1}), "expected a JobState as JSON, got application/json"),
+    ],
+)
+def test_a_response_of_something_else_is_an_error(response: httpx.Response, message: str) -> None:
+    client, _ = client_of(response)
+    with pytest.raises(ResponseError) as caught:
+        client.job(1)
+    assert str(caught.value).startswith(message)
+
+
+def test_delays_double_and_end_with_the_attempts_and_the_time() -> None:
+    refused = httpx.ConnectError("refused")
+    attempts = Attempts(Retry(attempts=8, seconds=60), repeatable=False)
+    delays = [attempts.delay(refused) for _ in range(8)]
+    for delay, longest in zip(delays, (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0), strict=False):
+        assert delay
+        assert longest / 2 <= delay <= longest
+    assert delays[7] is None
+
+    attempts = Attempts(Retry(seconds=3), repeatable=True)
+    wait = httpx.Response(503, headers={"Retry-After": "2"})
+    assert attempts.delay(wait) == 2
+    assert attempts.delay(httpx.Response(503, headers={"Retry-After": "4"})) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "repeatable", "once"),
+    [
+        (httpx.ConnectTimeout(""), True, True),
+        (httpx.ReadTimeout(""), True, False),
+        (httpx.RemoteProtocolError(""), True, False),
+        (httpx.Response(503), True, False),
+        (httpx.Response(429), True, False),
+        (httpx.Response(500), False, False),
+        (httpx.Response(409), False, False),
+        (httpx.UnsupportedProtocol(""), False, False),
+        (httpx.DecodingError(""), False, False),
+    ],
+)
+def test_only_what_may_change_is_sent_again(
+    answer: httpx.Response | httpx.RequestError, repeatable: bool, once: bool
+) -> None:
+    assert (Attempts(Retry(), repeatable=True).delay(answer) is not None) is repeatable
+    assert (Attempts(Retry(), repeatable=False).delay(answer) is not None) is once
