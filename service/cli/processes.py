@@ -97,7 +97,7 @@ def _prepare(services: Services) -> None:
 @main.command(
     settings=[
         *STORAGE,
-        *("prediction_log", "start_empty", "job_lease", "must_hold", "exam"),
+        *("log_level", "prediction_log", "start_empty", "job_lease", "must_hold", "exam"),
         *("retrain_after", "retrain_below", "retrain_window", "retrain_recipe"),
     ]
 )
@@ -115,7 +115,7 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     there is no version, `work` trains one first.
     """
     settings = load_settings()
-    logs.configure()
+    logs.configure(settings.log_level)
     if restart:
         options = ["--liveness-file", str(liveness_file)] if liveness_file else []
         supervise(lambda supervisor: _run_trainer(supervisor, *options), parent or os.getppid())

@@ -53,6 +53,11 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 HostName = Annotated[
     str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
 ]
@@ -126,6 +131,12 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
     )
     predict_route: RoutePath | None = Field(
         None, description="Additional path that answers like `/invocations`."
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        "info",
+        description="Least important messages in the log. `debug` adds the successful requests of "
+        "health checks and of `/metrics`, and what gunicorn and other libraries say; `warning` "
+        "leaves the lines of requests out.",
     )
     max_body_bytes: int = Field(
         32 * 1024 * 1024,

@@ -28,12 +28,12 @@ MAX_MESSAGE = 1000
 MAX_TRACEBACK = 16 * 1024
 
 
-def configure() -> None:
-    """Send the log records of this process, from the level INFO on, to standard error."""
+def configure(level: str) -> None:
+    """Send the log records of this process, from `level` on, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(sys.stderr))
     handler.addFilter(RepeatedErrors())
-    logging.basicConfig(level="INFO", handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def formatter(stream: TextIO) -> logging.Formatter:

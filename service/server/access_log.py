@@ -49,11 +49,11 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         sent: int,
         duration_ms: float,
     ) -> None:
-        """Log a request.
+        """Log a request, unless its level is below that of the log.
 
         Args:
-            application_fields: `request_id`, `route`, `version` and `key`, the name of the API
-                key, where the application set them.
+            application_fields: `request_id`, `route`, `version`, `key`, the name of the API key,
+                and `level` if it isn't INFO, where the application set them.
             client: the address of the client.
             method: the request method.
             uri: the request target, as received.
@@ -61,6 +61,9 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             sent: the length of the response body in bytes.
             duration_ms: milliseconds from the complete request to the end of the response.
         """
+        level = application_fields.get("level", logging.INFO)
+        if level < self.loglevel:
+            return
         path = uri.partition(b"?")[0].decode("latin-1")
         if len(path) > MAX_PATH_LENGTH:
             path = path[:MAX_PATH_LENGTH] + "…"
@@ -79,7 +82,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
                 fields[name] = application_fields[name]
         # `info` would also look for the line of code that logs, which takes a third of the time.
         arguments = (method, path, status)
-        line = logging.LogRecord(LOGGER, logging.INFO, "", 0, "%s %s %s", arguments, None)
+        line = logging.LogRecord(LOGGER, level, "", 0, "%s %s %s", arguments, None)
         vars(line).update(log_fields(**fields))
         self.access_log.handle(line)
 

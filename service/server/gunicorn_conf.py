@@ -16,8 +16,8 @@ from streetlight.service.config.sources import load_settings, service_links
 from streetlight.service.learning.supervisor import end_with_parent
 from streetlight.service.observability import logs, metrics
 
-logs.configure()
 _settings = load_settings()
+logs.configure(_settings.log_level)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
@@ -36,6 +36,7 @@ reuse_port = True
 control_socket_disable = True
 logger_class = "streetlight.service.server.access_log.AccessLog"
 accesslog = "-"
+loglevel = _settings.log_level
 graceful_timeout = 30
 proc_name = "streetlight"
 

@@ -12,6 +12,7 @@ from streetlight.service.store.timestamp import Timestamp
 from streetlight.service.validation.fields import OMIT_IF_EMPTY
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import public
+from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import operation
 
 blueprint = Blueprint("health", __name__)
@@ -42,6 +43,7 @@ class Ready:
 
 @blueprint.get("/livez")
 @public
+@quiet
 @operation(example={"status": "ok"})
 def livez() -> Alive:
     """Return 200 while the process serves requests; reads neither the database nor a model."""
@@ -50,6 +52,7 @@ def livez() -> Alive:
 
 @blueprint.get("/readyz")
 @public
+@quiet
 @operation(example={"status": "ok", "version": 1}, raises=[NoLiveVersionError, SchemaError])
 def readyz() -> Ready:
     """Return the number of the live version; 503 if no version is live or it can't be loaded.

@@ -5,12 +5,14 @@ from flask import Blueprint, Response, request
 from streetlight.service.learning.state_collector import StateCollector
 from streetlight.service.observability import metrics
 from streetlight.service.web.application import services
+from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
 blueprint = Blueprint("metrics", __name__)
 
 
 @blueprint.get("/metrics")
+@quiet
 @operation(
     responses={200: ResponseSpec(media_types=["text/plain", "application/openmetrics-text"])}
 )

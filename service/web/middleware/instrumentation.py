@@ -3,9 +3,12 @@
 The endpoints of `streetlight.service.inference` count predictions.
 """
 
+import logging
+from collections.abc import Callable
 from time import perf_counter
+from typing import TypeVar
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import LOG_FIELDS
@@ -14,6 +17,15 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 # The key, in the WSGI environment, of the request's start in seconds of `perf_counter`.
 BEGAN = "streetlight.began"
+
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Response])
+
+
+def quiet(view: ViewT) -> ViewT:
+    """Mark a view that is requested periodically: its successes are logged at the level debug."""
+    vars(view)["quiet"] = True
+    return view
 
 
 def init_app(app: Flask) -> None:
@@ -35,6 +47,9 @@ def _record_response(response: Response) -> Response:
         "version": g.get("version"),
         "key": g.get("key"),
     }
+    view = current_app.view_functions.get(request.endpoint or "")
+    if hasattr(view, "quiet") and response.status_code < 400:
+        environ[LOG_FIELDS]["level"] = logging.DEBUG
     method = environ["REQUEST_METHOD"]
     metrics.count_request(
         route,

@@ -20,6 +20,7 @@ from streetlight.service.web.api import health
 from streetlight.service.web.api.health import Ready
 from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import public, requires
+from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.protocols.v1 import BOUNDED
 from streetlight.service.web.protocols.v1_schemas import Rows, V1Inputs, V1Instances, V1Predictions
@@ -83,6 +84,7 @@ def add_routes_of_settings(app: Flask, settings: Settings) -> None:
 @blueprint.get("/health")
 @blueprint.get("/ping")
 @public
+@quiet
 @operation(responses={200: ResponseSpec(Ready)}, raises=[NoLiveVersionError, SchemaError])
 def ping() -> Response:
     """Return the number of the live version; 503 if no version is live or it can't be loaded."""

@@ -19,6 +19,7 @@ from streetlight.service.inference.resolution import NoLiveVersionError, live_ve
 from streetlight.service.web.application import services
 from streetlight.service.web.inference import respond
 from streetlight.service.web.middleware.auth import public, requires
+from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.protocols.v1 import BOUNDED, UNUSABLE
 from streetlight.service.web.protocols.v1_schemas import ModelNames
@@ -55,6 +56,7 @@ def server_metadata() -> V2Server:
 
 @blueprint.get("/health/live")
 @public
+@quiet
 @operation()
 def live() -> V2Live:
     """Return 200 while the process serves requests."""
@@ -63,6 +65,7 @@ def live() -> V2Live:
 
 @blueprint.get("/health/ready")
 @public
+@quiet
 @operation(raises=[NoLiveVersionError])
 def ready() -> V2Ready:
     """Return 200 if a version is live and can be loaded, 503 otherwise."""
@@ -79,6 +82,7 @@ def models() -> ModelNames:
 
 @blueprint.get("/models/<model>/ready")
 @blueprint.get("/models/<model>/versions/<version>/ready")
+@quiet
 @operation(raises=UNUSABLE)
 def model_ready(model: str, version: str | None = None) -> V2ModelReady:
     """Return 200 if the version can answer, 503 otherwise."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.server import DEADLINE, STREETLIGHT, Server, environment, free_port
+from tests.server import DEADLINE, STREETLIGHT, ForkedServer, Server, environment, free_port
 from tests.service.conftest import until
 
 pytestmark = pytest.mark.process
@@ -138,3 +138,35 @@ def test_logs_on_a_terminal_are_plain_text(tmp_path: Path) -> None:
     (line,) = [line for line in text.splitlines() if "request_id=me" in line]
     assert line.split()[1:4] == ["GET", "/predict", "200"]
     assert "version=1" in line
+
+
+PROBES = ["/livez", "/readyz", "/ping", "/health", "/healthy", "/metrics"]
+PROBES += ["/v2/health/live", "/v2/health/ready", "/v2/models/streetlight/ready"]
+
+
+@pytest.mark.parametrize("level", ["debug", "INFO", "warning", "error"])
+def test_the_level_selects_the_lines(level: str, tmp_path: Path) -> None:
+    with ForkedServer(tmp_path, log_level=level, health_route="/healthy", trainer=True) as server:
+        for path in PROBES:
+            assert server.request("GET", path).status == 200
+        server.post("/predict", {"lights": [1, 0, 1]})
+        server.request("GET", "/v2/models/none/ready")  # a probe that fails
+        with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+            client.sendall(b"GET /\x80 HTTP/1.1\r\n\r\n")
+            assert client.recv(4096)
+        job = server.expect(202, "POST", "/retrain", {})["id"]
+        until(lambda: server.get(f"/jobs/{job}")["state"] == "succeeded")
+        server.stop()
+
+    text = server.log.read_text()
+    logged = lines(server.log) if '{"time"' in text else []
+    levels = ["debug", "info", "warning", "error"]
+    assert {line["level"] for line in logged} <= set(levels[levels.index(level.lower()) :])
+    paths = [line["path"] for line in logged if "path" in line]
+    assert all((paths.count(path) > 0) == (level == "debug") for path in PROBES)
+    assert ("/predict" in paths) == (level in ("debug", "INFO"))
+    assert ("/v2/models/none/ready" in paths) == (level in ("debug", "INFO"))
+    rejected = any("rejected: 400" in line["message"] for line in logged)
+    assert rejected == (level != "error")
+    trainer = any("waits for jobs" in line["message"] for line in logged)
+    assert trainer == (level in ("debug", "INFO"))
