@@ -31,6 +31,7 @@ from streetlight.service.learning.training_data import load_rows
 from streetlight.service.ledger.exam import exam_spec
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.observability.trace_context import in_trace
 from streetlight.service.registry.shared_repository import Draft, SharedRepository
 from streetlight.service.store.engine import describe
 from streetlight.service.wiring import Services
@@ -78,11 +79,12 @@ def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -
     """
     job = lease.job
     job_log = _job_log(job)
-    job_log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
-    try:
-        _run_job(services, lease, should_stop)
-    except LeaseLostError as error:
-        job_log.warning("job %d: %s", job.id, error)
+    with in_trace(lease.trace):
+        job_log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
+        try:
+            _run_job(services, lease, should_stop)
+        except LeaseLostError as error:
+            job_log.warning("job %d: %s", job.id, error)
 
 
 def _run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -> None:

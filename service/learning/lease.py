@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, or_, select, update
 
 from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.job import Job, JobProgress, State, job_from_row
+from streetlight.service.observability.trace_context import Trace, parse_traceparent
 from streetlight.service.store.engine import clock, write_transaction
 from streetlight.service.store.tables import jobs
 
@@ -43,12 +44,14 @@ class Lease:
         job: the job as it was when the lease was acquired.
         owner: the unique name of the trainer.
         duration: seconds from each renewal until the lease expires.
+        trace: the trace of the request that submitted the job.
     """
 
     engine: Engine
     job: Job
     owner: str
     duration: float
+    trace: Trace | None = None
 
     def heartbeat(self, progress: JobProgress | None = None) -> None:
         """Renew the lease, and store the progress of the training if it is given.
@@ -222,4 +225,6 @@ def acquire_lease(engine: Engine, owner: str, duration: float) -> Lease | None:
             )
             .returning(jobs)
         ).first()
-    return Lease(engine, job_from_row(row), owner, duration) if row else None
+    if row is None:
+        return None
+    return Lease(engine, job_from_row(row), owner, duration, parse_traceparent(row.traceparent))

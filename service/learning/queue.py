@@ -15,6 +15,7 @@ from streetlight.service.learning.job import Job, JobSpec, Trigger, job_from_row
 from streetlight.service.learning.training_data import store_rows
 from streetlight.service.ledger import queries
 from streetlight.service.ledger.queries import Filter
+from streetlight.service.observability.trace_context import current_trace
 from streetlight.service.store.engine import clock, ordered_write_transaction, write_transaction
 from streetlight.service.store.idempotency import (
     IdempotentRequest,
@@ -246,8 +247,15 @@ def _insert(
         spec = replace(spec, data=replace(spec.data, last_id=newest))
     else:
         newest = _last_observation(connection)
-    values = {"order": spec.to_json(newest, live), "trigger": trigger, "request_id": request_id}
-    query = insert(jobs).values(state="queued", submitted_at=clock(engine), key=key, **values)
+    trace = current_trace.get()
+    values = {
+        "order": spec.to_json(newest, live),
+        "trigger": trigger,
+        "request_id": request_id,
+        "key": key,
+        "traceparent": trace and trace.traceparent,
+    }
+    query = insert(jobs).values(state="queued", submitted_at=clock(engine), **values)
     return int(connection.execute(query.returning(jobs.c.id)).scalar_one())
 
 

@@ -15,6 +15,8 @@ from typing import Any, TextIO
 
 from pydantic_core import to_json
 
+from streetlight.service.observability.trace_context import current_trace
+
 # The key in the WSGI environment of the application's fields for the access log.
 LOG_FIELDS = "streetlight.log_fields"
 
@@ -131,4 +133,5 @@ def _time(record: logging.LogRecord) -> datetime:
 
 def _log_fields(record: logging.LogRecord) -> dict[str, object]:
     fields: dict[str, object] = getattr(record, "log_fields", {})
-    return fields
+    trace = current_trace.get()
+    return {**fields, **trace.log_fields()} if trace else fields

@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from streetlight.service.observability.logs import RepeatedErrors, formatter, log_fields
+from streetlight.service.observability.trace_context import Trace
 
 # Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
 # a line stays below 4096 bytes: the size up to which Linux writes to a pipe atomically.
@@ -48,6 +49,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         status: int,
         sent: int,
         duration_ms: float,
+        trace: Trace | None,
     ) -> None:
         """Log a request, unless its level is below that of the log.
 
@@ -60,6 +62,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             status: the status of the response.
             sent: the length of the response body in bytes.
             duration_ms: milliseconds from the complete request to the end of the response.
+            trace: the trace that the request belongs to.
         """
         level = application_fields.get("level", logging.INFO)
         if level < self.loglevel:
@@ -80,6 +83,8 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         for name in ("version", "key"):
             if application_fields.get(name):
                 fields[name] = application_fields[name]
+        if trace:
+            fields |= trace.log_fields()
         # `info` would also look for the line of code that logs, which takes a third of the time.
         arguments = (method, path, status)
         line = logging.LogRecord(LOGGER, level, "", 0, "%s %s %s", arguments, None)

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from streetlight.service.inference.tensors import Buffer
+from streetlight.service.observability.trace_context import Trace, parse_traceparent
 from streetlight.service.server.application_call import build_environ
 from streetlight.service.server.error_responses import error_response
 from streetlight.service.server.exchange import Exchange
@@ -271,6 +272,7 @@ class Connection(asyncio.BufferedProtocol):
             rejection.status,
             str(rejection),
             self._forwarded(headers).get("REMOTE_ADDR", self.peer),
+            _find_trace(headers),
             cors_headers(self._worker.cors_origins, origin),
         )
         self.transport.write(response)
@@ -322,12 +324,13 @@ class Connection(asyncio.BufferedProtocol):
         started = perf_counter()
         worker = self._worker
         forwarded = self._forwarded(request.headers)
+        trace = _find_trace(request.headers)
         try:
             response = worker.fast_path(request)
             if response is None:
                 variables = {STREAM_COUNT: len(worker.event_streams)}
                 environ = build_environ(request, self._environ | variables, forwarded)
-                self.exchange = Exchange(worker, self, request, environ, started)
+                self.exchange = Exchange(worker, self, request, environ, started, trace=trace)
                 return
         except RequestRejected as rejection:
             self.reject(rejection, request.headers)
@@ -348,6 +351,7 @@ class Connection(asyncio.BufferedProtocol):
             status=200,
             sent=len(response.body),
             duration_ms=(perf_counter() - started) * 1000,
+            trace=trace,
         )
 
     def _forwarded(self, headers: dict[bytes, bytes]) -> dict[str, str]:
@@ -418,3 +422,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
+
+
+def _find_trace(headers: dict[bytes, bytes]) -> Trace | None:
+    header = headers.get(b"traceparent")
+    return parse_traceparent(header.decode("latin-1")) if header else None

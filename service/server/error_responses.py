@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.observability.trace_context import Trace
 from streetlight.service.web.middleware.request_id import choose_request_id
 from streetlight.service.web.middleware.security_headers import HEADER_LINES
 
@@ -19,13 +20,16 @@ logger = logging.getLogger(__name__)
 INTERNAL_ERROR = "internal server error; the server's log has the details"
 
 
-def error_response(status: int, message: str, client: str, more: Mapping[str, str]) -> bytes:
+def error_response(
+    status: int, message: str, client: str, trace: Trace | None, more: Mapping[str, str]
+) -> bytes:
     """Return the bytes of an error response that ends the connection; log it and count it.
 
     Args:
         status: the HTTP status.
         message: the error in a sentence.
         client: the address of the client, for the log.
+        trace: the trace that the request belongs to, if it is known.
         more: further headers.
     """
     request_id = choose_request_id("")
@@ -39,6 +43,8 @@ def error_response(status: int, message: str, client: str, more: Mapping[str, st
         f"{HEADER_LINES}X-Request-ID: {request_id}\r\n\r\n"
     )
     fields = log_fields(request_id=request_id, status=status, client=client)
+    if trace:
+        fields["log_fields"] |= trace.log_fields()
     logger.warning("rejected: %d %s", status, message, extra=fields)
     metrics.count_rejection(status)
     return head.encode() + body

@@ -10,7 +10,8 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from streetlight.service.inference.tensors import Buffer
-from streetlight.service.observability.logs import LOG_FIELDS
+from streetlight.service.observability.logs import LOG_FIELDS, log_fields
+from streetlight.service.observability.trace_context import Trace, current_trace
 from streetlight.service.server.application_call import ApplicationCall
 from streetlight.service.server.error_responses import INTERNAL_ERROR
 from streetlight.service.server.limits import LimitedConnection
@@ -53,11 +54,14 @@ class Exchange:
         request: ReceivedRequest,
         environ: dict[str, Any],
         started: float,
+        *,
+        trace: Trace | None,
     ) -> None:
         self._connection = connection
         self._worker = worker
         self._request = request
         self._started = started
+        self._trace = trace
         self._client: str = environ["REMOTE_ADDR"]
         self._uses_database = self._worker.application.uses_database(environ["PATH_INFO"])
         self._call = ApplicationCall(self._worker.application, environ)
@@ -125,6 +129,7 @@ class Exchange:
 
     def _run(self) -> None:
         """Compute a part; a thread calls this."""
+        current_trace.set(self._trace)
         call_soon = self._worker.loop.call_soon_threadsafe
         if self._abandoned:
             self._close()
@@ -154,6 +159,7 @@ class Exchange:
 
     def _close(self) -> None:
         """Free what the application holds; a thread calls this."""
+        current_trace.set(self._trace)
         try:
             self._call.close()
         except Exception:
@@ -165,7 +171,9 @@ class Exchange:
             self._deliver(part, last, followed)
         except Exception:
             self._worker.log.exception(
-                "could not send the response to %.300r", self._request.target
+                "could not send the response to %.300r",
+                self._request.target,
+                extra=log_fields(**(self._trace.log_fields() if self._trace else {})),
             )
             self._connection.abort()
 
@@ -216,4 +224,5 @@ class Exchange:
             status=status,
             sent=self._sent,
             duration_ms=(perf_counter() - self._started) * 1000,
+            trace=self._trace,
         )
