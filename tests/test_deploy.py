@@ -17,7 +17,8 @@ from tests.server import ForkedServer, Server, free_port
 DEPLOY = Path(__file__).parent.parent / "deploy"
 
 PROMQL = set(
-    "absent and by histogram_quantile increase max min on or rate scalar sum unless vector".split()  # noqa: SIM905
+    "absent and by delta histogram_quantile increase max min on or rate scalar sum unless "  # noqa: SIM905
+    "vector".split()
 )
 # The metrics and labels that Prometheus adds.
 PROMETHEUS_METRICS = {"up": {"job", "instance"}}

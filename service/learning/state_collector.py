@@ -27,7 +27,7 @@ from streetlight.service.ledger.queries import Filter
 from streetlight.service.registry.follower import find_problem
 from streetlight.service.registry.hosts import Host, known_hosts
 from streetlight.service.store.engine import clock
-from streetlight.service.store.tables import UNFINISHED, jobs
+from streetlight.service.store.tables import UNFINISHED, jobs, webhook_deliveries
 from streetlight.service.wiring import Services
 
 # Upper bounds of the histogram buckets for job durations, in seconds.
@@ -62,6 +62,10 @@ class _JobStats:
     bucket_counts: tuple[int, ...] = (0,) * len(DURATION_BUCKETS)
 
 
+# The number of the webhook's deliveries in each state, and the age of the oldest in seconds.
+_DeliveriesByState = dict[str, tuple[int, float]]
+
+
 class StateCollector(Collector):
     """A Prometheus collector that reads the repository and the database on each scrape.
 
@@ -91,7 +95,7 @@ class StateCollector(Collector):
         state = self._read_database(number)
         yield _gauge("database_up", "Whether the database responds.", state is not None)
         if state:
-            observations, whole, recent, job_stats, hosts, owners = state
+            observations, whole, recent, job_stats, hosts, owners, webhook = state
             trainers |= owners
             yield _gauge(
                 "observations", "The number of observations that aren't withdrawn.", observations
@@ -99,6 +103,7 @@ class StateCollector(Collector):
             yield from _accuracy_metrics(whole, recent)
             yield from _job_metrics(job_stats)
             yield _host_metric(hosts)
+            yield from _webhook_metrics(webhook)
         text = "The number of trainers heard from recently; on other hosts, those that run a job."
         yield _gauge("trainers", text, len(trainers))
 
@@ -110,7 +115,12 @@ class StateCollector(Collector):
 
     def _read_database(
         self, live: int
-    ) -> tuple[int, Accuracy, Accuracy, dict[str, _JobStats], list[Host], set[str]] | None:
+    ) -> (
+        tuple[
+            int, Accuracy, Accuracy, dict[str, _JobStats], list[Host], set[str], _DeliveriesByState
+        ]
+        | None
+    ):
         if not _database_lock.acquire(timeout=LOCK_TIMEOUT):
             return None
         try:
@@ -121,6 +131,7 @@ class StateCollector(Collector):
                 _job_stats(self.engine),
                 known_hosts(self.engine, self.repository),
                 _owners(self.engine) if self.shared else set(),
+                _deliveries(self.engine),
             )
         except SQLAlchemyError:
             log.warning("can't read metrics from the database", exc_info=True)
@@ -156,6 +167,14 @@ def _job_stats(engine: Engine) -> dict[str, _JobStats]:
         state: _JobStats(count, oldest_age, duration_count, duration_sum, tuple(bucket_counts))
         for state, count, oldest_age, duration_count, duration_sum, *bucket_counts in rows
     }
+
+
+def _deliveries(engine: Engine) -> _DeliveriesByState:
+    table = webhook_deliveries
+    age = clock(engine) - func.min(table.c.created_at)
+    query = select(table.c.state, func.count(), age).group_by(table.c.state)
+    with engine.connect() as connection:
+        return {state: (count, oldest) for state, count, oldest in connection.execute(query)}
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:
@@ -213,3 +232,16 @@ def _host_metric(hosts: list[Host]) -> Metric:
     for state in ("current", "behind", "silent"):
         count.add_metric([state], states[state])
     return count
+
+
+def _webhook_metrics(deliveries: _DeliveriesByState) -> Iterator[Metric]:
+    count = GaugeMetricFamily(
+        "streetlight_webhook_deliveries",
+        "The number of deliveries of the webhook in the last week, by state.",
+        labels=["state"],
+    )
+    for state in ("waiting", "delivered", "failed"):
+        count.add_metric([state], deliveries.get(state, (0, 0.0))[0])
+    yield count
+    text = "How long the oldest delivery of the webhook has waited; 0 if none waits."
+    yield _gauge("webhook_waiting_seconds", text, deliveries.get("waiting", (0, 0.0))[1])
