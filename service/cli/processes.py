@@ -23,6 +23,7 @@ from streetlight.service.config.open_files import MIN_OPEN_FILES, raise_open_fil
 from streetlight.service.config.service_links import IGNORED_LINKS
 from streetlight.service.config.settings import Settings
 from streetlight.service.config.sources import load_settings, service_links
+from streetlight.service.config.webhook import signing_keys
 from streetlight.service.learning.supervisor import (
     Supervisor,
     end_with_parent,
@@ -34,6 +35,8 @@ from streetlight.service.observability import logs
 from streetlight.service.registry.follower import Follower
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import open_engine
+from streetlight.service.webhook.sender import Receiver
+from streetlight.service.webhook.sender import run as run_sender
 from streetlight.service.wiring import Services, build_services, initialize
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,8 @@ def serve() -> None:
     sys.argv = [gunicorn, "--config", f"python:{server}.gunicorn_conf", f"{server}.wsgi:app"]
     trainer = Supervisor("trainer", _run_trainer) if settings.trainer else None
     others = [Supervisor("follower", _run_follower)] if services.shared else []
+    if settings.webhook_url:
+        others.append(Supervisor("sender of the webhook", _run_sender))
     Gunicorn(trainer, others).run()
 
 
@@ -75,6 +80,19 @@ def _run_follower(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     repository = SharedRepository(settings.models_dir, open_engine(settings.database))
     Follower(repository, settings.data_dir).run(stopping)
+
+
+def _run_sender(parent: int) -> None:
+    end_with_parent(parent)
+    # It may end at any moment, and stops faster than it could finish a request.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = load_settings()
+    url, secrets = settings.webhook_url, settings.webhook_secret
+    if url and secrets:
+        keys = signing_keys(secrets)
+        receiver = Receiver(url.get_secret_value(), keys, settings.webhook_private)
+        run_sender(build_services(settings), receiver)
 
 
 def _prepare(services: Services) -> None:

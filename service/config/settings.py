@@ -16,12 +16,15 @@ from pydantic import (
     Json,
     SecretStr,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import PydanticKnownError, from_json
 from pydantic_settings import NoDecode
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
 from streetlight.service.config.names import ModelName, RoutePath
+from streetlight.service.config.webhook import WebhookSecrets, WebhookURL
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
 
@@ -243,6 +246,28 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description="Recipe of automatic retrainings, as JSON with fields of `POST /retrain`: "
         '`{"iterations": 5000}`. Fields left out, by default all, are those of the live version.',
     )
+
+    webhook_url: WebhookURL | None = Field(
+        None,
+        description="URL of the receiver of the [webhook](webhook.md), which gets a request when a "
+        "job has ended, a version was promoted, or the accuracy has fallen.",
+    )
+    webhook_secret: WebhookSecrets | None = Field(
+        None,
+        description="Secret that signs these requests, `whsec_…` as in Standard Webhooks; several, "
+        "separated by spaces, while one replaces another.",
+    )
+    webhook_private: bool = Field(
+        False,
+        description="Send these requests also to receivers in private networks and on this host.",
+    )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "webhook_url" in info.data and (info.data["webhook_url"] is None) != (secret is None):
+            raise ValueError("expected if STREETLIGHT_WEBHOOK_URL is set, and only then")
+        return secret
 
     @property
     def database(self) -> str:

@@ -29,7 +29,7 @@ VERTEX = {
 }
 
 # The settings that a file can contain, which the variable `STREETLIGHT_…_FILE` names.
-SECRETS = ("api_key", "database_url")
+SECRETS = ("api_key", "database_url", "webhook_secret")
 
 # How similar the name of another variable must be to that of a setting to be a mistake: one letter
 # of STREETLIGHT_HOST is missing, or two of STREETLIGHT_DATABASE_URL.

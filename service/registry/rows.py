@@ -121,11 +121,12 @@ def newest_named(connection: Connection) -> int | None:
     return connection.execute(select(func.max(named.c.version))).scalar()
 
 
-def read_promotions(connection: Connection) -> list[Promotion]:
-    """Return all promotions, oldest first."""
+def read_promotions(connection: Connection, after: int = 0) -> list[Promotion]:
+    """Return the promotions whose ids are above `after`, by default all, oldest first."""
+    query = select(promotions).where(promotions.c.id > after).order_by(promotions.c.id)
     return [
         Promotion(_iso_format(row.at), row.action, row.version, row.instead_of, row.reason, row.key)
-        for row in connection.execute(select(promotions).order_by(promotions.c.id))
+        for row in connection.execute(query)
     ]
 
 

@@ -18,6 +18,7 @@ from streetlight.service.web.api import (
     predictions,
     scratch,
     versions,
+    webhook,
 )
 from streetlight.service.web.application import Application
 from streetlight.service.web.middleware import (
@@ -68,6 +69,7 @@ def create_app(services: Services) -> Application:
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions.blueprint)
     app.register_blueprint(hosts.blueprint)
+    app.register_blueprint(webhook.blueprint)
     app.register_blueprint(events.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
@@ -81,7 +83,8 @@ def create_app(services: Services) -> Application:
     invocations.add_routes_of_settings(app, services.settings)
     # Not `metrics`, which bounds its own wait, so that a database that hangs can be watched.
     use_database = {
-        module.blueprint.name for module in (observations, predictions, jobs, versions, hosts)
+        module.blueprint.name
+        for module in (observations, predictions, jobs, versions, hosts, webhook)
     }
     paths = {
         "/" + rule.rule.split("/")[1]

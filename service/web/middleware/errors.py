@@ -37,6 +37,11 @@ from streetlight.service.validation.problems import FieldError, Problem, Request
 from streetlight.service.versions.comparison import IncomparableError
 from streetlight.service.versions.verification import VerificationBusyError
 from streetlight.service.web.response import json_response
+from streetlight.service.webhook.outbox import (
+    DeliveredError,
+    DeliveryNotFoundError,
+    WebhookOffError,
+)
 
 NO_CONNECTION = (
     "the database can't be used: all connections of this worker are in use; try again in a second"
@@ -51,6 +56,8 @@ STATUS: dict[type[Exception], int] = {
     JobFinishedError: 409,
     JobNotFoundError: 404,
     KeyReusedError: 409,
+    DeliveredError: 409,
+    DeliveryNotFoundError: 404,
     LedgerError: 409,
     LockedError: 503,
     ModelNotFoundError: 404,
@@ -66,6 +73,7 @@ STATUS: dict[type[Exception], int] = {
     UnsupportedMediaTypeError: 415,
     VersionDamagedError: 409,
     VersionNotFoundError: 404,
+    WebhookOffError: 409,
 }
 
 

@@ -27,6 +27,11 @@ from streetlight.service.web.middleware.errors import STATUS, ErrorResponse
 from streetlight.service.web.openapi import examples
 from streetlight.service.web.openapi.operation import Operation, ResponseSpec
 from streetlight.service.web.openapi.schemas import MEDIA_TYPES, Json, Schemas
+from streetlight.service.webhook.outbox import (
+    DeliveredError,
+    DeliveryNotFoundError,
+    WebhookOffError,
+)
 
 HEADERS = {
     "X-Request-ID": "The id of the request: the client's, or a generated one.",
@@ -106,6 +111,8 @@ COMMON = ANY | WITH_BODY | WITH_KEY
 
 # Examples of the messages of the errors that a view may raise.
 MESSAGES: dict[type[Exception], str] = {
+    DeliveredError: "delivery 1 can't be repeated: it was delivered",
+    DeliveryNotFoundError: "no delivery 99",
     IncomparableError: (
         "can't compare version 1, which takes 3 lights, with version 2, which takes 2"
     ),
@@ -136,6 +143,10 @@ MESSAGES: dict[type[Exception], str] = {
     VerificationBusyError: "another verification is running; try again when it has finished",
     VersionDamagedError: "version-2.npz: File is not a zip file",
     VersionNotFoundError: "no version 99; existing versions: 1, 2",
+    WebhookOffError: (
+        "the server has no webhook; set STREETLIGHT_WEBHOOK_URL and STREETLIGHT_WEBHOOK_SECRET and "
+        "restart it"
+    ),
 }
 
 

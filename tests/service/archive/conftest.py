@@ -1,5 +1,6 @@
 """What the tests of archives share: a service that has everything, its archive, and commands."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from streetlight.service.learning.lease import acquire_lease
 from streetlight.service.prediction_log import storage
 from streetlight.service.store.engine import write_transaction
+from streetlight.service.webhook.events import WEBHOOK_TEST, Event
+from streetlight.service.webhook.outbox import store_events
 from tests.client import App, Run, invoke
 
 ROW = {"lights": [1, 0, 0.1], "outcome": "stop"}
@@ -57,6 +60,7 @@ def fill(app: App) -> None:
     app.expect(200, "DELETE", "/jobs/5")
     with write_transaction(app.services.engine) as connection:
         connection.exec_driver_sql("UPDATE jobs SET key = 'ci' WHERE id = 5")
+    store_events(app.services, Event(WEBHOOK_TEST, time.time(), {}))
     for request_id in ("r-1", "r-2", "r-3"):
         log_prediction(app, request_id)
     with write_transaction(app.services.require_prediction_log()) as connection:

@@ -64,6 +64,7 @@ RIGHTS: dict[str | None, set[str]] = {
         "GET /versions/<version:number>/accuracy",
         "GET /versions/<version:number>/pressure",
         "GET /versions/<version:number>/weights",
+        "GET /webhook/deliveries",
         "POST /v2/repository/index",
     },
     "predict": {
@@ -97,9 +98,12 @@ RIGHTS: dict[str | None, set[str]] = {
         "POST /v2/repository/models/<model>/load",
         "POST /v2/repository/models/<model>/unload",
         "POST /versions/<version:number>/promote",
+        "POST /webhook/deliveries/<int:number>/retry",
+        "POST /webhook/test",
     },
 }
 CHANGES_STATE = RIGHTS["observe"] | RIGHTS["train"] | RIGHTS["admin"]
+PRIVATE = {"GET /predictions", "GET /webhook/deliveries"}
 
 
 def routes(app: App) -> Iterator[tuple[str, str, str]]:
@@ -142,7 +146,7 @@ def test_each_route_requires_its_right(app_with_key: App) -> None:
 def test_routes_that_change_state_require_the_key(app_with_key: App) -> None:
     for route, method, path in routes(app_with_key):
         response = app_with_key.request(method, path, {"lights": [1, 0, 1]})
-        assert (response.status == 401) == (route in {*CHANGES_STATE, "GET /predictions"}), route
+        assert (response.status == 401) == (route in CHANGES_STATE | PRIVATE), route
         if route in CHANGES_STATE:
             assert response.headers["WWW-Authenticate"] == 'Bearer realm="Streetlight"'
 

@@ -15,6 +15,7 @@ from streetlight.service.server import connection, error_responses
 from streetlight.service.web.openapi import responses
 from tests.client import App, Client
 from tests.server import DEADLINE, ForkedServer, environment
+from tests.service.webhook.receiver import SECRET
 
 KEY = "key"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -110,6 +111,8 @@ FAILING: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("ObservationNotFoundError", "DELETE", "/observations/99", None, {}),
     ("PredictionLogOffError", "GET", "/predictions", None, {}),
     ("VersionNotFoundError", "GET", "/versions/99", None, {}),
+    ("WebhookOffError", "POST", "/webhook/test", None, {}),
+    ("DeliveryNotFoundError", "POST", "/webhook/deliveries/99/retry", None, {}),
     ("IncomparableError", "GET", "/versions/1/diff/2", None, {}),
     ("TooExpensiveError", "POST", "/fit", LARGE, {}),
     ("RequestedRangeNotSatisfiable", "GET", "/versions/1/weights", None, {"Range": "bytes=99999-"}),
@@ -119,8 +122,14 @@ FAILING: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("NothingToRollBackToError", "POST", "/rollback", None, {}),
     ("NoLiveVersionError", "GET", "/predict?lights=1,0,1", None, {}),
 ]
-# These need a damaged file, another database or a busy server.
-NOT_TRIED = {"OverloadedError", "SchemaError", "VerificationBusyError", "VersionDamagedError"}
+# These need a damaged file, another database, a busy server or a receiver.
+NOT_TRIED = {
+    "DeliveredError",
+    "OverloadedError",
+    "SchemaError",
+    "VerificationBusyError",
+    "VersionDamagedError",
+}
 
 
 def test_the_examples_of_errors_are_responses_of_the_service(tmp_path: Path) -> None:
@@ -197,7 +206,8 @@ def test_a_file_is_sent_as_its_responses_are_described(site: App) -> None:
 @pytest.mark.process
 def test_every_curl_example_returns_its_documented_response(tmp_path: Path) -> None:
     """The examples run in order, since later ones use the objects that earlier ones create."""
-    with ForkedServer(tmp_path / "data", api_key=KEY, prediction_log=True) as server:
+    webhook = {"webhook_url": "http://127.0.0.1:9/", "webhook_secret": SECRET}  # it refuses this
+    with ForkedServer(tmp_path / "data", api_key=KEY, prediction_log=True, **webhook) as server:
         add_version(server)
         for _, path, operation in operations(server):
             line = operation["x-codeSamples"][0]["source"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.server import Server, streetlight
+from tests.service.webhook.receiver import SECRET
 
 pytestmark = pytest.mark.process
 
@@ -23,7 +24,8 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 def run_schemathesis(folder: Path, examples: int, seed: int) -> None:
     """Run schemathesis on a server with two versions, so that a rollback succeeds."""
     report, key = folder / "report.json", "key"
-    with Server(folder / "data", api_key=key, prediction_log=True) as server:
+    webhook = {"webhook_url": "http://127.0.0.1:9/", "webhook_secret": SECRET}  # it refuses this
+    with Server(folder / "data", api_key=key, prediction_log=True, **webhook) as server:
         streetlight("train", "--seed", "5", data_dir=server.data_dir)
         run = subprocess.run(
             [
