@@ -1,7 +1,7 @@
 // The service's half of the page: load its data, show all parts, and follow what changes in it.
 
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
-import { callApi } from "../shared/api.js";
+import { callApi, keyIsNeededToRead } from "../shared/api.js";
 import { coalesce } from "../shared/coalesce.js";
 import { showCurl } from "../shared/curl.js";
 import { byId } from "../shared/dom.js";
@@ -77,7 +77,7 @@ function loader(action, gap) {
 const explain = loader(async () => {
   if (state.live === null) return showNoDecision("No version is live: promote one below.");
   const asked = lights;
-  showCurl("predict", "POST", "predict", { lights: asked });
+  showCurl("predict", "POST", "predict", { lights: asked }, { withKey: keyIsNeededToRead() });
   try {
     const explanation = await callApi("POST", "explain", { body: { lights: asked } });
     if (asked.length === lights.length) showDecision(explanation, setLight);

@@ -1,8 +1,8 @@
 // The versions: the table, and the details of one with its actions, its decisions and error curves.
 
 import { getNumbers, getParameter, setParameter } from "../shared/address.js";
-import { callApi } from "../shared/api.js";
-import { showCurl } from "../shared/curl.js";
+import { callApi, fetchFrom, keyIsNeededToRead } from "../shared/api.js";
+import { saveFile, showCurl } from "../shared/curl.js";
 import { byId, decisionLabel, element, hide, table } from "../shared/dom.js";
 import { act, messageOf, say, saidOf } from "../shared/feedback.js";
 import { exactNumber, formatLights, formatNumber, formatPercent, plural } from "../shared/numbers.js";
@@ -40,6 +40,15 @@ export function setUpVersions(reload) {
   byId("older").addEventListener("click", () => {
     limit = Math.min(limit + MORE, MAX);
     reload();
+  });
+  byId("download").addEventListener("click", (event) => {
+    if (!keyIsNeededToRead()) return; // the browser reads it
+    event.preventDefault();
+    act(event.target, async (signal) => {
+      const response = await fetchFrom(event.target.getAttribute("href"), signal);
+      if (!response.ok) throw new Error((await response.json()).error);
+      saveFile(`streetlight-${described}.npz`, await response.blob());
+    });
   });
   const button = (id, run) => byId(id).addEventListener("click", ({ target }) => act(target, async (signal) => {
     const said = await run(signal);
@@ -117,10 +126,10 @@ export async function showSelected() {
 
 async function showDetails(row) {
   const { version: n, recipe, parent } = row;
-  if (n !== described) showCurl("versions", "GET", `versions/${n}`);
+  if (n !== described) showCurl("versions", "GET", `versions/${n}`, undefined, { withKey: keyIsNeededToRead() });
   described = n;
   const isLive = n === state.live;
-  byId("version-name").textContent = `Version ${n}${isLive ? ", live" : ""}`;
+  byId("version-name").textContent = `Version ${n}${isLive ? ", live" : ""}${row.promoted_by ? `, promoted by ${row.promoted_by}` : ""}`;
   byId("promote").textContent = `Promote version ${n}`;
   hide(byId("promote"), isLive, byId("verify"));
   byId("verify").textContent = `Verify version ${n}`;

@@ -8,6 +8,8 @@ const KEY = "streetlight-key";
 const READ_ONLY = /^(predict|explain|fit|step|pressure)\b/;
 
 let keyIsWanted = false;
+let readsNeedKey = false; // by the server's setting `guard`; known when it has refused a read
+let declined = false; // no read asks for the key again; the next change does
 let prompt = null;
 
 // An error response, or no response, which has the status 0; `field` names the field of the request at
@@ -29,21 +31,23 @@ class ApiError extends Error {
 // of the media type `type`; `curl` names the element that shows the command.
 export async function callApi(method, path, { body, curl, type, signal } = {}) {
   const changes = method !== "GET" && !READ_ONLY.test(path);
-  const key = changes ? sessionStorage.getItem(KEY) : null;
+  const key = keyFor(changes);
   const show = () => curl && showCurl(curl, method, path, body,
-    { type, file: type && body.name, withKey: changes && (keyIsWanted || key !== null) });
+    { type, file: type && body.name, withKey: (changes && keyIsWanted) || readsNeedKey || key !== null });
   show();
-  const headers = {};
-  if (key) headers.Authorization = `Bearer ${utf8(key)}`;
+  const headers = authorization(key);
   if (type) headers["Content-Type"] = type;
   const data = body === undefined || type ? body : JSON.stringify(body);
   const response = await fetch(path, { method, headers, body: data, signal }).catch((error) => {
     throw signal?.aborted ? error : new ApiError("The server can't be reached. Try again.", 0);
   });
-  if (response.status === 401) {
+  const lacksRight = response.status === 403 && response.headers.get("WWW-Authenticate");
+  if (response.status === 401 || lacksRight) {
     keyIsWanted = true;
+    readsNeedKey ||= !changes;
     show();
-    if (await promptForKey(key)) return callApi(method, path, { body, curl, type, signal });
+    const problem = lacksRight ? (await response.clone().json()).error : key && "This key is not valid.";
+    if ((changes || !declined) && await promptForKey(key, problem)) return callApi(method, path, { body, curl, type, signal });
   }
   // A proxy responds with HTML if it can't reach the service.
   const result = await response.json().catch((error) => {
@@ -54,16 +58,24 @@ export async function callApi(method, path, { body, curl, type, signal } = {}) {
   return result;
 }
 
+// Read `path`, whose response isn't JSON, or doesn't end; it never asks for the key.
+export const fetchFrom = (path, signal) => fetch(path, { signal, headers: authorization(keyFor(false)) });
+
+export const keyIsNeededToRead = () => readsNeedKey;
+
+const keyFor = (changes) => (changes || readsNeedKey ? sessionStorage.getItem(KEY) : null);
+
+const authorization = (key) => (key ? { Authorization: `Bearer ${utf8(key)}` } : {});
+
 // A header consists of bytes: for the key, those that curl sends.
 const utf8 = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
-// Ask for the key, once for all requests that wait for it; `rejected` is the key that was sent.
-// Return whether there is a key to try.
-async function promptForKey(rejected) {
+// Ask for the key, once for all requests that wait for it; `rejected` is the key that was sent, and
+// `problem` says why it was refused. Return whether there is a key to try.
+async function promptForKey(rejected, problem) {
   const stored = sessionStorage.getItem(KEY);
   if (stored && stored !== rejected) return true; // another request has asked meanwhile
-  sessionStorage.removeItem(KEY);
-  byId("key-problem").textContent = rejected ? "This key is not valid." : "";
+  byId("key-problem").textContent = problem ?? "";
   prompt ??= new Promise((resolve) => {
     const dialog = byId("key-dialog");
     byId("key").value = "";
@@ -71,6 +83,7 @@ async function promptForKey(rejected) {
     dialog.showModal();
     dialog.addEventListener("close", () => {
       const use = dialog.returnValue === "use" && byId("key").value;
+      declined = !use;
       if (use) sessionStorage.setItem(KEY, use);
       prompt = null;
       resolve(Boolean(use));

@@ -25,15 +25,15 @@ export function showCurl(name, method, path, body, { file, type, withKey = false
   }
   const [code, button, save] = place.children;
   save?.remove();
-  if (saved) place.append(element("button", { type: "button", onclick: () => saveFile(saved, json) }, `save ${saved}`));
+  if (saved) place.append(element("button", { type: "button", onclick: () => saveFile(saved, new Blob([json], { type: "application/json" })) }, `save ${saved}`));
   const command = parts.join(" ");
   if (code.textContent === command) return; // what the user has selected in it stays
   code.textContent = command;
   button.textContent = "copy";
 }
 
-function saveFile(name, text) {
-  const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+export function saveFile(name, blob) {
+  const href = URL.createObjectURL(blob);
   element("a", { href, download: name }).click();
   URL.revokeObjectURL(href);
 }
