@@ -20,7 +20,8 @@ running server shows the same, and can send requests. [Protocols](protocols.md) 
 for clients of other model servers.
 
 Every response has the header `X-Request-ID`: the request's, or a generated one. It also has
-`X-Content-Type-Options: nosniff`, and `Cache-Control: no-store`, or `no-cache` for files. The
+`X-Content-Type-Options: nosniff`, and `Cache-Control: no-store`, or `no-cache` and an `ETag` for
+files. Documents, lists and exports are compressed for clients that accept gzip or deflate. The
 default of a field that may be null is null, unless the table gives another. The body of an error is
 an [ErrorResponse](#errorresponse).
 

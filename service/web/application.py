@@ -1,9 +1,10 @@
 """The Flask application, with typed attributes for what its views and the server use."""
 
-from typing import Any, cast
+from typing import cast
 
 from flask import Flask, current_app
 
+from streetlight.service.web.static_content import StaticContent
 from streetlight.service.wiring import Services
 
 
@@ -13,12 +14,12 @@ class Application(Flask):
     Attributes:
         services: the settings, the model repository and the database that the views use.
         database_paths: how the paths begin whose views use the database.
-        openapi: the OpenAPI document; `None` until it is first requested.
+        openapi: the OpenAPI document as JSON; `None` until it is first requested.
     """
 
     services: Services
     database_paths: tuple[str, ...] = ()
-    openapi: dict[str, Any] | None = None
+    openapi: StaticContent | None = None
 
     def uses_database(self, path: str) -> bool:
         """Return whether the view for `path` may use the database."""

@@ -1,6 +1,7 @@
 """Compress responses and decompress requests: gzip (RFC 1952), deflate as zlib (RFC 1950)."""
 
 import zlib
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -72,14 +73,33 @@ def _damaged(encoding: str, reason: str) -> FieldError:
     return FieldError(Problem("Content-Encoding", f"the body is not valid {encoding}: {reason}"))
 
 
-def compress(response: Response, level: int = FASTEST_LEVEL) -> Response:
-    """Compress the body of `response` with the encoding that the client prefers, if any."""
-    response.vary.add("Accept-Encoding")
+def preferred_encoding(encodings: Iterable[str] = WINDOW_BITS) -> str | None:
+    """Return the one of `encodings` that the client prefers; `None` if it prefers none of them."""
     accepted = request.accept_encodings
-    encoding = max(WINDOW_BITS, key=lambda name: float(accepted[name]))
-    if not accepted[encoding]:
+    best = max(encodings, key=lambda name: float(accepted[name]))
+    return best if accepted[best] and accepted[best] >= accepted["identity"] else None
+
+
+def compress(response: Response) -> Response:
+    """Compress the body of `response` with the encoding that the client prefers, if any.
+
+    The parts of a streamed body are compressed as they come.
+    """
+    response.vary.add("Accept-Encoding")
+    encoding = preferred_encoding()
+    if encoding is None:
         return response
-    stream = zlib.compressobj(level, zlib.DEFLATED, WINDOW_BITS[encoding])
-    response.set_data(stream.compress(response.get_data()) + stream.flush())
+    stream = zlib.compressobj(FASTEST_LEVEL, zlib.DEFLATED, WINDOW_BITS[encoding])
+    if response.is_streamed:
+        response.response = _compressed(response.iter_encoded(), stream)
+    else:
+        response.set_data(stream.compress(response.get_data()) + stream.flush())
     response.headers["Content-Encoding"] = encoding
     return response
+
+
+def _compressed(parts: Iterable[bytes], stream: "zlib._Compress") -> Iterator[bytes]:
+    for part in parts:
+        if compressed := stream.compress(part):
+            yield compressed
+    yield stream.flush()

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, request
 from streetlight.service.learning.state_collector import StateCollector
 from streetlight.service.observability import metrics
 from streetlight.service.web.application import services
+from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 
@@ -20,4 +21,4 @@ def show() -> Response:
     """Return the workers' counters, and gauges read from the database and the repository."""
     state = StateCollector(services())
     text, content_type = metrics.exposition(request.headers.get("Accept", ""), state)
-    return Response(text, content_type=content_type)
+    return compress(Response(text, content_type=content_type))

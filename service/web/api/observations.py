@@ -22,6 +22,7 @@ from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.api import observations_csv
 from streetlight.service.web.api.observations_csv import MAX_ROWS
 from streetlight.service.web.application import services
+from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.admission import admit, release
 from streetlight.service.web.middleware.auth import requires
 from streetlight.service.web.middleware.errors import ErrorResponse
@@ -215,9 +216,8 @@ def list_observations(query: ObservationQuery) -> Response:
     filters = Filter(query.outcome, since, query.version, query.source)
     engine = services().engine
     if query.format == "csv":
-        return Response(
-            observations_csv.write(queries.stream(engine, filters)), mimetype="text/csv"
-        )
+        lines = observations_csv.write(queries.stream(engine, filters))
+        return compress(Response(lines, mimetype="text/csv"))
     if query.format == "jsonl":
         return json_lines_response(queries.stream(engine, filters))
     page = queries.page(engine, filters, query.after, query.limit)

@@ -20,6 +20,7 @@ from streetlight.service.prediction_log.queries import (
 from streetlight.service.validation.fields import After, Limit, Text, Time
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
+from streetlight.service.web.compression import compress
 from streetlight.service.web.middleware.auth import private
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.response import json_lines_response, json_response
@@ -70,7 +71,7 @@ def list_predictions(query: PredictionQuery) -> Response:
     filters = Filter(since, query.version, query.decision, query.dialect, query.request_id)
     engine = services().require_prediction_log()
     if query.format == "csv":
-        return Response(_csv(queries.stream(engine, filters)), mimetype="text/csv")
+        return compress(Response(_csv(queries.stream(engine, filters)), mimetype="text/csv"))
     if query.format == "jsonl":
         return json_lines_response(queries.stream(engine, filters))
     page = queries.page(engine, filters, query.after, query.limit)

@@ -1,5 +1,6 @@
 """Versions, which are trained networks: list, compare, verify, promote and roll back."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
@@ -96,9 +97,12 @@ def show(number: int) -> VersionDetails:
 )
 def download(number: int) -> Response:
     """Download the version's file, a `.npz` archive, or a range of its bytes."""
-    path = services().repository.load(number).path
+    path = services().repository.load(number).path.resolve()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return send_file(
-        path.resolve(),
+        path,
+        etag=digest,
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=f"streetlight-{number}.npz",

@@ -10,17 +10,23 @@ from collections.abc import Iterator
 from importlib.metadata import metadata
 from inspect import getdoc
 from sys import modules
-from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response
 from werkzeug.routing import Rule
 
 from streetlight.service.web.application import application, services
 from streetlight.service.web.middleware.auth import needs_key, public
 from streetlight.service.web.openapi import examples, responses
-from streetlight.service.web.openapi.operation import Operation, operation, operation_of
+from streetlight.service.web.openapi.operation import (
+    Operation,
+    ResponseSpec,
+    operation,
+    operation_of,
+)
 from streetlight.service.web.openapi.schemas import MEDIA_TYPES, Json, Schemas, generate
 from streetlight.service.web.request import MAX_ID, MAX_KEY_LENGTH
+from streetlight.service.web.response import dump_json
+from streetlight.service.web.static_content import StaticContent
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -48,13 +54,19 @@ PARAMETER = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
 
 @blueprint.get("/openapi.json")
 @public
-@operation()
-def openapi() -> dict[str, Any]:
+@operation(
+    headers=["If-None-Match"],
+    responses={
+        200: ResponseSpec(Json, headers=["ETag"]),
+        304: ResponseSpec(headers=["ETag"]),
+    },
+)
+def openapi() -> Response:
     """Return the description of this API, as OpenAPI 3.1."""
     app = application()
     if app.openapi is None:
-        app.openapi = describe(app)
-    return app.openapi
+        app.openapi = StaticContent(dump_json(describe(app)) + b"\n", "application/json")
+    return app.openapi.response()
 
 
 def describe(app: Flask) -> Json:

@@ -3,9 +3,10 @@
 from importlib.resources import files
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, send_file
+from flask import Blueprint, Response, abort
 
 from streetlight.service.web.middleware.auth import public
+from streetlight.service.web.static_content import send_static_file
 
 blueprint = Blueprint("docs", __name__)
 
@@ -30,7 +31,7 @@ POLICY = (
 @public
 def docs() -> Response:
     """Return the API documentation page, which can also send requests."""
-    response = send_file(_page / "docs.html")
+    response = send_static_file(_page / "docs.html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
@@ -41,4 +42,4 @@ def static_file(name: str) -> Response:
     """Return a static file of the API documentation page."""
     if name not in FILES:
         abort(404)
-    return send_file(FILES[name] / name)
+    return send_static_file(FILES[name] / name)

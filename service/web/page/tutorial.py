@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, send_file
+from flask import Blueprint, Response, abort
 
 from streetlight.service.web.middleware.auth import public
 from streetlight.service.web.page.docs import POLICY
+from streetlight.service.web.static_content import send_static_file
 
 blueprint = Blueprint("tutorial", __name__)
 
@@ -25,7 +26,7 @@ def tutorial(name: str) -> Response:
     """Return a page of the tutorial, or one of its files."""
     if name not in FILES:
         abort(404)
-    response = send_file(FILES[name])
+    response = send_static_file(FILES[name])
     policy = PICTURE_POLICY if name.endswith(".svg") else POLICY
     response.headers["Content-Security-Policy"] = policy
     return response

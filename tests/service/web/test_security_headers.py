@@ -10,7 +10,7 @@ from tests.server import DEADLINE, Server
 
 FILES = {"/page/<path:name>", "/docs", "/docs/<name>", "/tutorial", "/tutorial/<name>"}
 VERSION = ("version:number", "version:a", "version:b")
-FILES |= {"/versions/<version:number>/weights"}
+FILES |= {"/openapi.json", "/versions/<version:number>/weights"}
 
 
 def assert_headers(response: urllib3.BaseHTTPResponse, cache: str, about: object) -> None:
