@@ -18,6 +18,8 @@ RUN python -m venv --without-pip /opt/streetlight \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY client client
+COPY deploy/grafana deploy/grafana
+COPY deploy/prometheus deploy/prometheus
 COPY model model
 COPY service service
 COPY src src

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import parser
 
-from tests.client import App
+from tests.client import App, invoke
 from tests.server import ForkedServer, Server, free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -150,6 +150,12 @@ def test_containers_have_no_privileges() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert not {"user", "privileged", "cap_add"} & set(service)
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("path", ["prometheus/alerts.yml", "grafana/dashboard.json"])
+def test_a_command_prints_the_alerts_and_the_dashboard(path: str) -> None:
+    run = invoke("monitoring", Path(path).name)
+    assert (run.returncode, run.stdout) == (0, (DEPLOY / path).read_text(encoding="utf-8"))
 
 
 def test_alerts_and_panels_are_complete() -> None:
