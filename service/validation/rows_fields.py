@@ -22,7 +22,7 @@ class Row(Schema):
 class RowsFields(Schema):
     """Rows, or the name of one of the lab's datasets."""
 
-    rows: Annotated[tuple[Row, ...], Field(max_length=MAX_ROWS), FailFast()] = ()
+    rows: Annotated[tuple[Row, ...], Field(max_length=MAX_ROWS, fail_fast=True)] | None = None
     dataset: Annotated[LabDataset | None, Field(examples=["six"])] = None
 
     def to_dataset(self) -> Dataset | None:
@@ -33,7 +33,7 @@ class RowsFields(Schema):
         Raises:
             FieldError: there are both, no rows in `rows`, or different numbers of lights.
         """
-        if "rows" not in self.model_fields_set:
+        if self.rows is None:
             return LAB_DATASETS[self.dataset] if self.dataset else None
         if self.dataset is not None:
             message = "expected rows or a dataset, got both"

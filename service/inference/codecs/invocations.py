@@ -62,7 +62,8 @@ def _lights_from_json(version: Version, text: bytes) -> FloatArray:
     body = decode(text)
     if isinstance(body, list):
         return rows.from_rows(version, body, "")
-    fields = [field for field in PARSERS if isinstance(body, dict) and field in body]
+    given = body if isinstance(body, dict) else {}
+    fields = [field for field in PARSERS if given.get(field) is not None]
     if len(fields) != 1:
         message = f"expected a list of rows, or an object with one of {', '.join(PARSERS)}"
         raise FieldError(Problem("", f"{message}; got {preview(body)}"))

@@ -39,12 +39,13 @@ def _decode_predict(request: InferenceRequest, version: Version) -> Rows:
     if plain := _decode_plain(text, version, "instances", "inputs"):
         return plain
     body = _parse_body(text)
-    if ("inputs" in body) == ("instances" in body):
+    inputs, instances = body.get("inputs"), body.get("instances")
+    if (inputs is None) == (instances is None):
         message = "expected either instances or inputs, got both or neither"
         raise FieldError(Problem("", message))
-    if "inputs" in body:
-        return Rows(rows.from_columns(version, body["inputs"], "inputs"), "inputs")
-    return Rows(rows.from_rows(version, body["instances"], "instances"), "instances")
+    if instances is None:
+        return Rows(rows.from_columns(version, inputs, "inputs"), "inputs")
+    return Rows(rows.from_rows(version, instances, "instances"), "instances")
 
 
 def _decode_rows(field: str, request: InferenceRequest, version: Version) -> Rows:

@@ -237,6 +237,7 @@ def test_each_repeat_of_a_row_is_a_row(shared_app: App) -> None:
     ("body", "message"),
     [
         ({}, "rows: expected rows or a dataset, got neither"),
+        ({"rows": None}, "rows: expected rows or a dataset, got neither"),
         ({"rows": []}, "rows: expected at least 1 row, got 0"),
         ({"rows": [EXAMPLE], "dataset": "six"}, "dataset: expected rows or a dataset, got both"),
         ({"dataset": "lab"}, "dataset: expected 'one-light', 'six', 'two-rows' or 'four', got"),

@@ -29,6 +29,7 @@ def test_predict_scores_rows_and_columns(two_versions: App) -> None:
         {"instances": ROWS},
         {"instances": [{"lights": row} for row in ROWS], "parameters": {"any": 1}},
         {"instances": ROWS, "signature_name": "serving_default"},
+        {"instances": ROWS, "inputs": None},
     ):
         assert two_versions.post(path, body) == {"predictions": column}
     for inputs in (ROWS, {"lights": ROWS}):
@@ -122,6 +123,7 @@ def test_an_unknown_path_is_refused(two_versions: App) -> None:
         {"instances": ROWS},
         {"inputs": ROWS},
         {"inputs": {"lights": ROWS}, "params": {}},
+        {"inputs": ROWS, "instances": None},
         {"dataframe_split": {"columns": ["left", "middle", "right"], "data": ROWS}},
         {"dataframe_split": {"columns": ["lights"], "data": [[row] for row in ROWS]}},
         {"dataframe_records": [dict(zip("abc", row, strict=True)) for row in ROWS]},
