@@ -14,11 +14,12 @@ blueprint = Blueprint("metrics", __name__)
 
 @blueprint.get("/metrics")
 @quiet
-@operation(
-    responses={200: ResponseSpec(media_types=["text/plain", "application/openmetrics-text"])}
-)
+@operation(responses={200: ResponseSpec(media_types=["text/plain"])})
 def show() -> Response:
-    """Return the workers' counters, and gauges read from the database and the repository."""
+    """Return the workers' counters, and gauges read from the database and the repository.
+
+    A client that prefers `application/openmetrics-text` gets that format.
+    """
     state = StateCollector(services())
     text, content_type = metrics.exposition(request.headers.get("Accept", ""), state)
     return compress(Response(text, content_type=content_type))

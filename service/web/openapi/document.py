@@ -42,7 +42,7 @@ REQUEST_HEADERS: dict[str, tuple[str, Json]] = {
         {"pattern": "^[0-9]{1,19}$"},
     ),
     "Last-Event-ID": ("The id of the last event received; the stream starts after it.", {}),
-    "Range": ("The bytes to return, such as `bytes=0-99`.", {"pattern": "^bytes=[0-9]+-[0-9]*$"}),
+    "Range": ("The bytes to return, such as `bytes=0-99`.", {}),
 }
 # The parts of paths that aren't numbers.
 TEXT_PARAMETERS: dict[str, Json] = {
@@ -188,7 +188,7 @@ def _path_parameters(rule: str) -> Iterator[Json]:
     for i, match in enumerate(PARAMETER.finditer(rule), 1):
         parameter = {"name": match["name"], "in": "path", "required": True}
         if match["converter"] in ("int", "version"):
-            bounds = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+            bounds = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_ID}
             if match["converter"] == "version":
                 parameter["description"] = "The number of a version, or `live` for the live one."
             yield parameter | {"schema": bounds, "example": i}
@@ -208,6 +208,9 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
         options = property_schema.get("anyOf", [property_schema])
         field = next(option for option in options if option != {"type": "null"})
         required = name in schema.get("required", [])
-        yield {"name": name, "in": "query", "required": required, "schema": field} | (
-            {"style": "form", "explode": False} if field.get("type") == "array" else {}
-        )
+        parameter: Json = {"name": name, "in": "query", "required": required, "schema": field}
+        if field.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+        if "examples" in field:
+            parameter["example"] = field["examples"][0]
+        yield parameter

@@ -18,10 +18,14 @@ TEXT = {"type": "string"}
 # The schemas of bodies that aren't JSON.
 MEDIA_TYPES: dict[str, Json] = {
     "application/octet-stream": TEXT | {"format": "binary"},
-    "application/openmetrics-text": TEXT,
     "application/x-ndjson": TEXT | {"description": "Each line is a JSON object."},
     "text/csv": TEXT | {"description": "Lines of values, separated by commas."},
-    "text/event-stream": TEXT | {"description": "Server-sent events, whose data is JSON."},
+    # As a file, which generated clients don't try to parse.
+    "text/event-stream": {
+        **TEXT,
+        "format": "binary",
+        "description": "Server-sent events, whose data is JSON.",
+    },
     "text/html": TEXT,
     "text/plain": TEXT,
 }
@@ -34,12 +38,15 @@ def generate(operations: Iterable[Operation]) -> tuple[Schemas, Json]:
         [(model, mode, TypeAdapter(model)) for model, mode in models],
         ref_template="#/components/schemas/{model}",
     )
-    _add_items([*schemas.values(), shared])
+    _complete([*schemas.values(), shared])
     return schemas, shared["$defs"]
 
 
-def _add_items(schema: Any) -> None:  # noqa: ANN401 - a part of a schema
-    """Add `items` to the `prefixItems` of tuples: generators of clients read no others."""
+def _complete(schema: Any) -> None:  # noqa: ANN401 - a part of a schema
+    """Add what generators of clients need: `items` beside `prefixItems`, and the size of integers.
+
+    Without `format`, they take integers to have 32 bits.
+    """
     if isinstance(schema, dict):
         types = list(dict.fromkeys(item["type"] for item in schema.get("prefixItems", [])))
         if len(types) == 1:
@@ -49,9 +56,11 @@ def _add_items(schema: Any) -> None:  # noqa: ANN401 - a part of a schema
         if types:
             items = [{"type": kind} for kind in types]
             schema["items"] = items[0] if len(items) == 1 else {"anyOf": items}
+        if schema.get("type") == "integer":
+            schema["format"] = "int64"
         schema = list(schema.values())
     for part in schema if isinstance(schema, list) else ():
-        _add_items(part)
+        _complete(part)
 
 
 def _models(operations: Iterable[Operation]) -> Iterator[tuple[Any, Any]]:

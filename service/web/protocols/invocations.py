@@ -23,7 +23,7 @@ from streetlight.service.web.middleware.auth import public, requires
 from streetlight.service.web.middleware.instrumentation import quiet
 from streetlight.service.web.openapi.operation import ResponseSpec, operation
 from streetlight.service.web.protocols.v1 import BOUNDED
-from streetlight.service.web.protocols.v1_schemas import Rows, V1Inputs, V1Instances, V1Predictions
+from streetlight.service.web.protocols.v1_schemas import Lights, V1PredictBody, V1Predictions
 
 blueprint = Blueprint("invocations", __name__)
 
@@ -32,24 +32,19 @@ class DataframeSplit(BaseModel):
     """A table of light states, with a column for each light."""
 
     columns: list[str]
-    data: Rows
+    data: list[Lights]
 
 
-class DataframeSplitBody(BaseModel):
-    """Light states as pandas writes a table with `orient="split"`."""
+class InvocationBody(V1PredictBody):
+    """Light states in one of the fields; `dataframe_…` are a table as pandas writes it."""
 
-    dataframe_split: DataframeSplit
-
-
-class DataframeRecordsBody(BaseModel):
-    """Light states as pandas writes a table with `orient="records"`."""
-
-    dataframe_records: list[dict[str, float]]
+    dataframe_split: DataframeSplit | None = None
+    dataframe_records: list[dict[str, float]] | None = None
 
 
 # The declaration of a view of invocations; a body may also be a list of rows.
 INVOCATION = operation(
-    body=V1Instances | V1Inputs | DataframeSplitBody | DataframeRecordsBody,
+    body=InvocationBody,
     body_media_types=["text/csv"],
     responses={200: ResponseSpec(V1Predictions, media_types=["text/csv"])},
     raises=[*BOUNDED, UnsupportedMediaTypeError],

@@ -19,14 +19,13 @@ from streetlight.service.web.protocols.v1_schemas import (
     ModelNames,
     V1Classes,
     V1Dimension,
-    V1Examples,
+    V1ExamplesBody,
+    V1ExplainBody,
     V1Explanations,
-    V1Inputs,
-    V1Instances,
     V1Metadata,
     V1ModelSpec,
     V1ModelStatus,
-    V1Outputs,
+    V1PredictBody,
     V1Predictions,
     V1Regression,
     V1Signature,
@@ -97,8 +96,8 @@ def _tensor_info(*sizes: int) -> V1TensorInfo:
 @blueprint.post("/<model>/labels/<label>:predict")
 @requires("predict")
 @operation(
-    body=V1Instances | V1Inputs,
-    responses={200: ResponseSpec(V1Predictions | V1Outputs)},
+    body=V1PredictBody,
+    responses={200: ResponseSpec(V1Predictions)},
     raises=BOUNDED,
 )
 def predict(model: str, version: str | None = None, label: str | None = None) -> Response:
@@ -110,7 +109,7 @@ def predict(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>/versions/<version>:explain")
 @blueprint.post("/<model>/labels/<label>:explain")
 @requires("predict")
-@operation(body=V1Instances, responses={200: ResponseSpec(V1Explanations)}, raises=BOUNDED)
+@operation(body=V1ExplainBody, responses={200: ResponseSpec(V1Explanations)}, raises=BOUNDED)
 def explain(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `instances`, and how each is computed."""
     return respond(v1.EXPLAIN, model, version, label)
@@ -120,7 +119,7 @@ def explain(model: str, version: str | None = None, label: str | None = None) ->
 @blueprint.post("/<model>/versions/<version>:classify")
 @blueprint.post("/<model>/labels/<label>:classify")
 @requires("predict")
-@operation(body=V1Examples, responses={200: ResponseSpec(V1Classes)}, raises=BOUNDED)
+@operation(body=V1ExamplesBody, responses={200: ResponseSpec(V1Classes)}, raises=BOUNDED)
 def classify(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return both classes of each of `examples`, the decision first: walk s, stop 1 - s."""
     return respond(v1.CLASSIFY, model, version, label)
@@ -130,7 +129,7 @@ def classify(model: str, version: str | None = None, label: str | None = None) -
 @blueprint.post("/<model>/versions/<version>:regress")
 @blueprint.post("/<model>/labels/<label>:regress")
 @requires("predict")
-@operation(body=V1Examples, responses={200: ResponseSpec(V1Regression)}, raises=BOUNDED)
+@operation(body=V1ExamplesBody, responses={200: ResponseSpec(V1Regression)}, raises=BOUNDED)
 def regress(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Return the scores of `examples` as one list."""
     return respond(v1.REGRESS, model, version, label)

@@ -8,43 +8,43 @@ from pydantic import BaseModel, Field
 from streetlight.model.dataset import Outcome
 from streetlight.model.network import WeightLists
 from streetlight.service.inference.result import RowExplanation
+from streetlight.service.validation.fields import OMIT_IF_EMPTY
 
 Lights = Annotated[list[float], Field(min_length=1)]
-Rows = Annotated[list[Lights], Field(min_length=1, examples=[[[1, 0, 1], [0, 0, 1]]])]
+Rows = Annotated[list[Lights], Field(min_length=1)]
+EXAMPLE = Field(examples=[[[1, 0, 1], [0, 0, 1]]])
 # As the protocol requires, a row is a list even if it has one number.
 Score = Annotated[list[float], Field(min_length=1, max_length=1)]
 
 
-class V1Instances(BaseModel):
+class V1PredictBody(BaseModel):
+    """Light states, either by row as `instances`, or as the tensor `inputs`.
+
+    A row may also be `{"lights": […]}`, and the tensor `{"lights": [[…], …]}`.
+    """
+
+    instances: Annotated[Rows | None, EXAMPLE] = None
+    inputs: Rows | None = None
+
+
+class V1ExplainBody(BaseModel):
     """Light states by row; a row may also be `{"lights": […]}`."""
 
-    instances: Rows
+    instances: Annotated[Rows, EXAMPLE]
 
 
-class V1Inputs(BaseModel):
-    """Light states as the tensor `inputs`, which may also be `{"lights": [[…], …]}`."""
-
-    inputs: Rows
-
-
-class V1Examples(BaseModel):
+class V1ExamplesBody(BaseModel):
     """Light states by row; a row may also be `{"lights": […]}`."""
 
-    examples: Rows
+    examples: Annotated[Rows, EXAMPLE]
 
 
 @dataclass(frozen=True)
 class V1Predictions:
-    """The score of each light state, for `instances`."""
+    """The score of each light state: `predictions` for `instances`, `outputs` for `inputs`."""
 
-    predictions: list[Score]
-
-
-@dataclass(frozen=True)
-class V1Outputs:
-    """The score of each light state, for `inputs`."""
-
-    outputs: list[Score]
+    predictions: Annotated[list[Score] | None, OMIT_IF_EMPTY] = None
+    outputs: Annotated[list[Score] | None, OMIT_IF_EMPTY] = None
 
 
 @dataclass(frozen=True)
