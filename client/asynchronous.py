@@ -39,7 +39,7 @@ class AsyncClient:
     Args:
         url: the server's URL, with the prefix that a proxy gives it.
         api_key: the server's key; without one, requests that need it raise `UnauthorizedError`.
-        timeout: seconds to wait for a connection, and for each part of a response.
+        timeout: seconds to wait for each part of a response; at most 5 for a connection.
         retry: when to send a request again.
         http: the httpx client that sends the requests, with proxies, certificates or a transport of
             its own; who made it closes it.
@@ -50,7 +50,7 @@ class AsyncClient:
         url: str,
         *,
         api_key: str | None = None,
-        timeout: float = 30.0,
+        timeout: float = 15.0,
         retry: Retry = Retry(),  # noqa: B008 - it can't be changed
         http: httpx.AsyncClient | None = None,
     ) -> None:
@@ -196,11 +196,11 @@ class AsyncClient:
             with suppress(httpx.RequestError):
                 async with self._http.stream(**request) as stream:
                     if stream.is_success:
-                        async for line in stream.aiter_lines():
-                            if state := events.line(line):
-                                yield state
+                        async for text in stream.aiter_text():
+                            for new in events.feed(text):
+                                yield new
             if not events.ended:
-                if state := events.state(await self._send(routes.job(events.job.id))):
+                if state := events.polled(await self._send(routes.job(events.job.id))):
                     yield state
                 else:
                     await asyncio.sleep(POLL_SECONDS)

@@ -39,7 +39,7 @@ class Client:
     Args:
         url: the server's URL, with the prefix that a proxy gives it.
         api_key: the server's key; without one, requests that need it raise `UnauthorizedError`.
-        timeout: seconds to wait for a connection, and for each part of a response.
+        timeout: seconds to wait for each part of a response; at most 5 for a connection.
         retry: when to send a request again.
         http: the httpx client that sends the requests, with proxies, certificates or a transport of
             its own; who made it closes it.
@@ -50,7 +50,7 @@ class Client:
         url: str,
         *,
         api_key: str | None = None,
-        timeout: float = 30.0,
+        timeout: float = 15.0,
         retry: Retry = Retry(),  # noqa: B008 - it can't be changed
         http: httpx.Client | None = None,
     ) -> None:
@@ -192,11 +192,10 @@ class Client:
             request = self._server.request(routes.job_events(events.job), events.silence())
             with suppress(httpx.RequestError), self._http.stream(**request) as stream:
                 if stream.is_success:
-                    for line in stream.iter_lines():
-                        if state := events.line(line):
-                            yield state
+                    for text in stream.iter_text():
+                        yield from events.feed(text)
             if not events.ended:
-                if state := events.state(self._send(routes.job(events.job.id))):
+                if state := events.polled(self._send(routes.job(events.job.id))):
                     yield state
                 else:
                     time.sleep(POLL_SECONDS)

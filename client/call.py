@@ -8,11 +8,14 @@ from typing import Any, Generic, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from streetlight.client.errors import ResponseError, UnreachableError, error_of
+from streetlight.client.errors import ResponseError, UnreachableError, describe, error_of
 from streetlight.client.results import Result
 from streetlight.client.retry import Answer, Retry
 
 R = TypeVar("R", bound=Result)
+
+# Seconds to wait for a connection.
+CONNECT_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,8 @@ class Call(Generic[R]):
             ResponseError: the response is an error, or not of the type of the result.
         """
         if isinstance(answer, httpx.RequestError):
-            request = answer.request
             message = str(answer) or type(answer).__name__
-            raise UnreachableError(f"{request.method} {request.url}: {message}") from answer
+            raise UnreachableError(f"{describe(answer.request)}: {message}") from answer
         if not answer.is_success:
             raise error_of(answer)
         try:
@@ -77,12 +79,12 @@ class Server:
     Attributes:
         url: the URL of the server, with the prefix that a proxy gives it.
         api_key: the key; `None` for no key.
-        timeout: seconds to wait for a connection, and for each part of a response.
+        timeout: seconds to wait for each part of a response.
         retry: when to send a request again.
     """
 
     url: str
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     timeout: float
     retry: Retry
 
@@ -104,7 +106,11 @@ class Server:
             "params": {name: value for name, value in call.params.items() if value is not None},
             "content": content,
             "headers": headers,
-            "timeout": httpx.Timeout(self.timeout, read=silence or self.timeout),
+            "timeout": httpx.Timeout(
+                self.timeout,
+                connect=min(self.timeout, CONNECT_TIMEOUT),
+                read=silence or self.timeout,
+            ),
         }
 
 

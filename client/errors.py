@@ -36,10 +36,9 @@ class ResponseError(StreetlightError):
         body = self.body if isinstance(self.body, dict) else {}
         self.message = message or body.get("error") or response.reason_phrase
         self.details: list[dict[str, Any]] = body.get("details", [])
-        request = response.request
         request_id = f", request {self.request_id}" if self.request_id else ""
         super().__init__(
-            f"{self.message} ({self.status} to {request.method} {request.url}{request_id})"
+            f"{self.message} ({self.status} to {describe(response.request)}{request_id})"
         )
 
 
@@ -83,6 +82,11 @@ BY_STATUS: dict[int, type[ResponseError]] = {
     409: ConflictError,
     503: UnavailableError,
 }
+
+
+def describe(request: httpx.Request) -> str:
+    """Return the method and the URL of a request, without a password in it."""
+    return f"{request.method} {request.url.copy_with(userinfo=b'')}"
 
 
 def error_of(response: httpx.Response) -> ResponseError:

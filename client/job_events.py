@@ -5,12 +5,13 @@ empty line after each event, and comments.
 """
 
 import time
+from collections.abc import Iterator
 
 from streetlight.client.results import JobState
 
 # Seconds between two attempts to follow a job.
 POLL_SECONDS = 1.0
-# Seconds without a line, after which the connection is lost: the server sends one every 10 s.
+# Seconds of silence after which the connection is lost: the server sends something every 10 s.
 SILENCE = 25.0
 
 
@@ -22,6 +23,7 @@ class JobEvents:
 
     def __init__(self, job: JobState, timeout: float | None) -> None:
         self.job = job
+        self._rest = ""
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
 
@@ -31,7 +33,7 @@ class JobEvents:
         return self.job.ended
 
     def silence(self) -> float:
-        """Return for how many seconds to wait for a line."""
+        """Return for how many seconds to wait for the next part of the stream."""
         if self._deadline is None:
             return SILENCE
         left = self._deadline - time.monotonic()
@@ -39,18 +41,26 @@ class JobEvents:
             raise TimeoutError(f"job {self.job.id} is {self.job.state} after {self._timeout} s")
         return min(SILENCE, left)
 
-    def line(self, line: str) -> JobState | None:
-        """Return the state in a line of the stream, if it has a new one."""
-        self.silence()
-        name, _, data = line.partition(": ")
-        # The event `end` has no state: the stream ends, and the job is read again if need be.
-        if name != "data" or data == "{}":
-            return None
-        return self.state(JobState.model_validate_json(data))
+    def feed(self, text: str) -> Iterator[JobState]:
+        """Yield the new states in the next part of the stream.
 
-    def state(self, job: JobState) -> JobState | None:
-        """Return a state that was read, if it is new."""
+        An event ends with an empty line: one that the end of the connection cuts is left out.
+        """
         self.silence()
+        *events, self._rest = (self._rest + text).split("\n\n")
+        for event in events:
+            _, _, data = event.partition("\ndata: ")
+            # The event `end` has no state: the stream ends, and the job is read again if need be.
+            if data not in ("", "{}") and (state := self._new(JobState.model_validate_json(data))):
+                yield state
+
+    def polled(self, job: JobState) -> JobState | None:
+        """Return a state that was read after the end of a stream, if it is new."""
+        self.silence()
+        self._rest = ""
+        return self._new(job)
+
+    def _new(self, job: JobState) -> JobState | None:
         if job.revision <= self.job.revision and not job.ended:
             return None
         self.job = job

@@ -1,7 +1,7 @@
 """What the methods of the clients return.
 
-The fields are those of the [HTTP reference](../docs/reference.md). Fields that this release doesn't
-know are ignored, so that a client works with a newer server.
+The fields are those of the responses in docs/reference.md. Fields that this release doesn't know
+are ignored, so that a client works with a newer server.
 """
 
 from collections.abc import Sequence
@@ -175,7 +175,7 @@ class Version(Result):
     version: int
     damaged: str | None = None
     parent: int | None = None
-    created_at: str | None = None
+    created_at: datetime | None = None
     dataset: str | None = None
     rows: int | None = None
     recipe: dict[str, Any] = {}
@@ -197,7 +197,7 @@ class VersionPage(Page):
 class Promotion(Result):
     """A change of the live version."""
 
-    at: str
+    at: datetime
     action: str
     version: int
     instead_of: int | None

@@ -29,7 +29,7 @@ class Retry:
     """
 
     attempts: int = 8
-    seconds: float = 20.0
+    seconds: float = 60.0
 
 
 class Attempts:

@@ -1,10 +1,13 @@
 """What the client sends and reads, without a server."""
 
+import json
+
 import httpx
 import numpy as np
 import pytest
 
 from streetlight.client import Client, ResponseError, Retry
+from streetlight.client.results import JobState
 from streetlight.client.retry import Attempts
 
 PREDICTION = {"decision": "walk", "score": 1.0, "version": 1, "of_a_newer_server": True}
@@ -44,6 +47,36 @@ def test_a_request_has_the_prefix_and_the_key() -> None:
     assert requests[0].headers["Authorization"] == "Bearer secret"
     with pytest.raises(ValueError, match="frozen"):
         prediction.version = 2  # type: ignore[misc]
+
+
+def test_an_event_that_the_end_of_a_connection_cuts_is_left_out() -> None:
+    def job(state: str, revision: int) -> dict[str, object]:
+        known = {"id": 1, "state": state, "revision": revision, "attempt": 1, "recipe": {}}
+        more = {"trigger": "request", "submitted_at": 0, "cancel_requested": False}
+        # Python's splitlines would split at the last two characters; the stream doesn't.
+        return dict.fromkeys(JobState.model_fields) | known | more | {"error": "in \u2028\x85"}
+
+    text = json.dumps(job("running", 2), ensure_ascii=False)
+    event = f"id: 2\nevent: job\ndata: {text}\n\n: still here\n\n"
+    client, requests = client_of(
+        httpx.Response(202, json=job("queued", 1)),
+        httpx.Response(200, text=event + event[:40]),
+        httpx.Response(200, json=job("running", 3)),
+        httpx.Response(200, text="retry: 1000\n\nevent: end\ndata: {}\n\n"),
+        httpx.Response(200, json=job("succeeded", 4)),
+    )
+    states = [(state.state, state.revision) for state in client.retrain().follow(10)]
+    assert states == [("running", 2), ("running", 3), ("succeeded", 4)]
+    assert [r.headers.get("Last-Event-ID") for r in requests] == [None, "1", None, "3", None]
+
+
+def test_no_secret_is_in_a_text() -> None:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    client = Client("https://me:word@corner.example", api_key="secret", http=http)
+    with pytest.raises(ResponseError) as caught:
+        client.live()
+    assert "(500 to GET https://corner.example/versions?limit=1)" in str(caught.value)
+    assert "secret" not in repr(vars(client))
 
 
 @pytest.mark.parametrize(
