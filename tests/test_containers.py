@@ -161,3 +161,13 @@ def test_both_files_run_and_check_the_same_processes() -> None:
     [*_, pause] = server["lifecycle"]["preStop"]["exec"]["command"]
     seconds = PODS["server"]["terminationGracePeriodSeconds"] - int(pause)
     assert f"{seconds}s" == COMPOSE["server"]["stop_grace_period"]
+
+
+def test_the_file_of_the_keys_is_in_a_folder_that_is_mounted() -> None:
+    """Docker mounts a single file by its inode, so that a renamed one would stay unseen."""
+    [server] = yaml.safe_load((ROOT / "deploy" / "compose-keys.yml").read_text())[
+        "services"
+    ].values()
+    [volume] = server["volumes"]
+    file = Path(server["environment"]["STREETLIGHT_API_KEYS_FILE"])
+    assert volume == f"./keys:{file.parent}:ro"

@@ -91,7 +91,9 @@ class Shell:
         line = command.line.replace(":8000", f":{self.server.port}")
         expected = command.expected.replace(":8000", f":{self.server.port}")
         if is_serve(command):
-            settings = re.findall(r"STREETLIGHT_(\w+)=(\S+)", line)
+            settings = re.findall(
+                r"STREETLIGHT_(\w+)=(\S+)", line.replace("$PWD", str(self.folder))
+            )
             self.server.settings |= {name.lower(): value for name, value in settings}
             log = stack.enter_context(self.server).log
             until(lambda: matches(expected + "…", log.read_text()))
