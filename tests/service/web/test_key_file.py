@@ -11,7 +11,7 @@ import pytest
 from tests.client import App, Client, invoke
 from tests.server import ForkedServer, streetlight
 from tests.service.conftest import until
-from tests.service.web.test_auth import CHANGES_STATE, RIGHTS, routes
+from tests.service.web.test_auth import CHANGES_STATE, PRIVATE, RIGHTS, routes
 
 
 def write(file: Path, *entries: tuple[str, str, list[str]]) -> None:
@@ -44,7 +44,7 @@ def test_each_right_permits_its_routes_only(app: App) -> None:
     wanted["GET /health"] = None
     for route, method, path in routes(app):
         right = wanted[route]
-        is_guarded = route in {*CHANGES_STATE, "GET /predictions"}
+        is_guarded = route in CHANGES_STATE | PRIVATE
         if app.services.settings.guard == "all":
             is_guarded = right is not None
         assert (app.request(method, path, b"").status == 401) == is_guarded, route
