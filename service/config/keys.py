@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,8 +112,11 @@ class ApiKeys:
         if self._path:
             self._keys = _read(self._path, self._fixed)
 
-    def reload(self) -> None:
-        """Read the file again; if it can't be used, log that once, and keep the keys."""
+    def reload(self) -> bool:
+        """Read the file again, and return whether there are other keys now.
+
+        If the file can't be used, log that once, and keep the keys.
+        """
         keys, problem = self._keys, self.problem
         try:
             self.load()
@@ -124,9 +127,10 @@ class ApiKeys:
             log.error("%s; the keys read before stay valid", self.problem)
         elif (problem and not self.problem) or self._keys != keys:
             log.info("the API keys are now those of %s", ", ".join(key.name for key in self._keys))
+        return self._keys != keys
 
-    def follow_file(self) -> None:
-        """Read the file in a thread whenever `READ_INTERVAL` seconds have passed.
+    def follow_file(self, changed: Callable[[], object]) -> None:
+        """Read the file in a thread every `READ_INTERVAL` seconds; call `changed` at each change.
 
         A change is noticed by the content: of what a mounted secret or an editor replaces, neither
         the time nor the name says that it is complete.
@@ -135,7 +139,8 @@ class ApiKeys:
         def follow() -> None:
             while True:
                 time.sleep(READ_INTERVAL)
-                self.reload()
+                if self.reload():
+                    changed()
 
         if self._path:
             threading.Thread(target=follow, daemon=True, name="keys").start()

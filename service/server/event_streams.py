@@ -96,8 +96,12 @@ class EventStreams:
         self._followed.pop(stream, None)
 
     def stop(self) -> None:
-        """End all streams; clients reconnect to another worker."""
+        """End all streams, also later ones; clients reconnect to another worker."""
         self._stopped = True
+        self.end()
+
+    def end(self) -> None:
+        """End all streams; clients reconnect."""
         for stream in list(self._followed):
             stream.send([], last=True)
         self._followed.clear()

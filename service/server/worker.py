@@ -82,11 +82,16 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         )
         if services.model.recorder:
             services.model.recorder.start()
-        services.keys.follow_file()
+        services.keys.follow_file(self._end_event_streams)
         _return_freed_blocks()
         # What exists by now stays. Otherwise a request that makes many objects has the garbage
         # collector visit all of it, for 50 ms in which nothing else runs.
         gc.freeze()
+
+    def _end_event_streams(self) -> None:
+        """End the event streams if they need a key; the thread that reads the keys calls it."""
+        if self.state.application.services.keys.guards_all:
+            self.loop.call_soon_threadsafe(self.state.event_streams.end)
 
     def handle_exit(self, _signal: int, _frame: object) -> None:
         """Stop gracefully; a signal handler."""

@@ -206,6 +206,19 @@ def test_a_key_is_replaced_without_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+def test_an_event_stream_ends_when_its_key_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    eyes, ops = ("eyes", "a", ["read"]), ("ops", "b", ["admin"])
+    write(file, eyes, ops)
+    with ForkedServer(tmp_path / "data", api_keys_file=file, guard="all") as server:
+        stream = server.pool.request("GET", "/events", headers=bearer("a"), preload_content=False)
+        assert stream.read(7) == b"retry: "
+        write(file, ops)
+        stream.read()  # until the end, or the timeout of the client
+        assert server.request("GET", "/events", **bearer("a")).status == 401
+
+
+@pytest.mark.process
 def test_an_invalid_file_keeps_the_keys_and_is_shown(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     write(file, ("ops", "a secret", ["admin"]))
@@ -226,6 +239,32 @@ def test_an_invalid_file_keeps_the_keys_and_is_shown(tmp_path: Path) -> None:
     assert log.count("STREETLIGHT_API_KEYS_FILE: ") == 1
     assert "keys.json: malformed JSON: EOF while parsing" in log
     assert "a secret" not in log
+
+
+@pytest.mark.process
+def test_no_key_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    write(file, ("ci", "hunter2-a", ["train"]), ("ops", "hunter2-b", ["admin"]))
+    settings = {"api_keys_file": file, "api_key": "hunter2-c"}
+    with ForkedServer(tmp_path / "data", **settings) as server:
+        for path in ("/openapi.json", "/metrics", "/docs", "/", "/readyz", "/versions", "/jobs"):
+            assert b"hunter2" not in server.request("GET", path, **bearer("hunter2-b")).data
+        for key in ("hunter2-a", "hunter2-wrong"):
+            response = server.request("POST", "/rollback", **bearer(key))
+            assert response.status in (401, 403)
+            assert b"hunter2" not in response.data
+        server.expect(202, "POST", "/retrain", {}, **bearer("hunter2-a"))
+        # An error with a traceback.
+        (server.data_dir / "models" / "promotions.jsonl").unlink()
+        (server.data_dir / "models" / "promotions.jsonl").mkdir()
+        path = "/v2/repository/models/streetlight/unload"
+        assert server.request("POST", path, **bearer("hunter2-c")).status == 503
+        assert "Traceback" in server.wait_for_log(path)
+    shown = streetlight("config", **server.settings)
+    assert str(file) in shown.stdout
+    for stored in server.data_dir.rglob("*"):
+        assert stored.is_dir() or b"hunter2" not in stored.read_bytes(), stored
+    assert "hunter2" not in shown.stdout + shown.stderr
 
 
 @pytest.mark.process
