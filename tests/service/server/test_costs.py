@@ -243,7 +243,7 @@ LARGEST: dict[str, Builder] = {
     "GET /versions/<version:number>/accuracy": query("?window=100&limit=1000"),
     "GET /versions/<version:a>/diff/<version:b>": query(refused=True),
     "GET /observations": query("?limit=1000"),
-    "GET /observations/<int:number>": query(),
+    "GET /observations/<int:number>": query(status=404),
     "GET /predictions": predictions,
     "GET /versions": query("?limit=1000"),
     "GET /jobs": query("?limit=1000"),
