@@ -14,7 +14,12 @@ from streetlight.service.web.response import dump_json
 blueprint = Blueprint("sagemaker", __name__)
 
 # The error names of the AWS SDKs; the client raises ValidationError for any other status.
-ERROR_NAMES = {500: "InternalFailure", 503: "ServiceUnavailable"}
+ERROR_NAMES = {
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    500: "InternalFailure",
+    503: "ServiceUnavailable",
+}
 
 
 @blueprint.post("/endpoints/<model>/invocations")

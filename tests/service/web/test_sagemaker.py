@@ -4,12 +4,14 @@
 """
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client import App
 
+KEY = "a key of the tests"
 PATH = "/endpoints/streetlight/invocations"
 # What boto3 sends besides the body; the server has no keys of AWS, and ignores the signature.
 SIGNED = {
@@ -69,6 +71,17 @@ def test_an_endpoint_without_a_live_version_is_unavailable(app: App) -> None:
     assert (response.status, response.headers["X-Amzn-ErrorType"]) == (503, "ServiceUnavailable")
     assert "no version is live" in response.json()["message"]
     assert app.expect(503, "GET", "/health")["error"] == app.expect(503, "GET", "/ping")["error"]
+
+
+def test_a_signature_is_no_key_and_a_key_replaces_it(tmp_path: Path) -> None:
+    with App(tmp_path, api_key=KEY, guard="all") as app:
+        response = invoke(app, [[1, 0, 1]])
+        assert response.status == 401
+        assert response.headers["X-Amzn-ErrorType"] == "AccessDeniedException"
+        assert (
+            "expected the header Authorization: Bearer <the API key>" in response.json()["message"]
+        )
+        app.expect(200, "POST", PATH, [[1, 0, 1]], Authorization=f"Bearer {KEY}")
 
 
 def test_mlflow_asks_for_the_health_and_the_version(two_versions: App) -> None:
