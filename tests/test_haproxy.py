@@ -32,6 +32,7 @@ class StandIn(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.clients: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
 
@@ -47,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         check = self.path in ("/livez", "/readyz")
         if not check:
             self.server.requests.append(self.path)
+            self.server.clients.append(self.headers["X-Forwarded-For"])
             if self.server.breaks:
                 self.close_connection = True
                 return
@@ -119,6 +121,7 @@ def test_a_request_that_changes_nothing_is_repeated(
 
     assert servers[0].requests  # each was sent to the other server
     assert len(servers[1].requests) == 10
+    assert set(servers[1].clients) == {"127.0.0.1"}
 
 
 def test_a_request_that_may_change_something_is_sent_once(
