@@ -7,6 +7,7 @@ the name of its site, the place of the certificate and the address of the server
 import contextlib
 import json
 import signal
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
+import httpx
 import pytest
 import requests
 import urllib3
 from playwright.sync_api import Browser, expect
 
+from streetlight.client import Client
 from tests.page.browser import chromium, needs_browser, opened
 from tests.proxies import running_proxy
 from tests.server import DEADLINE, ForkedServer, Server, free_port
@@ -140,7 +143,7 @@ def test_the_page_works(browser: Browser, site: Site) -> None:
         # What others do appears at once.
         number = site.server.expect(201, "POST", "/observations", row)["results"][0]["id"]
         newest = page.locator("#ledger tbody tr").first
-        expect(newest).to_contain_text(str(number), timeout=2000)
+        expect(newest).to_contain_text(str(number), timeout=5000)
 
         links = page.locator(".links a").evaluate_all("links => links.map(link => link.href)")
         assert links == [f"{site.url}tutorial", f"{site.url}docs", f"{site.url}#service"]
@@ -185,6 +188,14 @@ def test_clients_follow_locations_and_are_named(site: Site) -> None:
     log = site.server.wait_for_log(forged["X-Request-ID"])
     [line] = [line for line in log.splitlines() if forged["X-Request-ID"] in line][:1]
     assert json.loads(line)["client"] == CLIENT
+
+
+def test_the_python_client_follows_a_job(site: Site) -> None:
+    trusted = ssl.create_default_context(cafile=site.certificate)
+    with httpx.Client(verify=trusted) as http, Client(site.url, http=http) as client:
+        assert client.predict(ROW["lights"]).decision == "walk"
+        job = client.retrain(iterations=20, promote="never").wait(DEADLINE)
+        assert job.version in [version.version for version in client.versions()]
 
 
 def test_large_bodies_pass(site: Site) -> None:
