@@ -199,11 +199,12 @@ class AsyncClient:
                         async for text in stream.aiter_text():
                             for new in events.feed(text):
                                 yield new
+            if not events.ended and (
+                state := events.polled(await self._send(routes.job(events.job.id)))
+            ):
+                yield state
             if not events.ended:
-                if state := events.polled(await self._send(routes.job(events.job.id))):
-                    yield state
-                else:
-                    await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
 
 class AsyncJob(JobState):

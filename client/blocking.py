@@ -194,11 +194,10 @@ class Client:
                 if stream.is_success:
                     for text in stream.iter_text():
                         yield from events.feed(text)
+            if not events.ended and (state := events.polled(self._send(routes.job(events.job.id)))):
+                yield state
             if not events.ended:
-                if state := events.polled(self._send(routes.job(events.job.id))):
-                    yield state
-                else:
-                    time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
 
 class Job(JobState):
