@@ -191,7 +191,7 @@ class AsyncClient:
 
     async def _follow(self, events: JobEvents) -> AsyncIterator[JobState]:
         """Yield each new state; without a stream that works, ask every second."""
-        while not events.ended:
+        while not events.ended():
             request = self._server.request(routes.job_events(events.job), events.silence())
             with suppress(httpx.RequestError):
                 async with self._http.stream(**request) as stream:
@@ -199,11 +199,11 @@ class AsyncClient:
                         async for text in stream.aiter_text():
                             for new in events.feed(text):
                                 yield new
-            if not events.ended and (
+            if not events.ended() and (
                 state := events.polled(await self._send(routes.job(events.job.id)))
             ):
                 yield state
-            if not events.ended:
+            if not events.ended():
                 await asyncio.sleep(POLL_SECONDS)
 
 

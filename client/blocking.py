@@ -188,15 +188,17 @@ class Client:
 
     def _follow(self, events: JobEvents) -> Iterator[JobState]:
         """Yield each new state; without a stream that works, ask every second."""
-        while not events.ended:
+        while not events.ended():
             request = self._server.request(routes.job_events(events.job), events.silence())
             with suppress(httpx.RequestError), self._http.stream(**request) as stream:
                 if stream.is_success:
                     for text in stream.iter_text():
                         yield from events.feed(text)
-            if not events.ended and (state := events.polled(self._send(routes.job(events.job.id)))):
+            if not events.ended() and (
+                state := events.polled(self._send(routes.job(events.job.id)))
+            ):
                 yield state
-            if not events.ended:
+            if not events.ended():
                 time.sleep(POLL_SECONDS)
 
 

@@ -16,9 +16,9 @@ SILENCE = 25.0
 
 
 class JobEvents:
-    """The newest state of a job; `ended` is whether it is the last one.
+    """The newest state of a job.
 
-    Its methods raise `TimeoutError` when `timeout` seconds are over.
+    The methods raise `TimeoutError` when `timeout` seconds are over.
     """
 
     def __init__(self, job: JobState, timeout: float | None) -> None:
@@ -27,9 +27,8 @@ class JobEvents:
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
 
-    @property
     def ended(self) -> bool:
-        """Whether no further state follows."""
+        """Return whether no further state follows."""
         return self.job.ended
 
     def silence(self) -> float:

@@ -144,6 +144,7 @@ class JobState(Result):
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     trigger: str
     request_id: str | None
+    key: str | None = None
     submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -202,6 +203,7 @@ class Promotion(Result):
     version: int
     instead_of: int | None
     reason: str
+    key: str | None = None
 
 
 class Switched(Result):
