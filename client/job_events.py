@@ -45,18 +45,20 @@ class JobEvents:
 
         An event ends with an empty line: one that the end of the connection cuts is left out.
         """
-        self.silence()
         *events, self._rest = (self._rest + text).split("\n\n")
         for event in events:
             _, _, data = event.partition("\ndata: ")
             # The event `end` has no state: the stream ends, and the job is read again if need be.
             if data not in ("", "{}") and (state := self._new(JobState.model_validate_json(data))):
                 yield state
+        if not self.ended():
+            self.silence()
 
     def polled(self, job: JobState) -> JobState | None:
         """Return a state that was read after the end of a stream, if it is new."""
-        self.silence()
         self._rest = ""
+        if not job.ended:
+            self.silence()
         return self._new(job)
 
     def _new(self, job: JobState) -> JobState | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streetlight.client import Client, ResponseError, Retry
+from streetlight.client.job_events import JobEvents
 from streetlight.client.results import JobState
 from streetlight.client.retry import Attempts
 
@@ -23,6 +24,14 @@ def client_of(*responses: httpx.Response) -> tuple[Client, list[httpx.Request]]:
 
     http = httpx.Client(transport=httpx.MockTransport(answer))
     return Client("https://corner.example/prefix", api_key="secret", http=http), requests
+
+
+def job(state: str, revision: int) -> dict[str, object]:
+    """Return a job as JSON."""
+    known = {"id": 1, "state": state, "revision": revision, "attempt": 1, "recipe": {}}
+    more = {"trigger": "request", "submitted_at": 0, "cancel_requested": False}
+    # Python's splitlines would split at the last two characters; the stream doesn't.
+    return dict.fromkeys(JobState.model_fields) | known | more | {"error": "in \u2028\x85"}
 
 
 def test_numbers_and_arrays_of_numpy_are_sent_as_json() -> None:
@@ -50,12 +59,6 @@ def test_a_request_has_the_prefix_and_the_key() -> None:
 
 
 def test_an_event_that_the_end_of_a_connection_cuts_is_left_out() -> None:
-    def job(state: str, revision: int) -> dict[str, object]:
-        known = {"id": 1, "state": state, "revision": revision, "attempt": 1, "recipe": {}}
-        more = {"trigger": "request", "submitted_at": 0, "cancel_requested": False}
-        # Python's splitlines would split at the last two characters; the stream doesn't.
-        return dict.fromkeys(JobState.model_fields) | known | more | {"error": "in \u2028\x85"}
-
     text = json.dumps(job("running", 2), ensure_ascii=False)
     event = f"id: 2\nevent: job\ndata: {text}\n\n: still here\n\n"
     client, requests = client_of(
@@ -68,6 +71,14 @@ def test_an_event_that_the_end_of_a_connection_cuts_is_left_out() -> None:
     states = [(state.state, state.revision) for state in client.retrain().follow(10)]
     assert states == [("running", 2), ("running", 3), ("succeeded", 4)]
     assert [r.headers.get("Last-Event-ID") for r in requests] == [None, "1", None, "3", None]
+
+
+def test_the_last_state_of_a_job_may_come_late() -> None:
+    running, ended = map(JobState.model_validate, (job("running", 1), job("succeeded", 2)))
+    late = JobEvents(running, timeout=0)
+    with pytest.raises(TimeoutError, match="job 1 is running after 0 s"):
+        late.polled(running)
+    assert late.polled(ended) == ended
 
 
 def test_no_secret_is_in_a_text() -> None:
