@@ -10,10 +10,10 @@ WORKDIR /build
 # The lock files are copied before the code, so that a change to the code reuses the layer with the
 # dependencies. This stage's pip installs into the environment, which has no pip of its own. Only
 # wheels are installed, because the image has no compiler.
-COPY requirements.lock requirements-postgresql.lock requirements-build.lock ./
+COPY requirements.lock requirements-otel.lock requirements-postgresql.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/streetlight \
  && pip --python /opt/streetlight install --require-hashes --only-binary :all: \
-        -r requirements.lock -r requirements-postgresql.lock \
+        -r requirements.lock -r requirements-otel.lock -r requirements-postgresql.lock \
  && pip install --require-hashes --only-binary :all: -r requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./

@@ -78,6 +78,7 @@ lock: $(DEVELOPED) ## Update the lock files to the newest versions
 	$(COMPILE) pyproject.toml --extra server --group dev --output-file requirements-dev.lock
 	$(COMPILE) --group build --output-file requirements-build.lock
 	$(COMPILE) --group postgresql --constraint requirements.lock --output-file requirements-postgresql.lock
+	$(COMPILE) --group otel --constraint requirements.lock --output-file requirements-otel.lock
 	$(COMPILE) --group ci --output-file .ci/requirements.lock
 	$(COMPILE) --group ci-files --no-deps --output-file .ci/requirements-files.lock
 	$(COMPILE) --group ci-clients --output-file .ci/requirements-clients.lock

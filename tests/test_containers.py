@@ -24,6 +24,9 @@ SETTINGS = {
 }
 # The variable of gunicorn that the documents name.
 GUNICORN = {"GUNICORN_CMD_ARGS"}
+# Those of OpenTelemetry.
+OTEL = {f"OTEL_{name}" for name in ("EXPORTER_OTLP_ENDPOINT", "EXPORTER_OTLP_HEADERS")}
+OTEL |= {f"OTEL_{name}" for name in ("RESOURCE_ATTRIBUTES", "TRACES_SAMPLER", "TRACES_SAMPLER_ARG")}
 # The host's values of these must not reach a container.
 FIXED = {f"STREETLIGHT_{name}" for name in ("DATA_DIR", "HOST", "PORT", "TRAINER")}
 # The trainer reads none of these, and must not know the key.
@@ -56,7 +59,7 @@ def passed_on(service: str) -> set[str]:
 
 
 def test_compose_passes_every_setting_on() -> None:
-    everything = (SETTINGS | GUNICORN) - FIXED
+    everything = (SETTINGS | GUNICORN | OTEL) - FIXED
 
     assert passed_on("server") == everything
     assert passed_on("trainer") == everything - SERVER_ONLY

@@ -31,7 +31,7 @@ from streetlight.service.learning.supervisor import (
     supervise,
 )
 from streetlight.service.learning.trainer import work as run_trainer
-from streetlight.service.observability import logs
+from streetlight.service.observability import logs, spans
 from streetlight.service.registry.follower import Follower
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.store.engine import open_engine
@@ -144,7 +144,11 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     services = build_services(settings)
     if services.repository.live_number() is None:
         _prepare(services)
+    if parent is None:  # otherwise the server has done it
+        spans.prepare()
+    spans.start()
     run_trainer(services, parent or os.getppid(), liveness_file)
+    spans.stop()
 
 
 def _check_writable(folder: Path) -> None:

@@ -30,6 +30,7 @@ from streetlight.service.learning.lease import (
 from streetlight.service.learning.training_data import load_rows
 from streetlight.service.ledger.exam import exam_spec
 from streetlight.service.ledger.training_set import LedgerError, TrainingSet, load_training_set
+from streetlight.service.observability import spans
 from streetlight.service.observability.logs import log_fields
 from streetlight.service.observability.trace_context import in_trace
 from streetlight.service.registry.shared_repository import Draft, SharedRepository
@@ -79,7 +80,7 @@ def run_job(services: Services, lease: Lease, should_stop: Callable[[], bool]) -
     """
     job = lease.job
     job_log = _job_log(job)
-    with in_trace(lease.trace):
+    with in_trace(lease.trace), spans.span("retrain", "CONSUMER", {"streetlight.job": job.id}):
         job_log.info("job %d: attempt %d, request %s", job.id, job.attempt, job.request_id)
         try:
             _run_job(services, lease, should_stop)
@@ -210,7 +211,8 @@ def _train(
             )
         if now - last_heartbeat >= HEARTBEAT_INTERVAL:
             last_heartbeat = now
-            retry(partial(lease.heartbeat, curve.progress))
+            with in_trace(None):  # no spans of its statements: hundreds of them in a minute
+                retry(partial(lease.heartbeat, curve.progress))
 
     retry(lease.heartbeat)
     try:

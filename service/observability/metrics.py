@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # The label for unknown routes and methods: clients must not be able to add labels without limit.
 OTHER = "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # The number of this process's memory. `gunicorn_conf.pre_fork` gives a new worker the slot of the
 # one that it replaces, so that the counts continue.

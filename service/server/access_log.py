@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from streetlight.service.observability.logs import RepeatedErrors, formatter, log_fields
+from streetlight.service.observability.spans import end_request
 from streetlight.service.observability.trace_context import Trace
 
 # Characters. A line contains the path twice, and JSON escapes a character with up to six bytes, so
@@ -51,7 +52,7 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
         duration_ms: float,
         trace: Trace | None,
     ) -> None:
-        """Log a request, unless its level is below that of the log.
+        """Log a request, unless its level is below that of the log; end its span.
 
         Args:
             application_fields: `request_id`, `route`, `version`, `key`, the name of the API key,
@@ -64,12 +65,21 @@ class AccessLog(Logger):  # type: ignore[misc] # gunicorn has no types
             duration_ms: milliseconds from the complete request to the end of the response.
             trace: the trace that the request belongs to.
         """
-        level = application_fields.get("level", logging.INFO)
-        if level < self.loglevel:
-            return
         path = uri.partition(b"?")[0].decode("latin-1")
         if len(path) > MAX_PATH_LENGTH:
             path = path[:MAX_PATH_LENGTH] + "…"
+        if trace:
+            attributes = {
+                "url.path": path,
+                "client.address": client,
+                "http.response.body.size": sent,
+                "streetlight.request_id": application_fields.get("request_id"),
+                "streetlight.version": application_fields.get("version"),
+            }
+            end_request(trace, method, application_fields.get("route"), status, attributes)
+        level = application_fields.get("level", logging.INFO)
+        if level < self.loglevel:
+            return
         fields: dict[str, object] = {
             "request_id": application_fields.get("request_id"),
             "client": client,

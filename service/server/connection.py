@@ -12,7 +12,8 @@ from time import perf_counter
 from typing import Any, cast
 
 from streetlight.service.inference.tensors import Buffer
-from streetlight.service.observability.trace_context import Trace, parse_traceparent
+from streetlight.service.observability import spans
+from streetlight.service.observability.trace_context import Trace
 from streetlight.service.server.application_call import build_environ
 from streetlight.service.server.error_responses import error_response
 from streetlight.service.server.exchange import Exchange
@@ -255,24 +256,32 @@ class Connection(asyncio.BufferedProtocol):
         self._send_error(RequestRejected(503, ALL_BUSY), {})
         self._end()
 
-    def reject(self, rejection: RequestRejected, headers: dict[bytes, bytes] | None = None) -> None:
+    def reject(
+        self,
+        rejection: RequestRejected,
+        headers: dict[bytes, bytes] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         """Send an error, and end the connection.
 
         Args:
             rejection: the error.
             headers: those of the request; by default, those of the request being received.
+            trace: the trace of the request, if it has begun.
         """
         self.exchange = None
-        self._send_error(rejection, self._parser.headers if headers is None else headers)
+        self._send_error(rejection, self._parser.headers if headers is None else headers, trace)
         self._linger()
 
-    def _send_error(self, rejection: RequestRejected, headers: dict[bytes, bytes]) -> None:
+    def _send_error(
+        self, rejection: RequestRejected, headers: dict[bytes, bytes], trace: Trace | None = None
+    ) -> None:
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
         response = error_response(
             rejection.status,
             str(rejection),
             self._forwarded(headers).get("REMOTE_ADDR", self.peer),
-            _find_trace(headers),
+            trace or self._begin_trace("", headers),
             cors_headers(self._worker.cors_origins, origin),
         )
         self.transport.write(response)
@@ -324,7 +333,7 @@ class Connection(asyncio.BufferedProtocol):
         started = perf_counter()
         worker = self._worker
         forwarded = self._forwarded(request.headers)
-        trace = _find_trace(request.headers)
+        trace = self._begin_trace(request.method, request.headers, forwarded)
         try:
             response = worker.fast_path(request)
             if response is None:
@@ -333,7 +342,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.exchange = Exchange(worker, self, request, environ, started, trace=trace)
                 return
         except RequestRejected as rejection:
-            self.reject(rejection, request.headers)
+            self.reject(rejection, request.headers, trace)
             return
         keep_alive = request.keep_alive and not worker.stopping
         self.transport.write(
@@ -357,6 +366,16 @@ class Connection(asyncio.BufferedProtocol):
     def _forwarded(self, headers: dict[bytes, bytes]) -> dict[str, str]:
         """Return the variables that a trusted proxy sets for a request with `headers`."""
         return self._worker.proxies.variables(headers, self.peer) if self._peer_is_proxy else {}
+
+    def _begin_trace(
+        self, method: str, headers: dict[bytes, bytes], forwarded: dict[str, str] | None = None
+    ) -> Trace | None:
+        """Return the trace of a request; its method is empty if it isn't known."""
+        header = headers.get(b"traceparent")
+        if header is None and not spans.is_on():
+            return None
+        scheme = (self._environ | (forwarded or {}))["wsgi.url_scheme"]
+        return spans.begin_request(method, header, scheme)
 
     def _continue(self) -> None:
         self._serve_completed()
@@ -422,8 +441,3 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
-
-
-def _find_trace(headers: dict[bytes, bytes]) -> Trace | None:
-    header = headers.get(b"traceparent")
-    return parse_traceparent(header.decode("latin-1")) if header else None

@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import log_fields
+from streetlight.service.observability.spans import end_request
 from streetlight.service.observability.trace_context import Trace
 from streetlight.service.web.middleware.request_id import choose_request_id
 from streetlight.service.web.middleware.security_headers import HEADER_LINES
@@ -45,6 +46,7 @@ def error_response(
     fields = log_fields(request_id=request_id, status=status, client=client)
     if trace:
         fields["log_fields"] |= trace.log_fields()
+        end_request(trace, "", None, status, {"client.address": client})
     logger.warning("rejected: %d %s", status, message, extra=fields)
     metrics.count_rejection(status)
     return head.encode() + body

@@ -40,7 +40,9 @@ class ResponseConnection(LimitedConnection, Protocol):
     def response_ended(self, keep_alive: bool) -> None:
         """Go on with the next request, or end the connection."""
 
-    def reject(self, rejection: RequestRejected, headers: dict[bytes, bytes]) -> None:
+    def reject(
+        self, rejection: RequestRejected, headers: dict[bytes, bytes], trace: Trace | None
+    ) -> None:
         """Send an error to the request with `headers`, and end the connection."""
 
 
@@ -155,7 +157,7 @@ class Exchange:
         if self._status:
             self._connection.abort()  # calls `abandon`
         elif not self._abandoned:
-            self._connection.reject(rejection, self._request.headers)
+            self._connection.reject(rejection, self._request.headers, self._trace)
 
     def _close(self) -> None:
         """Free what the application holds; a thread calls this."""

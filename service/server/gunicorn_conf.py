@@ -14,10 +14,11 @@ from streetlight.service.config.open_files import raise_open_files
 from streetlight.service.config.service_links import IGNORED_LINKS
 from streetlight.service.config.sources import load_settings, service_links
 from streetlight.service.learning.supervisor import end_with_parent
-from streetlight.service.observability import logs, metrics
+from streetlight.service.observability import logs, metrics, spans
 
 _settings = load_settings()
 logs.configure(_settings.log_level)
+spans.prepare()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"

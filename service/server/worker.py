@@ -20,6 +20,7 @@ import uvloop
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
+from streetlight.service.observability import spans
 from streetlight.service.server.connection import Connection
 from streetlight.service.server.event_streams import EventStreams
 from streetlight.service.server.fast_path import FastPath
@@ -83,6 +84,7 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         if services.model.recorder:
             services.model.recorder.start()
         services.keys.follow_file(self._end_event_streams)
+        spans.start()
         _return_freed_blocks()
         # What exists by now stays. Otherwise a request that makes many objects has the garbage
         # collector visit all of it, for 50 ms in which nothing else runs.
@@ -104,11 +106,12 @@ class EventLoopWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     def run(self) -> None:
         """Serve until a signal stops the worker, or until gunicorn's arbiter is gone.
 
-        Then write the rest of the prediction log.
+        Then write the rest of the prediction log, and export the last spans.
         """
         self.loop.run_until_complete(self._serve())
         if recorder := self.state.application.services.model.recorder:
             recorder.stop()
+        spans.stop()
 
     async def _serve(self) -> None:
         context = ssl_context(self.cfg) if self.cfg.is_ssl else None

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from streetlight.model.registry.file_lock import LOCK_TIMEOUT
 from streetlight.service.config.settings import THREADS
+from streetlight.service.store.statement_spans import trace_statements
 
 # The key of the advisory lock: the bytes of "strl". No other program may use this key or the next.
 WRITE_LOCK = 0x7374726C
@@ -46,7 +47,7 @@ def open_engine(url: str, *, durable: bool = True) -> Engine:
         # Here, because it imports psycopg, which is an optional dependency.
         from streetlight.service.store import postgresql  # noqa: PLC0415
 
-        return postgresql.open_engine(url)
+        return trace_statements(postgresql.open_engine(url))
     engine = create_engine(
         url,
         connect_args={"isolation_level": None},
@@ -68,7 +69,7 @@ def open_engine(url: str, *, durable: bool = True) -> Engine:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return engine
+    return trace_statements(engine)
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from flask import Flask, Response, current_app, g, request
 from streetlight.service.observability import metrics
 from streetlight.service.observability.logs import LOG_FIELDS
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
 # The key, in the WSGI environment, of the request's start in seconds of `perf_counter`.
 BEGAN = "streetlight.began"
 
@@ -53,7 +51,7 @@ def _record_response(response: Response) -> Response:
     method = environ["REQUEST_METHOD"]
     metrics.count_request(
         route,
-        method if method in METHODS else metrics.OTHER,
+        method if method in metrics.METHODS else metrics.OTHER,
         response.status_code,
         perf_counter() - environ[BEGAN],
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streetlight.service.observability.trace_context import parse_traceparent
-from tests.server import DEADLINE, ForkedServer
+from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -50,7 +50,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedServer]:
         yield it
 
 
-def lines(server: ForkedServer, **fields: Any) -> list[Any]:
+def lines(server: Server, **fields: Any) -> list[Any]:
     """Return the log lines with `fields`."""
     found = [
         json.loads(line)
@@ -64,17 +64,20 @@ def header(number: int) -> dict[str, str]:
     return {"traceparent": f"00-{number:032x}-{SPAN}-01"}
 
 
+def send_invalid(server: Server, traceparent: str) -> None:
+    """Send a request that the server rejects before the application sees it."""
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+        client.sendall(f"OPTIONS * HTTP/1.1\r\ntraceparent: {traceparent}\r\n\r\n".encode())
+        assert b"400" in client.recv(4096)
+
+
 @pytest.mark.process
 def test_the_lines_of_a_request_have_its_trace(traced: ForkedServer) -> None:
     body = {"lights": [1, 0, 1]}
     traced.post("/predict", body, **header(1))
     traced.post("/predict", body, **header(2), **{"Content-Encoding": "identity"})
     traced.expect(404, "GET", "/none", **header(3))
-    with socket.create_connection(("127.0.0.1", traced.port), DEADLINE) as client:
-        client.sendall(
-            f"OPTIONS * HTTP/1.1\r\ntraceparent: {header(4)['traceparent']}\r\n\r\n".encode()
-        )
-        assert b"400" in client.recv(4096)
+    send_invalid(traced, header(4)["traceparent"])
     traced.post("/predict", body)
     traced.post("/predict", body, traceparent="00-x")
 
