@@ -12,7 +12,8 @@ from streetlight.service.cli.setting_options import ALL_SETTINGS, options_given,
 from streetlight.service.config.descriptions import describe_setting
 from streetlight.service.config.settings import Settings
 from streetlight.service.config.sources import load_with_sources
-from streetlight.service.store.engine import open_engine
+from streetlight.service.web.factory import create_app
+from streetlight.service.wiring import build_services
 
 MASK = "***"
 
@@ -28,7 +29,10 @@ def config(ctx: click.Context, as_json: bool) -> None:
     invalid setting is an error, as it is for `serve`. Keys and passwords are masked.
     """
     settings, sources = load_with_sources()
-    open_engine(settings.database).dispose()
+    services = build_services(settings)
+    services.keys.load()
+    create_app(services)  # refuses a path that is another route
+    services.engine.dispose()
     sources |= {name: f"option {option}" for name, option in options_given(ctx).items()}
     shown = {
         describe_setting(field).variable: {

@@ -1,6 +1,7 @@
 """Settings on the command line: options that override them, and their section in the help."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,7 +30,8 @@ class Command(click.Command):
         super().format_options(ctx, formatter)
         rows = []
         for variable, text, default in map(describe_setting, self._settings):
-            rows.append((variable, f"{text}  [default: {default}]" if default else text))
+            shown = re.sub(r"\[(.+?)\]\(.+?\)", r"\1", text)  # without the links of the docs
+            rows.append((variable, f"{shown}  [default: {default}]" if default else shown))
         with formatter.section("Settings"):
             formatter.write_dl(rows)
 

@@ -1,6 +1,7 @@
-"""The name of the model, and the paths of routes, as settings give them."""
+"""The name of the model, the paths of routes, and the data directory, as settings give them."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -25,6 +26,13 @@ def _check_name(name: str) -> str:
     raise PydanticCustomError("name", "up to 100 characters, none of them white space or /:?#%\\")
 
 
+def _check_folder(folder: Path) -> Path:
+    if "?" in str(folder):
+        raise PydanticCustomError("folder", "a path without ?, which would end that of a database")
+    return folder
+
+
+Folder = Annotated[Path, AfterValidator(_check_folder)]
 # A part of the routes of the V1 and V2 protocols.
 ModelName = Annotated[str, AfterValidator(_check_name)]
 RoutePath = Annotated[str, AfterValidator(_check_path)]

@@ -23,7 +23,7 @@ from pydantic_core import PydanticKnownError, from_json
 from pydantic_settings import NoDecode
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
-from streetlight.service.config.names import ModelName, RoutePath
+from streetlight.service.config.names import Folder, ModelName, RoutePath
 from streetlight.service.config.webhook import WebhookSecrets, WebhookURL
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
@@ -77,7 +77,7 @@ Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split
 class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
     """The settings, their types, bounds and defaults."""
 
-    data_dir: Path = Field(
+    data_dir: Folder = Field(
         Path("data"),
         description="Directory that holds the versions and, by default, the database; with "
         "PostgreSQL, this host's copy of the versions.",

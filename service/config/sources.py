@@ -92,7 +92,7 @@ def load_with_sources() -> tuple[Settings, dict[str, str]]:
     except SettingsError as error:
         found.append(str(error))
     except ValidationError as error:
-        found += [_message(problem) for problem in problems(error)]
+        found += [_message(problem, given) for problem in problems(error)]
     if found:
         raise SettingsError("; ".join(found))
     return settings, {field: source for field, (_, source) in given.items()}
@@ -140,13 +140,15 @@ def _misspelt(place: str, variables: dict[str, Given]) -> list[str]:
     return found
 
 
-def _message(problem: Problem) -> str:
+def _message(problem: Problem, given: dict[str, Given]) -> str:
     # Only the name of the setting is in capitals, not the path to a value in its JSON.
     name = re.split(r"[.\[]", problem.field)[0]
     message = problem.message
     if name in SECRETS:
         message = message.partition(", got ")[0]
-    return f"{_variable(name)}{problem.field[len(name) :]}: {message}"
+    source = given[name].source if name in given else ""
+    variable = source if source in VERTEX else _variable(name)
+    return f"{variable}{problem.field[len(name) :]}: {message}"
 
 
 def _read_secrets(variables: dict[str, Given]) -> dict[str, Given]:
