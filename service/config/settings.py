@@ -20,7 +20,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticKnownError, from_json
-from pydantic_settings import NoDecode
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
 from streetlight.service.config.names import Folder, ModelName, RoutePath
@@ -71,7 +70,7 @@ Origin = Annotated[
         pattern=r"(?i)^(\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$",
     ),
 ]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
@@ -110,7 +109,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         "show what clients have sent (`changes`), or predictions and all reads, too (`all`). "
         "Health checks, the files of the page and the API documentation never need one.",
     )
-    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)] = Field(
+    allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_split)] = Field(
         (),
         description="Names of this server, separated by commas, under which a browser may change "
         "state without an API key. IP addresses, localhost and `STREETLIGHT_HOST` always may.",
@@ -120,7 +119,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description="Addresses or networks of proxies, separated by commas, that set or remove "
         "each of `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`; only theirs are read.",
     )
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_split)] = Field(
         (),
         description="Origins of other pages, such as `https://app.example.org`, separated by "
         "commas, that may read responses, and change state with an API key; `*` for all.",
@@ -209,7 +208,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         le=3600,
         description="Seconds after which a job whose trainer sends no heartbeat is tried again.",
     )
-    must_hold: Annotated[MustHolds, NoDecode, BeforeValidator(_parse_json)] = Field(
+    must_hold: Annotated[MustHolds, BeforeValidator(_parse_json)] = Field(
         (),
         description="Light patterns and the decision that a version must give to go live, as JSON: "
         '`[{"lights": [0, 0, 1], "outcome": "stop"}]`.',
@@ -240,7 +239,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
     )
 
     retrain_recipe: Annotated[
-        Annotated[Json[RecipeFields], AfterValidator(_check_recipe)] | None, NoDecode
+        Annotated[Json[RecipeFields], AfterValidator(_check_recipe)] | None
     ] = Field(
         None,
         description="Recipe of automatic retrainings, as JSON with fields of `POST /retrain`: "
