@@ -56,6 +56,7 @@ def test_each_end_of_a_job_is_an_event(services: Services) -> None:
     assert lease.job.id == failed
     lease.mark_failed("too much")
     queue.cancel(services.engine, cancelled)
+    change(services, jobs, cancelled, key="ci")
     change(services, jobs, lost, state="running", attempt=MAX_ATTEMPTS + 1, lease_until=1.0)
     last = acquire_lease(services.engine, "owner", 30)  # ends the lost one, too
     assert last
@@ -68,7 +69,7 @@ def test_each_end_of_a_job_is_an_event(services: Services) -> None:
     }  # fmt: skip
     assert (found[rejected]["promoted"], found[rejected]["reasons"]) == (False, ["less accurate"])
     assert (found[failed]["state"], found[failed]["error"]) == ("failed", "too much")
-    assert found[cancelled]["state"] == "cancelled"
+    assert (found[cancelled]["state"], found[cancelled]["key"]) == ("cancelled", "ci")
     assert "heartbeats" in str(found[lost]["error"])
 
     assert new_events(services, JOB_ENDED) == []
@@ -87,13 +88,13 @@ def test_a_pruned_job_is_left_out(services: Services) -> None:
 def test_each_change_of_the_live_version_is_an_event(services: Services) -> None:
     repository = services.repository
     go_live(services)
-    repository.rollback("worse")
+    repository.rollback("worse", "ops")
     repository.unload("maintenance")
     repository.reload("again")
     found = new_events(services, VERSION_PROMOTED)
     assert [(e["action"], e["version"], e["instead_of"], e["reason"], e["key"]) for e in found] == [
         ("promote", 2, 1, "a test", None),
-        ("rollback", 1, 2, "worse", None),
+        ("rollback", 1, 2, "worse", "ops"),
         ("unload", 1, 1, "maintenance", None),
         ("promote", 1, None, "again", None),
     ]
