@@ -11,6 +11,9 @@ NAT64 = IPv6Network("64:ff9b::/96")
 # Ranges with a special use that the module `ipaddress` of some releases of Python calls global.
 SPECIAL = [ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
 
+# Seconds for the name of a host.
+LOOKUP_TIMEOUT = 5.0
+
 
 class RefusedError(Exception):
     """The host has an address to which the service sends nothing."""
@@ -49,7 +52,11 @@ async def resolve(host: str, port: int, *, private: bool) -> list[str]:
         OSError: the host has no address.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise OSError(f"no name server has answered within {LOOKUP_TIMEOUT:g} s") from None
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     refused = [address for address in addresses if not is_public(address)]
     if refused and not private:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from streetlight.service.webhook import addresses
 from streetlight.service.webhook import post as module
 from streetlight.service.webhook.post import PostError, Reply, post
 from tests.service.webhook.receiver import RawReceiver, Receiver
@@ -146,9 +147,9 @@ def test_a_name_server_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     async def getaddrinfo(*_: object, **__: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    monkeypatch.setattr(addresses, "LOOKUP_TIMEOUT", 0.1)
     monkeypatch.setattr(LOOP, "getaddrinfo", getaddrinfo)
-    with pytest.raises(PostError, match=r"no complete response within 0\.1 s"):
+    with pytest.raises(PostError, match=r"no name server has answered within 0\.1 s"):
         send("http://receiver.test/")
 
 
