@@ -238,9 +238,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description="Number of latest observations from which that accuracy is computed.",
     )
 
-    retrain_recipe: Annotated[
-        Annotated[Json[RecipeFields], AfterValidator(_check_recipe)] | None
-    ] = Field(
+    retrain_recipe: Annotated[Json[RecipeFields], AfterValidator(_check_recipe)] | None = Field(
         None,
         description="Recipe of automatic retrainings, as JSON with fields of `POST /retrain`: "
         '`{"iterations": 5000}`. Fields left out, by default all, are those of the live version.',
