@@ -143,6 +143,7 @@ class ApiKeys:
                     changed()
 
         if self._path:
+            self.reload()  # the process that this one was forked from may have read it long ago
             threading.Thread(target=follow, daemon=True, name="keys").start()
 
 

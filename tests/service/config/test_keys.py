@@ -141,3 +141,14 @@ def test_while_the_file_is_invalid_the_former_keys_are_valid(
     assert "can't read" in caplog.messages[1]
     assert caplog.messages[2] == "the API keys are now those of ci"
     assert SECRET not in caplog.text
+
+
+def test_a_worker_that_starts_later_has_the_present_keys(file: Path) -> None:
+    """It is a fork of the main process, which has read the file at the start of the service."""
+    write(file, entry())
+    keys = keys_of(file)
+    keys.load()
+    write(file, entry(key="another"))
+    keys.follow_file(lambda: None)
+    assert keys.find(SECRET.encode()) is None
+    assert keys.find(b"another")
