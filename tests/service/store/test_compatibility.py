@@ -32,8 +32,10 @@ RESPONSES: dict[str, str] = json.loads((DATA_DIR / "answers.json").read_text(enc
 ADDED = {
     "data",
     "exam",
+    "key",
     "l1_penalty",
     "next",
+    "promoted_by",
     "repeats",
     "scale",
     "signs",
