@@ -83,7 +83,8 @@ def test_a_plain_request_is_answered_by_the_fast_path(fast_path: Any) -> None:
     assert json.loads(response.body) == {"decision": "walk", "score": 1.0, "version": 1}
     assert f"\r\nContent-Length: {len(response.body)}\r\n".encode() in response.headers
     assert response.headers.endswith(b"\r\nX-Request-ID: mine\r\n\r\n")
-    assert response.log_fields == {"request_id": "mine", "route": "/predict", "version": 1}
+    route = {"route": "/predict", "version": 1, "key": None}
+    assert response.log_fields == {"request_id": "mine", **route}
     for more in ("", "X-Empty:\r\nCookie: a=b; c\r\n", "X-Request-ID: two words\r\n"):
         headers = fast_path(request(more=more)).headers
         assert re.search(rb"X-Request-ID: [0-9a-f]{32}\r\n", headers)
