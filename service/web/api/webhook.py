@@ -1,11 +1,10 @@
 """The webhook: list what was reported to the receiver, repeat a delivery, and test the receiver."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import Field
 
+from streetlight.service.validation.fields import After, Limit
 from streetlight.service.validation.request_schema import Schema
 from streetlight.service.web.application import services
 from streetlight.service.web.middleware.auth import private
@@ -29,8 +28,8 @@ LINKS = {"webhook_retry": {"number": "$response.body#/id"}}
 class DeliveryQuery(Schema):
     """The page of deliveries, and the state that they have."""
 
-    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: After = 0
+    limit: Limit = 100
     state: State | None = None
 
 
