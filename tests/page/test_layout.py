@@ -126,8 +126,9 @@ class PrefixProxy(BaseHTTPRequestHandler):
         if path == self.path:
             self.send_error(404)
             return
+        headers = {"Accept": self.headers["Accept"]}
         response = self.site.pool.urlopen(
-            self.command, path, body or None, redirect=False, preload_content=False
+            self.command, path, body or None, headers, redirect=False, preload_content=False
         )
         self.send_response(response.status)
         for name in ("Content-Type", "Content-Security-Policy", "Content-Length"):
