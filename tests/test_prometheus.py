@@ -161,6 +161,17 @@ def test_every_panel_of_the_dashboard_has_data(monitoring: Monitoring) -> None:
 
 
 @pytest.mark.process
+def test_the_names_and_the_help_of_the_metrics_follow_the_conventions(
+    monitoring: Monitoring,
+) -> None:
+    metrics = monitoring.server.request("GET", "/metrics").data
+    run = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics, capture_output=True, check=False
+    )
+    assert (run.returncode, run.stdout + run.stderr) == (0, b"")
+
+
+@pytest.mark.process
 def test_an_alert_fires_and_arrives_through_alertmanager(monitoring: Monitoring) -> None:
     monitoring.server.post("/v2/repository/models/streetlight/unload")
     fired = monitoring.notification("StreetlightNoLiveVersion", "firing")
