@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 import requests
 import tritonclient.http
+from botocore.exceptions import ClientError
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from open_inference.openapi.client import InferenceRequest, OpenInferenceClient
@@ -66,6 +67,8 @@ def test_boto3_raises_the_sentence_of_the_server() -> None:
         invoke_endpoint(EndpointName="other", Body="[[1, 0, 1]]")
     with pytest.raises(invalid, match="version 1 expects 3 lights, got 1"):
         invoke_endpoint(Body="[[1]]")
+    with pytest.raises(ClientError, match="there is no route /endpoints/streetlight/invocations-"):
+        SAGEMAKER.invoke_endpoint_with_response_stream(EndpointName=MODEL, Body="[[1, 0, 1]]")
 
 
 def test_mlflow_waits_for_the_server_and_asks_for_its_version() -> None:

@@ -33,10 +33,14 @@ def invoke_endpoint(model: str) -> Response:
     return response
 
 
-@blueprint.after_request
+@blueprint.after_app_request
 def name_error(response: Response) -> Response:
-    """Add the name and the message of an error where the AWS SDKs look for them."""
-    if response.status_code >= 400 and response.is_json:
+    """Add the name and the message of an error where the AWS SDKs look for them.
+
+    Also for the client's routes that don't exist here.
+    """
+    is_error = response.status_code >= 400 and response.is_json
+    if is_error and request.path.startswith("/endpoints/"):
         body = response.get_json()
         response.data = dump_json({"message": body["error"], **body}) + b"\n"
         name = ERROR_NAMES.get(response.status_code, "ValidationError")

@@ -46,18 +46,29 @@ def test_the_target_variant_is_the_number_of_a_version(two_versions: App) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "headers", "body", "message"),
+    ("path", "headers", "body", "message"),
     [
-        ("streetlight", {}, [[1]], "[0]: version 1 expects 3 lights, got 1"),
-        ("x", {}, [[1, 0, 1]], "no model 'x'; the model's name is 'streetlight'"),
-        ("streetlight", {"X-Amzn-SageMaker-Target-Variant": "9"}, [[1, 0, 1]], "no version 9"),
-        ("streetlight", {"Content-Type": "text/html"}, "x", "Content-Type: expected"),
+        (PATH, {}, [[1]], "[0]: version 1 expects 3 lights, got 1"),
+        (
+            "/endpoints/x/invocations",
+            {},
+            [[1, 0, 1]],
+            "no model 'x'; the model's name is 'streetlight'",
+        ),
+        (PATH, {"X-Amzn-SageMaker-Target-Variant": "9"}, [[1, 0, 1]], "no version 9"),
+        (PATH, {"Content-Type": "text/html"}, "x", "Content-Type: expected"),
+        (
+            f"{PATH}-response-stream",
+            {},
+            [[1, 0, 1]],
+            "there is no route /endpoints/streetlight/inv",
+        ),
     ],
 )
 def test_an_error_has_its_name_and_message_where_the_sdk_looks(
-    two_versions: App, name: str, headers: dict[str, str], body: Any, message: str
+    two_versions: App, path: str, headers: dict[str, str], body: Any, message: str
 ) -> None:
-    response = invoke(two_versions, body, f"/endpoints/{name}/invocations", **headers)
+    response = invoke(two_versions, body, path, **headers)
     error = response.json()
     assert response.status in (400, 404, 415)
     assert response.headers["X-Amzn-ErrorType"] == "ValidationError"
