@@ -34,6 +34,31 @@ parameter in the query string is an error.
 These statuses have the same meaning for every route, and the
 tables of the routes leave them out:
 """
+GENERATE = """\
+
+## Generate a client
+
+Generators of clients read the document from a running server. Each of these is tested:
+`.ci/openapi` generates a client, and lets it call every operation.
+
+```
+curl -O http://127.0.0.1:8000/openapi.json
+openapi-python-client generate --path openapi.json --meta none
+openapi-typescript openapi.json --default-non-nullable false --output schema.d.ts
+openapi-generator-cli generate --generator-name java --library native --input-spec openapi.json \\
+  --additional-properties openApiNullable=false
+```
+
+- The functions have the name of the `operationId`, which each route below gives.
+- The client of openapi-python-client sends JSON where a body may also be CSV, and so does that of
+  openapi-generator. A client for a stream returns at its end: follow `/events` with a client of
+  server-sent events instead.
+- `--default-non-nullable false`: otherwise the types of openapi-typescript require each field that
+  has a default. The types are for the client `openapi-fetch`.
+- `openApiNullable=false`: otherwise the Java client needs one more library.
+- Set the base URL: the document names its server relative to its own URL, so that the page `/docs`
+  also works behind a path prefix.
+"""
 BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -178,7 +203,7 @@ def reference() -> str:
         with app.app_context():
             openapi = document.describe(app)
     common = [[str(status), error.reason] for status, error in sorted(responses.COMMON.items())]
-    lines = [HEAD.rstrip(), *table(["status", "meaning"], common), ""]
+    lines = [HEAD.rstrip(), *table(["status", "meaning"], common), GENERATE]
     for tag in openapi["tags"]:
         lines.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")
         for path, methods in openapi["paths"].items():

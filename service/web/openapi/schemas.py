@@ -20,10 +20,10 @@ MEDIA_TYPES: dict[str, Json] = {
     "application/octet-stream": TEXT | {"format": "binary"},
     "application/x-ndjson": TEXT | {"description": "Each line is a JSON object."},
     "text/csv": TEXT | {"description": "Lines of values, separated by commas."},
-    # As a file, which generated clients don't try to parse.
+    # Without `contentMediaType`, generated Java clients parse the stream as JSON.
     "text/event-stream": {
         **TEXT,
-        "format": "binary",
+        "contentMediaType": "application/octet-stream",
         "description": "Server-sent events, whose data is JSON.",
     },
     "text/html": TEXT,

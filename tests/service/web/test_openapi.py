@@ -17,6 +17,7 @@ from tests.client import App, Client
 from tests.server import DEADLINE, ForkedServer, environment
 from tests.service.webhook.receiver import SECRET
 
+ROOT = Path(__file__).parents[3]
 KEY = "key"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 # The blueprints of files for browsers, which are not in the document.
@@ -230,6 +231,17 @@ def test_every_curl_example_returns_its_documented_response(tmp_path: Path) -> N
             if example := content.get("application/json", {}).get("example"):
                 assert json.loads(run.stdout) == example, line
     assert (tmp_path / "streetlight-1.npz").stat().st_size > 1000
+
+
+def test_the_reference_shows_the_options_with_which_clients_are_tested() -> None:
+    script = (ROOT / ".ci" / "openapi").read_text()
+    page = (ROOT / "docs" / "reference.md").read_text()
+    block = page.partition("\nopenapi-python-client")[2].partition("```")[0]
+    options = re.findall(r"(--[a-z-]+) ([\w=]+)", block)
+    assert len(options) > 5
+    for name, value in options:
+        assert name in script
+        assert value in script or "openapi" in value or value == "schema", name
 
 
 def test_the_page_loads_no_other_host(shared_app: App) -> None:
