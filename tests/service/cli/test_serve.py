@@ -420,8 +420,9 @@ def folder_of_traps(tmp_path: Path) -> Iterator[Path]:
     folder, imported = tmp_path / "traps", tmp_path / "imported"
     folder.mkdir()
     names = {*sys.stdlib_module_names, *packages_distributions(), "sitecustomize", "usercustomize"}
-    # The first are ours; our dependencies import the last ones if they exist.
-    names |= {"model", "service", "streetlight", "gunicorn.conf", "snappy", "winreg", "_winapi"}
+    # The first are ours; our dependencies import the others if they exist.
+    names |= {"client", "model", "service", "streetlight"}
+    names |= {"gunicorn.conf", "snappy", "winreg", "_winapi"}
     for name in names:
         (folder / f"{name}.py").write_text(
             f"open({str(imported)!r}, 'a').write({name!r} + ' '); raise SystemExit({name!r})\n"
