@@ -48,6 +48,9 @@ OLDEST_QUEUED, OLDEST_RUNNING = (
 LOST, WRITTEN = (
     f'streetlight_prediction_log_rows_total{{result="{r}"}}' for r in ("buffer_full", "written")
 )
+UNDELIVERED, DELIVERED = (
+    f'streetlight_webhook_deliveries{{state="{s}"}}' for s in ("failed", "delivered")
+)
 BEHIND, CURRENT = (f'streetlight_hosts{{state="{s}"}}' for s in ("behind", "current"))
 UP = 'up{job="streetlight"}'
 
@@ -114,6 +117,14 @@ CASES = {
     ),
     "StreetlightPredictionLogIncomplete": Case(
         2, {LOST: "0 0 5x58"}, [{LOST: "5x60"}, {WRITTEN: "0+100x60"}]
+    ),
+    "StreetlightWebhookWaits": Case(
+        11,
+        {"streetlight_webhook_waiting_seconds": "0+60x60"},
+        [{"streetlight_webhook_waiting_seconds": "600x60"}],
+    ),
+    "StreetlightWebhookFails": Case(
+        2, {UNDELIVERED: "0 0 1x58"}, [{UNDELIVERED: "2x30 1x30"}, {DELIVERED: "0+1x60"}]
     ),
 }
 
