@@ -33,6 +33,7 @@ from streetlight.service.webhook.post import PostError, post
 from streetlight.service.webhook.signature import signed_headers
 from streetlight.service.wiring import Services, build_services
 from tests.client import invoke
+from tests.databases import outage
 from tests.server import FORKS, Server, environment, free_port
 from tests.service.conftest import ROUNDS, Site, until
 from tests.service.services import services_in, training
@@ -256,3 +257,14 @@ def test_the_receiver_of_the_page_accepts_what_is_signed(tmp_path: Path) -> None
         receiver.kill()
         receiver.wait()
     assert "msg_1 {}" in log.read_text()
+
+
+def test_events_wait_while_the_database_is_away(
+    tmp_path: Path, shared_url: str, receiver: Receiver
+) -> None:
+    with site(tmp_path, shared_url, receiver) as server:
+        wait_until_watched(server)
+        with outage(shared_url):
+            server.wait_for_log("trying again every 1 s")
+        until(lambda: server.request("POST", "/webhook/test").status == 202)
+        assert receiver.wait_for("webhook.test") == [{}]
