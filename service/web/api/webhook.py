@@ -21,7 +21,6 @@ from streetlight.service.webhook.outbox import (
 
 blueprint = Blueprint("webhook", __name__)
 
-
 LINKS = {"webhook_retry": {"number": "$response.body#/id"}}
 
 
