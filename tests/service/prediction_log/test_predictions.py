@@ -140,7 +140,7 @@ def test_reading_requires_the_key(site: App, method: str, query: str) -> None:
     response = site.request(method, f"/predictions{query}")
 
     assert response.status == 401
-    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="Streetlight"'
     if method == "GET":
         assert response.json()["error"].startswith("this request reads what clients have sent:")
     assert site.request(method, "/predictions", **AUTHORIZED).status == 200
