@@ -84,14 +84,14 @@ class RequestError(ValueError):
 
 
 def problems(
-    error: ValidationError, known_fields: Iterable[str] = (), noun: str = "field"
+    error: ValidationError, known_fields: Iterable[str] | None = None, noun: str = "field"
 ) -> list[Problem]:
     """Return up to `MAX_PROBLEMS` problems in `error`.
 
     The problem of an unknown field, which the message calls `noun`, suggests one of `known_fields`,
     unless it is within another.
     """
-    known = list(known_fields)
+    known = None if known_fields is None else list(known_fields)
     return [_problem(details, known, noun) for details in error.errors()[:MAX_PROBLEMS]]
 
 
@@ -105,7 +105,7 @@ def preview(value: object) -> str:
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
 
 
-def _problem(details: ErrorDetails, known_fields: list[str], noun: str) -> Problem:
+def _problem(details: ErrorDetails, known_fields: list[str] | None, noun: str) -> Problem:
     kind, field, context = details["type"], _path(details["loc"]), details.get("ctx", {})
     if kind == "json_invalid":
         return Problem(field, f"malformed JSON: {context['error']}")
@@ -118,18 +118,24 @@ def _problem(details: ErrorDetails, known_fields: list[str], noun: str) -> Probl
     is_json = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")
     got = json.loads(quoted) if scalar and is_json else quoted
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        if len(details["loc"]) > 1:
-            known_fields = []
-        close = difflib.get_close_matches(field, known_fields, 1)
-        expected = f"; expected {', '.join(known_fields)}" if known_fields else ""
-        hint = f"; did you mean {close[0]}?" if close else expected
-        return Problem(field, f"unknown {noun}{hint}", got)
+        is_nested = len(details["loc"]) > 1
+        return Problem(
+            field, f"unknown {noun}{'' if is_nested else _hint(field, known_fields)}", got
+        )
     # For a list that is too long, the message has its length instead of a preview.
     actual = context.get("actual_length", quoted)
     if context.get("pattern") == NO_NUL:
         return Problem(field, f"expected text without NUL characters, got {actual}", got)
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else details["msg"]
     return Problem(field, f"expected {expected}, got {actual}", got)
+
+
+def _hint(field: str, known_fields: list[str] | None) -> str:
+    if known_fields is None:
+        return ""
+    if close := difflib.get_close_matches(field, known_fields, 1):
+        return f"; did you mean {close[0]}?"
+    return f"; expected {', '.join(known_fields) or 'none'}"
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -120,6 +120,9 @@ def test_a_server_sends_a_compressed_stream_to_its_end(tmp_path: Path) -> None:
         stream = server.request("GET", "/observations?format=jsonl", **GZIP)
         assert stream.headers["Content-Encoding"] == "gzip"
         assert len(stream.data.splitlines()) == 3004  # urllib3 decompresses
+        events = server.pool.request("GET", "/events", headers=GZIP, preload_content=False)
+        assert "Content-Encoding" not in events.headers
+        events.close()
         tag = server.request("GET", "/openapi.json", **GZIP).headers["ETag"]
         again = server.request("GET", "/openapi.json", **GZIP, **{"If-None-Match": tag})
         assert (again.status, again.data) == (304, b"")
