@@ -8,6 +8,7 @@ import json
 import queue
 import re
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,9 +23,10 @@ import urllib3
 from tests.server import DEADLINE, ForkedServer, free_port
 from tests.test_deploy import DEPLOY, alerts, panels
 
-[CONFIGURATION] = re.findall(
+[BLOCK] = re.findall(
     r"```\n( *rule_files:.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL
 )
+CONFIGURATION = textwrap.dedent(BLOCK)
 ALERTMANAGER = """\
 route: {{receiver: test, group_wait: 0s, group_interval: 1s}}
 receivers: [{{name: test, webhook_configs: [{{url: "{url}"}}]}}]
@@ -47,12 +49,12 @@ class Monitoring:
         manager = free_port()
         url = self._start_receiver(stack)
         (self.folder / "alertmanager.yml").write_text(ALERTMANAGER.format(url=url))
-        targets = f"127.0.0.1:{manager}"
-        alerting = {"alertmanagers": [{"static_configs": [{"targets": [targets]}]}]}
+        target = {"targets": [f"127.0.0.1:{manager}"]}
+        alerting = {"alertmanagers": [{"static_configs": [target]}]}
         assert "127.0.0.1:8000" in CONFIGURATION
         configuration = CONFIGURATION.replace("127.0.0.1:8000", f"127.0.0.1:{self.server.port}")
         (self.folder / "prometheus.yml").write_text(
-            f"{FAST}alerting: {json.dumps(alerting)}\n{_dedent(configuration)}"
+            f"{FAST}alerting: {json.dumps(alerting)}\n{configuration}"
         )
         rules = (DEPLOY / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
         (self.folder / "alerts.yml").write_text(re.sub(r"for: \d+m", "for: 1s", rules))
@@ -123,10 +125,6 @@ class Monitoring:
         return f"http://127.0.0.1:{receiver.server_port}/"
 
 
-def _dedent(text: str) -> str:
-    return re.sub("^  ", "", text, flags=re.MULTILINE)
-
-
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
     with ExitStack() as stack:
@@ -139,7 +137,7 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]
 def test_the_documented_configuration_and_the_rules_are_valid(tmp_path: Path) -> None:
     rules = DEPLOY / "prometheus" / "alerts.yml"
     (tmp_path / "alerts.yml").write_text(rules.read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "prometheus.yml").write_text(_dedent(CONFIGURATION))
+    (tmp_path / "prometheus.yml").write_text(CONFIGURATION)
     check = ["promtool", "check", "config", "prometheus.yml"]
     output = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert f"{len(alerts())} rules found" in output
