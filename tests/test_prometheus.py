@@ -1,7 +1,7 @@
 """Prometheus scrapes a server, an alert arrives through Alertmanager, and every panel has data.
 
-The configuration of Prometheus is that of deploy/README.md, with short intervals. The rules are
-those of deploy/, with short waits; tests/test_alerts.py tests their conditions.
+The configuration of Prometheus is that of deploy/README.md, with short intervals and a key. The
+rules are those of deploy/, with short waits; tests/test_alerts.py tests their conditions.
 """
 
 import json
@@ -27,6 +27,8 @@ from tests.test_deploy import DEPLOY, alerts, panels
     r"```\n( *rule_files:.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL
 )
 CONFIGURATION = textwrap.dedent(BLOCK)
+KEY = "a-key-of-the-tests"
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 ALERTMANAGER = """\
 route: {{receiver: test, group_wait: 0s, group_interval: 1s}}
 receivers: [{{name: test, webhook_configs: [{{url: "{url}"}}]}}]
@@ -39,7 +41,7 @@ class Monitoring:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = ForkedServer(folder / "data", prediction_log=True)
+        self.server = ForkedServer(folder / "data", prediction_log=True, api_key=KEY, guard="all")
         self.port = free_port()
         self.received: queue.Queue[Any] = queue.Queue()
 
@@ -53,6 +55,8 @@ class Monitoring:
         alerting = {"alertmanagers": [{"static_configs": [target]}]}
         assert "127.0.0.1:8000" in CONFIGURATION
         configuration = CONFIGURATION.replace("127.0.0.1:8000", f"127.0.0.1:{self.server.port}")
+        (self.folder / "key").write_text(KEY)
+        configuration += "    authorization: {credentials_file: key}\n"
         (self.folder / "prometheus.yml").write_text(
             f"{FAST}alerting: {json.dumps(alerting)}\n{configuration}"
         )
@@ -147,10 +151,10 @@ def test_the_documented_configuration_and_the_rules_are_valid(tmp_path: Path) ->
 def test_every_panel_of_the_dashboard_has_data(monitoring: Monitoring) -> None:
     requests = 'streetlight_requests_total{route="/predict"}'
     for expression in (requests, f"rate({requests}[1m]) > 0"):
-        monitoring.server.post("/predict", {"lights": [1, 0, 1]})
-        monitoring.server.expect(400, "POST", "/predict", {"lights": [1]})
+        monitoring.server.post("/predict", {"lights": [1, 0, 1]}, **AUTHORIZED)
+        monitoring.server.expect(400, "POST", "/predict", {"lights": [1]}, **AUTHORIZED)
         row = {"lights": [0, 1, 0], "outcome": "stop"}
-        monitoring.server.expect(201, "POST", "/observations", row)
+        monitoring.server.expect(201, "POST", "/observations", row, **AUTHORIZED)
         monitoring.wait_for(expression)
     for panel in panels():
         for target in panel["targets"]:
@@ -162,7 +166,7 @@ def test_every_panel_of_the_dashboard_has_data(monitoring: Monitoring) -> None:
 def test_the_names_and_the_help_of_the_metrics_follow_the_conventions(
     monitoring: Monitoring,
 ) -> None:
-    metrics = monitoring.server.request("GET", "/metrics").data
+    metrics = monitoring.server.request("GET", "/metrics", **AUTHORIZED).data
     run = subprocess.run(
         ["promtool", "check", "metrics"], input=metrics, capture_output=True, check=False
     )
@@ -171,10 +175,10 @@ def test_the_names_and_the_help_of_the_metrics_follow_the_conventions(
 
 @pytest.mark.process
 def test_an_alert_fires_and_arrives_through_alertmanager(monitoring: Monitoring) -> None:
-    monitoring.server.post("/v2/repository/models/streetlight/unload")
+    monitoring.server.post("/v2/repository/models/streetlight/unload", **AUTHORIZED)
     fired = monitoring.notification("StreetlightNoLiveVersion", "firing")
     assert fired["labels"]["severity"] == "critical"
     assert fired["annotations"]["summary"] == "No version is live"
     assert f"127.0.0.1:{monitoring.server.port} answers" in fired["annotations"]["description"]
-    monitoring.server.post("/v2/repository/models/streetlight/load")
+    monitoring.server.post("/v2/repository/models/streetlight/load", **AUTHORIZED)
     monitoring.notification("StreetlightNoLiveVersion", "resolved")
