@@ -150,8 +150,6 @@ def route_section(method: str, path: str, operation: Json, components: Json) -> 
     yield f"{operation['summary']} Its `operationId` is `{operation['operationId']}`."
     if "description" in operation:
         yield f"\n{operation['description']}"
-    if "security" not in operation:
-        yield "\nThis request changes state: it must send the API key if the server has one."
     source = operation["x-codeSamples"][0]["source"]
     yield f"\n```\n{source}\n```"
     rows = []

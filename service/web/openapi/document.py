@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, Response
 from werkzeug.routing import Rule
 
 from streetlight.service.web.application import application, services
-from streetlight.service.web.middleware.auth import needs_key, public
+from streetlight.service.web.middleware.auth import needs_key, public, required_right
 from streetlight.service.web.openapi import examples, responses
 from streetlight.service.web.openapi.operation import (
     Operation,
@@ -154,6 +154,10 @@ def _describe_operation(
     """Return the OpenAPI operation object of a view that serves `method` at the path `rule`."""
     requires_key = needs_key(method, view)
     summary, _, description = (getdoc(view) or "").partition("\n\n")
+    if requires_key:
+        key = f"one with the right `{required_right(method, view)}`"
+        text = f"{description}\n\nIf the server has API keys, the request must send {key}."
+        description = text.lstrip()
     path_parameters = list(_path_parameters(rule))
     result: Json = {"summary": summary}
     if description:

@@ -92,11 +92,14 @@ def test_bounds_are_in_the_schemas(site: App) -> None:
     assert schemas["PredictBody"]["required"] == ["lights"]
 
 
-def test_operations_with_security_require_the_key(site: App) -> None:
-    for method, path, operation in operations(site):
-        # No object has the number 999, so that nothing changes where the key isn't required.
-        refused = site.request(method, re.sub("{.*?}", "999", path), {}).status == 401
-        assert refused == ("security" not in operation) == ("401" in operation["responses"]), path
+@pytest.mark.parametrize("guard", ["changes", "all"])
+def test_operations_with_security_require_the_key(tmp_path: Path, guard: str) -> None:
+    with App(tmp_path, api_key=KEY, guard=guard) as app:
+        for method, path, operation in operations(app):
+            # No object has the number 999, so that nothing changes where the key isn't required.
+            refused = app.request(method, re.sub("{.*?}", "999", path), {}).status == 401
+            assert refused == ("security" not in operation) == ("401" in operation["responses"])
+            assert refused == ("If the server has API keys" in operation.get("description", ""))
 
 
 ROWS = [{"lights": [1, 0, 1], "outcome": "walk"}, {"lights": [0, 0, 1], "outcome": "stop"}]
