@@ -207,6 +207,14 @@ def test_a_file_is_sent_as_its_responses_are_described(site: App) -> None:
         assert described[str(status)]["headers"].keys() <= set(response.headers), status
 
 
+def test_responses_that_can_be_cached_are_described(site: App) -> None:
+    for method, path, operation in operations(site):
+        if method == "GET" and "{model}" not in path and "/events" not in path:
+            headers = site.request(method, re.sub("{.*?}", "1", path), **BEARER).headers
+            assert ("ETag" in headers) == ("304" in operation["responses"]), path
+            assert ("Accept-Ranges" in headers) == ("206" in operation["responses"]), path
+
+
 @pytest.mark.process
 def test_every_curl_example_returns_its_documented_response(tmp_path: Path) -> None:
     """The examples run in order, since later ones use the objects that earlier ones create."""
