@@ -196,6 +196,8 @@ def test_the_python_client_follows_a_job(site: Site) -> None:
         assert client.predict(ROW["lights"]).decision == "walk"
         job = client.retrain(iterations=20, promote="never").wait(DEADLINE)
         assert job.version in [version.version for version in client.versions()]
+    log = site.server.wait_for_log(f'"/jobs/{job.id}/events"')
+    assert f'"/jobs/{job.id}"' not in log  # the stream passes, so the job isn't asked for
 
 
 def test_large_bodies_pass(site: Site) -> None:
