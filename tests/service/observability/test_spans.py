@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.server import DEADLINE, ForkedServer, Server, environment, free_port
-from tests.service.conftest import until
+from tests.service.conftest import Site, until
 from tests.service.observability.collector import Collector
 from tests.service.observability.test_trace_context import lines, send_invalid
 
@@ -123,6 +123,22 @@ def _check_spans(collector: Collector, data_dir: Path) -> None:
 def _all(collector: Collector, count: int, **fields: object) -> list[dict[str, Any]] | None:
     found = sorted(collector.spans(**fields), key=lambda span: span["trace"])
     return found if len(found) == count else None
+
+
+def test_a_statement_is_a_span_without_its_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str | None
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        with Site(tmp_path, database_url) as server:
+            server.expect(404, "GET", "/observations/123456789", **header(6))
+            [request] = until(lambda: collector.spans(trace=f"{6:032x}", kind=SERVER))
+            [select] = collector.spans(trace=f"{6:032x}", name="SELECT")
+    assert select["parent"] == request["span"]
+    assert select["db.system.name"] == ("postgresql" if database_url else "sqlite")
+    assert "FROM observations" in select["db.query.text"]
+    assert "123456789" not in select["db.query.text"]
 
 
 def test_a_process_that_stops_exports_its_last_spans(
