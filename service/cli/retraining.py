@@ -1,6 +1,7 @@
 """The commands that add observations and train: import, retrain and train."""
 
 import hashlib
+import os
 import sys
 import time
 from itertools import islice
@@ -25,6 +26,7 @@ from streetlight.service.learning.gate import Promote, Verdict
 from streetlight.service.learning.job import JobSpec, current_name, default_promote
 from streetlight.service.learning.training_data import LEDGER, data_of
 from streetlight.service.ledger.ingest import NewObservation, record
+from streetlight.service.observability.trace_context import in_trace, parse_traceparent
 from streetlight.service.prediction_log.lookup import Lookup
 from streetlight.service.registry.shared_repository import SharedRepository
 from streetlight.service.validation.fields import ExamAmount
@@ -91,7 +93,8 @@ def retrain(watch: bool, promote: Promote | None, exam: float | None, dataset: s
     """Queue a retraining job, on the ledger by default.
 
     A trainer must be running: `streetlight serve` starts one, or run `streetlight work`. With
-    --watch, exit status 1 means that the job failed or was cancelled.
+    --watch, exit status 1 means that the job failed or was cancelled. The job belongs to the trace
+    that the variable TRACEPARENT names (W3C), if it is set.
     """
     data = LEDGER
     if dataset:
@@ -105,7 +108,8 @@ def retrain(watch: bool, promote: Promote | None, exam: float | None, dataset: s
     services = build_services(load_settings())
     initialize_ledger(services)
     spec = JobSpec(DEFAULT_RECIPE, promote or default_promote(data), exam=exam, data=data)
-    job = queue.submit(services.engine, spec, None)
+    with in_trace(parse_traceparent(os.environ.get("TRACEPARENT"))):
+        job = queue.submit(services.engine, spec, None)
     click.echo(f"job {job.id} is queued")
     if not watch:
         return

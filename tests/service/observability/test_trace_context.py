@@ -5,11 +5,13 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streetlight.service.observability.trace_context import parse_traceparent
+from tests.client import invoke
 from tests.server import DEADLINE, ForkedServer, Server
 from tests.service.conftest import until
 
@@ -117,3 +119,15 @@ def test_the_lines_of_a_job_have_the_trace_of_its_request(traced: ForkedServer) 
     job = traced.expect(202, "POST", "/retrain", {})["id"]
     until(lambda: traced.get(f"/jobs/{job}")["state"] == "succeeded")
     assert not any("trace_id" in line for line in lines(traced, job=job))
+
+
+def test_a_job_of_the_command_has_the_trace_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in (header(7)["traceparent"], "invalid"):
+        monkeypatch.setenv("TRACEPARENT", value)
+        assert invoke("retrain", data_dir=tmp_path).stdout.startswith("job ")
+
+    with closing(sqlite3.connect(tmp_path / "streetlight.db")) as database:
+        stored = database.execute("SELECT traceparent FROM jobs ORDER BY id").fetchall()
+    assert stored == [(header(7)["traceparent"],), (None,)]
