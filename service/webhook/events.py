@@ -5,6 +5,7 @@ module compares them with the position up to which events have been found. `outb
 position and the events in one transaction.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,16 @@ class Event:
     type: str
     at: float
     data: dict[str, Any]
+
+    @property
+    def webhook_id(self) -> str:
+        """The id that the receiver gets.
+
+        It comes from the event, because a failover of PostgreSQL may lose the commit that stored
+        it: an event that is found again has the id with which it may have been sent.
+        """
+        digest = hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+        return f"msg_{digest[:32]}"
 
     def payload(self) -> str:
         """Return the body of the request."""

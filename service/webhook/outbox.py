@@ -6,7 +6,6 @@ stored twice. `events` finds them, and `sender` sends them.
 
 import json
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -143,7 +142,7 @@ def _insert(connection: Connection, events: Sequence[Event]) -> list[int]:
     rows: list[dict[str, Any]] = [
         {
             "id": number,
-            "webhook_id": f"msg_{uuid.uuid4().hex}",
+            "webhook_id": event.webhook_id,
             "type": event.type,
             "payload": event.payload(),
             "created_at": now,

@@ -12,7 +12,7 @@ from streetlight.service.learning.gate import Verdict
 from streetlight.service.learning.job import JobSpec
 from streetlight.service.learning.lease import MAX_ATTEMPTS, acquire_lease
 from streetlight.service.store.engine import write_transaction
-from streetlight.service.store.tables import jobs, webhook_deliveries
+from streetlight.service.store.tables import jobs, webhook_deliveries, webhook_position
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE
 from streetlight.service.webhook import outbox
 from streetlight.service.webhook.events import ACCURACY_FALLEN, JOB_ENDED, VERSION_PROMOTED
@@ -149,6 +149,22 @@ def test_an_event_of_long_ago_is_not_reported(
     assert store_events(services) == []
     monkeypatch.undo()
     assert store_events(services) == []
+
+
+def test_an_event_that_is_found_again_has_the_same_id(services: Services) -> None:
+    """As after a failover that lost the commit of the first time."""
+    queue.cancel(services.engine, submit(services))
+    with services.engine.connect() as connection:
+        before = connection.execute(webhook_position.select()).one()
+    go_live(services)
+    store_events(services)
+    found = [(it.webhook_id, it.payload) for it in deliveries(services)]
+    assert len(found) == 2
+    with write_transaction(services.engine) as connection:
+        connection.execute(webhook_deliveries.delete())
+        connection.execute(webhook_position.update().values(position=before.position))
+    store_events(services)
+    assert [(it.webhook_id, it.payload) for it in deliveries(services)] == found
 
 
 def test_of_many_that_look_one_finds_each_event(services: Services) -> None:
