@@ -134,18 +134,18 @@ def work(restart: bool, parent: int | None, liveness_file: Path | None) -> None:
     """
     settings = load_settings()
     logs.configure(settings.log_level)
+    if parent is None:  # otherwise the process that has started this one did it
+        spans.prepare()
+        if links := service_links():
+            log.info(IGNORED_LINKS, ", ".join(links))
     if restart:
         options = ["--liveness-file", str(liveness_file)] if liveness_file else []
         supervise(lambda supervisor: _run_trainer(supervisor, *options), parent or os.getppid())
         return
-    if parent is None and (links := service_links()):
-        log.info(IGNORED_LINKS, ", ".join(links))
     _check_writable(settings.data_dir)
     services = build_services(settings)
     if services.repository.live_number() is None:
         _prepare(services)
-    if parent is None:  # otherwise the server has done it
-        spans.prepare()
     spans.start()
     run_trainer(services, parent or os.getppid(), liveness_file)
     spans.stop()
