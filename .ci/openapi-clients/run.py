@@ -15,8 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.server import Server, streetlight
+from tests.service.webhook.receiver import SECRET
 
 KEY = "key"
+# Its address refuses connections.
+WEBHOOK = {"webhook_url": "http://127.0.0.1:9/", "webhook_secret": SECRET}
 
 
 def write_document(folder: Path) -> None:
@@ -33,7 +36,8 @@ def run(folder: Path, command: str) -> str:
     paths = json.loads(document.read_text())["paths"].values()
     expected = [operation["operationId"] for path in paths for operation in path.values()]
     name = Path(shlex.split(command)[-1]).stem
-    with Server(folder / name, api_key=KEY, prediction_log=True, workers=1) as server:
+    settings = {"api_key": KEY, "prediction_log": True, **WEBHOOK}
+    with Server(folder / name, **settings) as server:
         streetlight("train", "--dataset", "six", data_dir=server.data_dir)
         server.post("/versions/1/promote", Authorization=f"Bearer {KEY}")
         arguments = [*shlex.split(command), str(document), server.url, KEY]
