@@ -6,7 +6,7 @@ Each resource has a module. A view parses the request, calls one function of ano
 
 from flask import request
 
-from streetlight.service.web import query_string, slashes
+from streetlight.service.web import query_string
 from streetlight.service.web.api import (
     events,
     health,
@@ -30,6 +30,7 @@ from streetlight.service.web.middleware import (
     location,
     request_id,
     security_headers,
+    slashes,
 )
 from streetlight.service.web.openapi import document
 from streetlight.service.web.page import docs, home, tutorial
