@@ -161,7 +161,8 @@ def describe(operation: Operation, requires_key: bool, schemas: Schemas, compone
         raised.setdefault(status_of(kind), []).append(kind)
     responses: dict[int, Json] = {}
     for status, kinds in raised.items():
-        name = "-".join([f"Error{status}", *(kind.__name__ for kind in kinds)])
+        causes = ["any"] * (status in common) + [kind.__name__ for kind in kinds]
+        name = "-".join([f"Error{status}", *causes])
         if name not in components:
             components[name] = _error(status, common.get(status), kinds, schemas)
         responses[status] = {"$ref": f"#/components/responses/{name}"}
