@@ -16,7 +16,8 @@ RUN python -m venv --without-pip /opt/streetlight \
         -r requirements.lock -r requirements-otel.lock -r requirements-postgresql.lock \
  && pip install --require-hashes --only-binary :all: -r requirements-build.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml LICENSE ./
+COPY docs/package.md docs/
 COPY client client
 COPY deploy/grafana deploy/grafana
 COPY deploy/prometheus deploy/prometheus
