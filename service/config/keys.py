@@ -123,10 +123,11 @@ class ApiKeys:
             self.problem = None
         except SettingsError as error:
             self.problem = str(error)
+        names = ", ".join(key.name for key in self._keys) or "nobody"
         if self.problem and self.problem != problem:
-            log.error("%s; the keys read before stay valid", self.problem)
+            log.error("%s; the API keys stay those of %s", self.problem, names)
         elif (problem and not self.problem) or self._keys != keys:
-            log.info("the API keys are now those of %s", ", ".join(key.name for key in self._keys))
+            log.info("the API keys are now those of %s", names)
         return self._keys != keys
 
     def follow_file(self, changed: Callable[[], object]) -> None:
@@ -143,7 +144,9 @@ class ApiKeys:
                     changed()
 
         if self._path:
-            self.reload()  # the process that this one was forked from may have read it long ago
+            # The process that this one was forked from may have read keys that were removed since.
+            self._keys = self._fixed
+            self.reload()
             threading.Thread(target=follow, daemon=True, name="keys").start()
 
 

@@ -88,9 +88,7 @@ class StateCollector(Collector):
         yield _gauge("live_version", "The number of the live version; 0 if none is live.", number)
         text = "Seconds since this host last learnt of promotions; 0 while it does, or with SQLite."
         yield _gauge("follower_age_seconds", text, self._follower_age())
-        text = (
-            "Whether the file of the API keys can be used; if not, the keys read before stay valid."
-        )
+        text = "Whether the file of the API keys can be used; if not, each worker keeps its keys."
         yield _gauge("api_keys_file_valid", text, self.keys.problem is None)
         state = self._read_database(number)
         yield _gauge("database_up", "Whether the database responds.", state is not None)

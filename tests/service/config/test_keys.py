@@ -137,7 +137,7 @@ def test_while_the_file_is_invalid_the_former_keys_are_valid(
     assert keys.find(b"another")
     assert keys.problem is None
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]
-    assert caplog.messages[0].endswith("; the keys read before stay valid")
+    assert caplog.messages[0].endswith("; the API keys stay those of ci")
     assert "can't read" in caplog.messages[1]
     assert caplog.messages[2] == "the API keys are now those of ci"
     assert SECRET not in caplog.text
@@ -152,3 +152,17 @@ def test_a_worker_that_starts_later_has_the_present_keys(file: Path) -> None:
     keys.follow_file(lambda: None)
     assert keys.find(SECRET.encode()) is None
     assert keys.find(b"another")
+
+
+def test_a_worker_that_starts_with_an_invalid_file_has_no_key_of_it(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the main process has read may contain a key that was removed since."""
+    write(file, entry())
+    keys = keys_of(file, api_key="the setting")
+    keys.load()
+    file.write_text("[")
+    keys.follow_file(lambda: None)
+    assert keys.find(SECRET.encode()) is None
+    assert keys.find(b"the setting")
+    assert caplog.messages[0].endswith("; the API keys stay those of default")
