@@ -19,7 +19,8 @@ def _check_url(url: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(text)
         has_port = parts.port != 0
-    except ValueError:
+        (parts.hostname or "").encode("idna")  # as for the search for its address
+    except ValueError:  # also that of a part of the name that is empty or too long
         raise ValueError(f"{expected}, with a valid host and port") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
         raise ValueError(f"{expected}, with http or https, and a valid host and port")

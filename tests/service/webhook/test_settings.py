@@ -36,6 +36,7 @@ def test_both_settings_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://example.com:99999/0c33", "http://example.com:0/", "http://[::1/0c33",
         "http://example.com/0c33 x", "http://ex\u00e4mple.com/0c33", "http://example.com/#0c33",
         "http://example.com/\r\nHost:0c33",
+        "http://example..com/0c33", "http://" + 64 * "a" + ".com/0c33",
     ],
 )  # fmt: skip
 def test_a_url_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
