@@ -10,6 +10,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from tests.server import DEADLINE, ForkedServer
 
+READ_ANOTHER_FRAGMENT = """new Promise((resolve) => {
+  addEventListener("hashchange", resolve, { once: true });
+  location.hash = performance.now();
+})"""
+
 
 @contextmanager
 def stage_page(browser: Browser, directory: Path) -> Iterator[Page]:
@@ -51,7 +56,8 @@ def open_station(page: Page, fragment: str) -> None:
     No control has the focus then.
     """
     page.evaluate("document.activeElement.blur()")
-    page.goto("/#")  # the stage may not have written its fragment yet, which would be the same
+    # The stage may not have written its fragment yet, which would take the place of the same one.
+    page.evaluate(READ_ANOTHER_FRAGMENT)
     page.goto(f"/#station={fragment}")
     slug = fragment.partition("&")[0]
     expect(page.locator(f"#stations input[value={slug}]")).to_be_checked()
