@@ -142,10 +142,15 @@ def _refuse_page() -> str | None:
             "requests that change state are accepted from pages of the same origin only, and with "
             "an API key from those of STREETLIGHT_CORS_ORIGINS"
         )
-    if not services().keys.required and not _is_own_host():
+    hosts = [request.host]
+    # A page under a foreign name can send X-Forwarded-Host to this server itself, but not Origin.
+    if origin and services().settings.trusted_proxies and "X-Forwarded-Host" in request.headers:
+        hosts.append(origin.rpartition("/")[2])
+    foreign = [host for host in hosts if not _is_own_host(host)]
+    if foreign and not services().keys.required:
         return (
             "without an API key, a page can change state under an IP address, localhost or a host "
-            f"of STREETLIGHT_ALLOWED_HOSTS, got {preview(request.host)}; if this name belongs to "
+            f"of STREETLIGHT_ALLOWED_HOSTS, got {preview(foreign[0])}; if this name belongs to "
             "the server, add it to STREETLIGHT_ALLOWED_HOSTS, or set STREETLIGHT_API_KEY"
         )
     return None
@@ -158,14 +163,14 @@ def _is_own_origin(origin: str | None) -> bool:
         return False
 
 
-def _is_own_host() -> bool:
-    """Return whether the request's host can't be the name of another site.
+def _is_own_host(host: str) -> bool:
+    """Return whether the host can't be the name of another site.
 
     Anyone can let a name of their own resolve to this server, and so give their page the origin of
     this server; an IP address and localhost can't be given to another server.
     """
     settings = services().settings
-    host = re.sub(r":[0-9]+$", "", request.host.lower()).strip("[]")
+    host = re.sub(r":[0-9]+$", "", host.lower()).strip("[]")
     try:
         ip_address(host)
     except ValueError:

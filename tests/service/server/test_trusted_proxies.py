@@ -146,6 +146,12 @@ def test_a_trusted_proxy_names_the_client_and_the_host(tmp_path: Path) -> None:
         assert "same origin" in error["error"]
         error = server.expect(403, "POST", "/observations", row, Origin=own, **FORWARDED)
         assert 'STREETLIGHT_ALLOWED_HOSTS, got "app.example.org"' in error["error"]
+        # A page under a name that now resolves to this server, of a browser on a trusted address.
+        foreign = {"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}
+        for origin in (foreign, foreign | {"Origin": "null"}):
+            hosts = {"Host": "evil.example", "X-Forwarded-Host": "localhost"}
+            error = server.expect(403, "POST", "/observations", row, **hosts, **origin)
+            assert f'got "{origin["Origin"].removeprefix("http://")}"' in error["error"]
 
 
 @pytest.mark.process
