@@ -17,7 +17,7 @@ help: ## Show this list
 
 install: $(DEVELOPED) ## Create the environment with all tools (other targets do it if needed)
 
-$(INSTALLED): requirements.lock requirements-build.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements-build.lock pyproject.toml src/streetlight/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: expected Python 3.11 or newer; choose one with: make PYTHON=python3.13 …")'
 	@test -e $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) …"

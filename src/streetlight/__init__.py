@@ -4,3 +4,5 @@
 serves them over HTTP; `streetlight.client` calls the service. In the repository, they are links to
 the directories `model/`, `service/` and `client/`.
 """
+
+__version__ = "0.2.0.dev0"
