@@ -1,5 +1,6 @@
 """The errors of the clients: what the server answered, or that it didn't answer."""
 
+import copyreg
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,10 @@ from streetlight.client.results import JobState
 
 class StreetlightError(Exception):
     """The base of the errors."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the error without `__init__`, which takes a response or a job."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UnreachableError(StreetlightError):
@@ -70,7 +75,8 @@ class JobFailedError(StreetlightError):
     """A retraining failed or was cancelled; `job` is the retraining."""
 
     def __init__(self, job: JobState) -> None:
-        self.job = job
+        # Without the connections of its client, which can't be pickled.
+        self.job = JobState.model_construct(**vars(job))
         super().__init__(f"job {job.id} {job.state}{f': {job.error}' if job.error else ''}")
 
 

@@ -1,12 +1,13 @@
 """What the client sends and reads, without a server."""
 
 import json
+import pickle
 
 import httpx
 import numpy as np
 import pytest
 
-from streetlight.client import Client, ResponseError, Retry
+from streetlight.client import Client, JobFailedError, NotFoundError, ResponseError, Retry
 from streetlight.client.job_events import JobEvents
 from streetlight.client.results import JobState
 from streetlight.client.retry import Attempts
@@ -88,6 +89,19 @@ def test_no_secret_is_in_a_text() -> None:
         client.live()
     assert "(500 to GET https://corner.example/versions?limit=1)" in str(caught.value)
     assert "secret" not in repr(vars(client))
+
+
+def test_errors_can_be_pickled() -> None:
+    client, _ = client_of(
+        httpx.Response(404, json={"error": "no job 1"}), httpx.Response(200, json=job("failed", 1))
+    )
+    with pytest.raises(NotFoundError) as missing:
+        client.job(1)
+    with pytest.raises(JobFailedError) as failed:
+        client.job(1).wait()
+    for error in (missing.value, failed.value):
+        other = pickle.loads(pickle.dumps(error))  # noqa: S301 - of this test
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
 
 
 @pytest.mark.parametrize(
