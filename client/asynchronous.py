@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from streetlight.client import routes
 from streetlight.client.call import Call, R, Server
-from streetlight.client.errors import ConflictError, JobFailedError
+from streetlight.client.errors import ConflictError, JobFailedError, UnreachableError
 from streetlight.client.job_events import POLL_SECONDS, JobEvents
 from streetlight.client.results import (
     BatchPrediction,
@@ -163,9 +163,11 @@ class AsyncClient:
         """Return the live version of a ready server; raises an error at once if it isn't ready."""
         return await self._send(routes.health(), Retry(attempts=1))
 
-    async def _send(self, call: Call[R], retry: Retry | None = None) -> R:
+    async def _send(
+        self, call: Call[R], retry: Retry | None = None, silence: float | None = None
+    ) -> R:
         attempts = Attempts(retry or self._server.retry, repeatable=call.repeatable)
-        request = self._http.build_request(**self._server.request(call))
+        request = self._http.build_request(**self._server.request(call, silence))
         while (delay := attempts.delay(answer := await self._answer(request))) is not None:
             await asyncio.sleep(delay)
         return call.read(answer)
@@ -199,12 +201,20 @@ class AsyncClient:
                         async for text in stream.aiter_text():
                             for new in events.feed(text):
                                 yield new
-            if not events.ended() and (
-                state := events.polled(await self._send(routes.job(events.job.id)))
-            ):
+            if not events.ended() and (state := events.polled(await self._poll(events))):
                 yield state
             if not events.ended():
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _poll(self, events: JobEvents) -> JobState:
+        """Return the job, in the time that is left."""
+        silence = min(self._server.timeout, events.silence())
+        retry = events.bounded(self._server.retry)
+        try:
+            return await self._send(routes.job(events.job.id), retry, silence)
+        except UnreachableError:
+            events.silence()  # raises TimeoutError if the time is over
+            raise
 
 
 class AsyncJob(JobState):

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from streetlight.client import routes
 from streetlight.client.call import Call, R, Server
-from streetlight.client.errors import ConflictError, JobFailedError
+from streetlight.client.errors import ConflictError, JobFailedError, UnreachableError
 from streetlight.client.job_events import POLL_SECONDS, JobEvents
 from streetlight.client.results import (
     BatchPrediction,
@@ -160,9 +160,9 @@ class Client:
         """Return the live version of a ready server; raises an error at once if it isn't ready."""
         return self._send(routes.health(), Retry(attempts=1))
 
-    def _send(self, call: Call[R], retry: Retry | None = None) -> R:
+    def _send(self, call: Call[R], retry: Retry | None = None, silence: float | None = None) -> R:
         attempts = Attempts(retry or self._server.retry, repeatable=call.repeatable)
-        request = self._http.build_request(**self._server.request(call))
+        request = self._http.build_request(**self._server.request(call, silence))
         while (delay := attempts.delay(answer := self._answer(request))) is not None:
             time.sleep(delay)
         return call.read(answer)
@@ -194,12 +194,20 @@ class Client:
                 if stream.is_success:
                     for text in stream.iter_text():
                         yield from events.feed(text)
-            if not events.ended() and (
-                state := events.polled(self._send(routes.job(events.job.id)))
-            ):
+            if not events.ended() and (state := events.polled(self._poll(events))):
                 yield state
             if not events.ended():
                 time.sleep(POLL_SECONDS)
+
+    def _poll(self, events: JobEvents) -> JobState:
+        """Return the job, in the time that is left."""
+        silence = min(self._server.timeout, events.silence())
+        retry = events.bounded(self._server.retry)
+        try:
+            return self._send(routes.job(events.job.id), retry, silence)
+        except UnreachableError:
+            events.silence()  # raises TimeoutError if the time is over
+            raise
 
 
 class Job(JobState):

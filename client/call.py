@@ -91,8 +91,9 @@ class Server:
     def request(self, call: Call[R], silence: float | None = None) -> dict[str, Any]:
         """Return the arguments of httpx's `build_request` and `stream`.
 
-        `silence` is for how many seconds to wait for each part of a stream.
+        `silence` is for how many seconds to wait for each part of the response, if not `timeout`.
         """
+        read = self.timeout if silence is None else silence
         headers = dict(call.headers)
         if self.api_key is not None:
             headers["Authorization"] = f"Bearer {self.api_key}"
@@ -107,9 +108,7 @@ class Server:
             "content": content,
             "headers": headers,
             "timeout": httpx.Timeout(
-                self.timeout,
-                connect=min(self.timeout, CONNECT_TIMEOUT),
-                read=silence or self.timeout,
+                self.timeout, connect=min(self.timeout, CONNECT_TIMEOUT, read), read=read
             ),
         }
 

@@ -4,10 +4,13 @@ The events are server-sent events (WHATWG HTML, 9.2): lines `event: job`, `id: â
 empty line after each event, and comments.
 """
 
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from streetlight.client.results import JobState
+from streetlight.client.retry import Retry
 
 # Seconds between two attempts to follow a job.
 POLL_SECONDS = 1.0
@@ -33,12 +36,19 @@ class JobEvents:
 
     def silence(self) -> float:
         """Return for how many seconds to wait for the next part of the stream."""
+        return min(SILENCE, self._left())
+
+    def bounded(self, retry: Retry) -> Retry:
+        """Return `retry` with no more seconds than are left."""
+        return replace(retry, seconds=min(retry.seconds, self._left()))
+
+    def _left(self) -> float:
         if self._deadline is None:
-            return SILENCE
+            return math.inf
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"job {self.job.id} is {self.job.state} after {self._timeout} s")
-        return min(SILENCE, left)
+        return left
 
     def feed(self, text: str) -> Iterator[JobState]:
         """Yield the new states in the next part of the stream.

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Thread
@@ -96,6 +97,17 @@ def test_without_streams_the_job_is_polled(face: Face, proxy: Proxy) -> None:
     assert job.wait(60).state == "succeeded"
     polls = [path for _, path, _ in proxy.requests if path == f"/jobs/{job.id}"]
     assert 1 <= len(polls) <= 10
+
+
+def test_to_wait_for_a_job_ends_in_time_when_the_server_hangs(face: Face, proxy: Proxy) -> None:
+    job = face(proxy.url).retrain(**ENDLESS)  # type: ignore[arg-type]
+    proxy.faults = [503, 4.0, 4.0]
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"is queued after 0\.5 s"):
+        job.wait(timeout=0.5)
+    assert time.monotonic() - start < 3
+    proxy.faults = []
+    job.cancel()
 
 
 class Faults:
