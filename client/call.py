@@ -88,6 +88,19 @@ class Server:
     timeout: float
     retry: Retry
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if requests can't be sent to the URL, or with the key."""
+        if not (key := self.api_key or "").isascii() or not key.isprintable():
+            # httpx would name the key in its error.
+            raise ValueError("api_key: expected printable ASCII characters, and no line feed")
+        try:
+            url = httpx.URL(self.url)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"url: {error}") from None
+        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+            expected = "expected the address of a server, such as http://127.0.0.1:8000"
+            raise ValueError(f"url: {expected}, got {str(url.copy_with(userinfo=b''))!r}")
+
     def request(self, call: Call[R], silence: float | None = None) -> dict[str, Any]:
         """Return the arguments of httpx's `build_request` and `stream`.
 

@@ -7,7 +7,14 @@ import httpx
 import numpy as np
 import pytest
 
-from streetlight.client import Client, JobFailedError, NotFoundError, ResponseError, Retry
+from streetlight.client import (
+    AsyncClient,
+    Client,
+    JobFailedError,
+    NotFoundError,
+    ResponseError,
+    Retry,
+)
 from streetlight.client.job_events import JobEvents
 from streetlight.client.results import JobState
 from streetlight.client.retry import Attempts
@@ -57,6 +64,31 @@ def test_a_request_has_the_prefix_and_the_key() -> None:
     assert requests[0].headers["Authorization"] == "Bearer secret"
     with pytest.raises(ValueError, match="frozen"):
         prediction.version = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("127.0.0.1:8000", "expected the address of a server, .*, got '127.0.0.1:8000'"),
+        ("localhost:8000", "expected the address"),
+        ("", "expected the address"),
+        ("ftp://corner.example", "expected the address"),
+        ("http://corner.example/?a=b", "expected the address"),
+        ("http://corner.example:port", "Invalid port: 'port'"),
+        ("ftp://me:word@corner.example", "got 'ftp://corner.example'"),
+    ],
+)
+def test_an_url_to_which_nothing_can_be_sent_is_an_error(url: str, message: str) -> None:
+    for client in (Client, AsyncClient):
+        with pytest.raises(ValueError, match=f"^url: .*{message}"):
+            client(url)
+
+
+@pytest.mark.parametrize("key", ["secret\n", "secr\xe9t", "secret\x00"])
+def test_a_key_that_no_header_can_have_is_an_error_without_it(key: str) -> None:
+    with pytest.raises(ValueError, match="^api_key: expected printable ASCII") as caught:
+        Client("https://corner.example", api_key=key)
+    assert "secr" not in str(caught.value)
 
 
 def test_an_event_that_the_end_of_a_connection_cuts_is_left_out() -> None:
