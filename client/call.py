@@ -90,9 +90,8 @@ class Server:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` if requests can't be sent to the URL, or with the key."""
-        if not (key := self.api_key or "").isascii() or not key.isprintable():
-            # httpx would name the key in its error.
-            raise ValueError("api_key: expected printable ASCII characters, and no line feed")
+        if not (self.api_key or "").isprintable():  # httpx would name the key in its error
+            raise ValueError("api_key: expected printable characters, without a line feed")
         try:
             url = httpx.URL(self.url)
         except httpx.InvalidURL as error:
@@ -107,9 +106,9 @@ class Server:
         `silence` is for how many seconds to wait for each part of the response, if not `timeout`.
         """
         read = self.timeout if silence is None else silence
-        headers = dict(call.headers)
+        headers: dict[str, str | bytes] = dict(call.headers)
         if self.api_key is not None:
-            headers["Authorization"] = f"Bearer {self.api_key}"
+            headers["Authorization"] = f"Bearer {self.api_key}".encode()
         content = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"

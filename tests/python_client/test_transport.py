@@ -31,7 +31,7 @@ def client_of(*responses: httpx.Response) -> tuple[Client, list[httpx.Request]]:
         return responses[len(requests) - 1]
 
     http = httpx.Client(transport=httpx.MockTransport(answer))
-    return Client("https://corner.example/prefix", api_key="secret", http=http), requests
+    return Client("https://corner.example/prefix", api_key="sécret", http=http), requests
 
 
 def job(state: str, revision: int) -> dict[str, object]:
@@ -61,7 +61,7 @@ def test_a_request_has_the_prefix_and_the_key() -> None:
     prediction = client.predict([1, 0, 1])
     assert (prediction.decision, prediction.request_id) == ("walk", None)
     assert str(requests[0].url) == "https://corner.example/prefix/predict"
-    assert requests[0].headers["Authorization"] == "Bearer secret"
+    assert requests[0].headers["Authorization"].encode("latin-1").decode() == "Bearer sécret"
     with pytest.raises(ValueError, match="frozen"):
         prediction.version = 2  # type: ignore[misc]
 
@@ -84,9 +84,9 @@ def test_an_url_to_which_nothing_can_be_sent_is_an_error(url: str, message: str)
             client(url)
 
 
-@pytest.mark.parametrize("key", ["secret\n", "secr\xe9t", "secret\x00"])
+@pytest.mark.parametrize("key", ["secret\n", "secret\x00"])
 def test_a_key_that_no_header_can_have_is_an_error_without_it(key: str) -> None:
-    with pytest.raises(ValueError, match="^api_key: expected printable ASCII") as caught:
+    with pytest.raises(ValueError, match=r"^api_key: expected printable") as caught:
         Client("https://corner.example", api_key=key)
     assert "secr" not in str(caught.value)
 
