@@ -1,7 +1,9 @@
-"""Print the bill of materials of an image as CycloneDX JSON: `python sbom.py`, inside the image.
+"""Print a bill of materials as CycloneDX JSON.
 
-It lists what is installed: the Python distributions of this environment and of its base Python,
-that Python, and the Debian packages. It needs no network, and the same image gives the same bytes.
+`python sbom.py`, inside an image, lists what is installed in it: the Python distributions of this
+environment and of its base Python, that Python, and the Debian packages. `python sbom.py packages`
+lists only the distributions of this environment. It needs no network, and the same image gives the
+same bytes.
 """
 
 import json
@@ -52,24 +54,29 @@ def debian_components() -> Iterator[Component]:
             yield component(name, version, f"pkg:deb/debian/{name}@{escaped}?arch={architecture}")
 
 
-def bill_of_materials() -> dict[str, object]:
-    """Return the bill of materials as a JSON object."""
+def bill_of_materials(packages_only: bool) -> dict[str, object]:
+    """Return the bill of materials of `streetlight` as a JSON object."""
     folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    folders.add(sysconfig.get_path("purelib", vars={"base": sys.base_prefix}))
-    python = platform.python_version()
-    components = [
-        component("python", python, f"pkg:generic/python@{python}"),
-        *map(python_component, distributions(path=sorted(folders))),
-        *debian_components(),
-    ]
+    components = []
+    if not packages_only:
+        folders.add(sysconfig.get_path("purelib", vars={"base": sys.base_prefix}))
+        python = platform.python_version()
+        components = [
+            component("python", python, f"pkg:generic/python@{python}"),
+            *debian_components(),
+        ]
+    components += map(python_component, distributions(path=sorted(folders)))
     unique = {str(found["bom-ref"]): found for found in components}
+    [subject] = [ref for ref in unique if ref.startswith("pkg:pypi/streetlight@")]
     return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
+        "metadata": {"component": unique[subject] | {"type": "application", "bom-ref": "subject"}},
         "components": [found for _, found in sorted(unique.items())],
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(bill_of_materials(), indent=1))
+    print(json.dumps(bill_of_materials(packages_only=sys.argv[1:] == ["packages"]), indent=1))

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +15,15 @@ SBOM = Path(__file__).parent.parent / "deploy" / "sbom.py"
 DPKG = Path("/var/lib/dpkg/status")
 
 
+def bill_of_materials(*arguments: str) -> Any:
+    run = subprocess.run([sys.executable, SBOM, *arguments], capture_output=True, check=True)
+    return json.loads(run.stdout)
+
+
 @pytest.mark.process
 def test_the_bill_of_materials_lists_what_is_installed() -> None:
     """Compared with the files of the installations, in the environment of the tests."""
-    run = subprocess.run([sys.executable, SBOM], capture_output=True, check=True)
-    bill = json.loads(run.stdout)
+    bill = bill_of_materials()
     listed = [component["purl"] for component in bill["components"]]
 
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
@@ -35,3 +41,13 @@ def test_the_bill_of_materials_lists_what_is_installed() -> None:
     debian = [purl for purl in listed if purl.startswith("pkg:deb/")]
     status = DPKG.read_text() if DPKG.exists() else ""
     assert len(debian) == status.count(" ok installed\n")
+
+
+@pytest.mark.process
+def test_the_bill_of_materials_of_the_package_lists_no_system() -> None:
+    bill = bill_of_materials("packages")
+
+    assert all(component["purl"].startswith("pkg:pypi/") for component in bill["components"])
+    streetlight = bill["metadata"]["component"]
+    assert streetlight["purl"] == f"pkg:pypi/streetlight@{version('streetlight')}"
+    assert streetlight["type"] == "application"
