@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 
 from streetlight.service.store.engine import (
     WRITE_LOCK,
@@ -166,7 +166,7 @@ def begin_attempt(engine: Engine) -> Attempt | None:
     """
     now = clock(engine)
     due = (table.c.state == "waiting") & (table.c.next_attempt_at <= now)
-    due &= table.c.created_at > now - RETENTION  # the webhook may have been off
+    due &= _on_record(engine)  # the webhook may have been off
     oldest = (
         select(table.c.id)
         .where(due)
@@ -226,16 +226,17 @@ def retry(engine: Engine, number: int) -> Delivery:
     One that has failed is tried once more.
 
     Raises:
-        DeliveryNotFoundError: no delivery has that id.
+        DeliveryNotFoundError: no delivery on record has that id.
         DeliveredError: the receiver has confirmed it.
     """
+    found = (table.c.id == number) & _on_record(engine)
     with write_transaction(engine) as connection:
         changed = connection.execute(
             update(table)
-            .where(table.c.id == number, table.c.state != "delivered")
+            .where(found, table.c.state != "delivered")
             .values(state="waiting", next_attempt_at=clock(engine), finished_at=None)
         )
-        row = connection.execute(select(table).where(table.c.id == number)).first()
+        row = connection.execute(select(table).where(found)).first()
     if row is None:
         raise DeliveryNotFoundError(f"no delivery {number}")
     if not changed.rowcount:
@@ -247,12 +248,18 @@ def page(
     engine: Engine, state: State | None, after: int, limit: int
 ) -> tuple[list[Delivery], int | None]:
     """Return the deliveries with ids above `after`, and the `after` of the next page, if any."""
-    query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit + 1)
+    query = select(table).where(table.c.id > after, _on_record(engine))
+    query = query.order_by(table.c.id).limit(limit + 1)
     if state:
         query = query.where(table.c.state == state)
     with engine.connect() as connection:
         found = [_delivery(row) for row in connection.execute(query)]
     return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def _on_record(engine: Engine) -> ColumnElement[bool]:
+    """Return the condition of the deliveries that are on record; the next event removes others."""
+    return table.c.created_at > clock(engine) - RETENTION
 
 
 def _delivery(row: Row[Any]) -> Delivery:

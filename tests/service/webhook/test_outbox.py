@@ -241,6 +241,9 @@ def test_old_deliveries_are_removed_and_their_ids_are_not_given_again(services: 
     for number in (1, 2):
         change(services, webhook_deliveries, number, created_at=1.0)
     assert begin_attempt(services.engine) is None  # the webhook was off for long
+    assert deliveries(services) == []
+    with pytest.raises(DeliveryNotFoundError):
+        retry(services.engine, 1)
     go_live(services)
     assert store_events(services) == [3]
     assert [it.id for it in deliveries(services)] == [3]
