@@ -61,7 +61,7 @@ def test_a_request_has_the_prefix_and_the_key() -> None:
     prediction = client.predict([1, 0, 1])
     assert (prediction.decision, prediction.request_id) == ("walk", None)
     assert str(requests[0].url) == "https://corner.example/prefix/predict"
-    assert requests[0].headers["Authorization"].encode("latin-1").decode() == "Bearer sécret"
+    assert (b"Authorization", "Bearer sécret".encode()) in requests[0].headers.raw
     with pytest.raises(ValueError, match="frozen"):
         prediction.version = 2  # type: ignore[misc]
 
