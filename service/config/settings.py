@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError, from_json
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
-from streetlight.service.config.names import Folder, ModelName, RoutePath
+from streetlight.service.config.names import Folder, ModelName, Origin, RoutePath
 from streetlight.service.config.webhook import WebhookSecrets, WebhookURL
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
@@ -62,13 +62,6 @@ def _lower(value: object) -> object:
 LogLevel = Literal["debug", "info", "warning", "error"]
 HostName = Annotated[
     str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
-]
-Origin = Annotated[
-    str,
-    StringConstraints(
-        to_lower=True,
-        pattern=r"(?i)^(\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$",
-    ),
 ]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)]
 

@@ -99,9 +99,17 @@ def test_predictions_and_rejections_of_the_server_name_the_origin(tmp_path: Path
             assert "Access-Control-Allow-Origin" not in response.headers
 
 
-@pytest.mark.parametrize("origin", ["app.example.org", f"{ORIGIN}/", "https://", "null", "x y"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "app.example.org", f"{ORIGIN}/", "https://", "null", "x y", f"{ORIGIN}:443",
+        "http://[::1]:80", "https://*.example.org",
+    ],
+)  # fmt: skip
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     result = invoke("serve", cors_origins=origin)
 
     assert result.returncode == 2
-    assert "STREETLIGHT_CORS_ORIGINS[0]: expected " in result.stderr, result.stderr
+    assert "STREETLIGHT_CORS_ORIGINS[0]: expected * or an origin such as " in result.stderr, (
+        result.stderr
+    )
