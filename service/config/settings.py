@@ -49,6 +49,13 @@ def _check_recipe(fields: RecipeFields) -> RecipeFields:
     return fields
 
 
+def _check_ends(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if text != text.strip():  # HTTP has no space at the ends of a header's value
+        raise ValueError("expected a key without a space at either end")
+    return key
+
+
 def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -83,7 +90,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
         description=f"Number of worker processes, each with {THREADS} threads. "
         "Default: the number of processors.",
     )
-    api_key: SecretStr | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(_check_ends)] | None = Field(
         None,
         min_length=1,
         description="Key that requests that change state must send: `Authorization: Bearer KEY`. "

@@ -11,6 +11,7 @@ import pytest
 from streetlight.service.config.errors import SettingsError
 from streetlight.service.config.keys import ApiKey, ApiKeys
 from streetlight.service.config.settings import Settings
+from streetlight.service.config.sources import load_settings
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - of the tests
 
@@ -166,3 +167,14 @@ def test_a_worker_that_starts_with_an_invalid_file_has_no_key_of_it(
     assert keys.find(SECRET.encode()) is None
     assert keys.find(b"the setting")
     assert caplog.messages[0].endswith("; the API keys stay those of default")
+
+
+@pytest.mark.parametrize("key", [f"{SECRET} ", f"\t{SECRET}", " "])
+def test_a_setting_that_no_request_can_send_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("STREETLIGHT_API_KEY", key)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    message = "STREETLIGHT_API_KEY: expected a key without a space at either end"
+    assert str(error.value) == message
