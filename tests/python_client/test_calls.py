@@ -7,11 +7,9 @@ import pytest
 
 from streetlight.client import (
     BadRequestError,
-    Client,
     ConflictError,
     JobFailedError,
     NotFoundError,
-    ResponseError,
     Retry,
     UnauthorizedError,
     UnavailableError,
@@ -178,13 +176,5 @@ def test_what_is_no_server_of_ours_is_named(face: Face, learning_server: Server)
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UnreachableError, match=f"POST {url}/predict: "):
         face(url, retry=Retry(attempts=2)).predict([1, 0, 1])
-    with pytest.raises(UnreachableError, match="missing an 'http://' or 'https://' protocol"):
-        face("127.0.0.1:8000").predict([1, 0, 1])
     with pytest.raises(NotFoundError, match="there is no route /docs/readyz"):
         face(f"{learning_server.url}/docs/").health()
-
-
-def test_a_body_that_is_not_json_is_refused(face: Face, learning_server: Server) -> None:
-    client: Client = face(f"{learning_server.url}/docs?path=")
-    with pytest.raises(ResponseError, match="expected a Health as JSON, got text/html"):
-        client.health()
