@@ -198,7 +198,8 @@ class Exchange:
         status, headers = self._call.status, self._call.headers
         self._status = int(status[:3])
         self._bodiless = self._request.method == "HEAD" or status.startswith(WITHOUT_BODY)
-        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        # Werkzeug adds a date to responses that can be conditional; the head has one.
+        lines = [f"{name}: {value}\r\n" for name, value in headers if name != "Date"]
         if not self._bodiless and not any(name.lower() == "content-length" for name, _ in headers):
             if complete:
                 lines.append(f"Content-Length: {size}\r\n")

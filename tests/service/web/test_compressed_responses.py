@@ -126,3 +126,5 @@ def test_a_server_sends_a_compressed_stream_to_its_end(tmp_path: Path) -> None:
         tag = server.request("GET", "/openapi.json", **GZIP).headers["ETag"]
         again = server.request("GET", "/openapi.json", **GZIP, **{"If-None-Match": tag})
         assert (again.status, again.data) == (304, b"")
+        for path in ("/docs", "/versions/1/weights"):
+            assert len(server.request("GET", path).headers.getlist("Date")) == 1
