@@ -45,7 +45,9 @@ class Service:
 def home() -> Response:
     """Return the demonstration page to a browser, and JSON to a client that asks for no HTML."""
     accepted = request.accept_mimetypes
-    if accepted.best_match(("application/json", "text/html")) == "text/html":
+    # `*/*` asks for no HTML, also where it is preferred to JSON.
+    names_html = any(media_type.lower() in ("text/html", "text/*") for media_type, _ in accepted)
+    if names_html and accepted.best_match(("application/json", "text/html")) == "text/html":
         response = send_static_file(_page / "index.html")
         response.headers["Content-Security-Policy"] = POLICY
     else:

@@ -38,6 +38,7 @@ def test_a_file_is_compressed_for_clients_that_accept_gzip(
         ("*/*", False),  # curl, requests, KServe's client
         ("application/json", False),
         ("application/json, text/plain, */*", False),  # axios
+        ("application/json;q=0.9, */*", False),
         ("text/html;q=0", False),
         ("image/png", False),
         ("text/html", True),
