@@ -103,7 +103,7 @@ def page(engine: Engine, after: int | None, limit: int) -> tuple[list[Job], int 
         after: the jobs are those after the one with this id: older, with smaller ids.
         limit: the largest number of jobs.
     """
-    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
     if after is not None:
         query = query.where(jobs.c.id < after)
     found: list[Job] = []
@@ -116,10 +116,10 @@ def page(engine: Engine, after: int | None, limit: int) -> tuple[list[Job], int 
     ):
         for row in rows:
             size += sum(len(text or "") for text in (row.order, row.progress, row.verdict))
-            if found and size > MAX_PAGE_CHARACTERS:
+            if len(found) == limit or (found and size > MAX_PAGE_CHARACTERS):
                 return found, found[-1].id
             found.append(job_from_row(row))
-    return found, found[-1].id if len(found) == limit else None
+    return found, None
 
 
 def unfinished(engine: Engine) -> list[int]:

@@ -220,12 +220,12 @@ def list_observations(query: ObservationQuery) -> Response:
         return compress(Response(lines, mimetype="text/csv"))
     if query.format == "jsonl":
         return json_lines_response(queries.stream(engine, filters))
-    page = queries.page(engine, filters, query.after, query.limit)
+    page = queries.page(engine, filters, query.after, query.limit + 1)
     return json_response(
         ObservationPage(
             total=queries.count(engine, filters),
-            observations=page,
-            next=page[-1].id if len(page) == query.limit else None,
+            observations=page[: query.limit],
+            next=page[query.limit - 1].id if len(page) > query.limit else None,
         )
     )
 
