@@ -18,12 +18,12 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    StringConstraints,
     TypeAdapter,
     ValidationError,
 )
 
 from streetlight.service.config.errors import SettingsError
+from streetlight.service.config.names import KeyName
 from streetlight.service.config.settings import PREFIX, Settings
 from streetlight.service.validation.problems import problems
 from streetlight.service.validation.request_schema import Schema
@@ -47,7 +47,7 @@ def _check_key(key: str) -> str:
 class KeyEntry(Schema):
     """An entry of the file: a key, its name, and what its requests may do."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    name: KeyName
     key: Annotated[
         str, Field(min_length=1, max_length=1000, repr=False), AfterValidator(_check_key)
     ]

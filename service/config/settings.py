@@ -15,14 +15,13 @@ from pydantic import (
     IPvAnyNetwork,
     Json,
     SecretStr,
-    StringConstraints,
     ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticKnownError, from_json
 
 from streetlight.model.exam import MAX_EXAM, MIN_EXAM
-from streetlight.service.config.names import Folder, ModelName, Origin, RoutePath
+from streetlight.service.config.names import Folder, HostName, ModelName, Origin, RoutePath
 from streetlight.service.config.webhook import WebhookSecrets, WebhookURL
 from streetlight.service.validation.fields import ExamAmount, MustHolds
 from streetlight.service.validation.recipe_fields import DEFAULT_RECIPE, RecipeFields
@@ -67,9 +66,6 @@ def _lower(value: object) -> object:
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-HostName = Annotated[
-    str, StringConstraints(to_lower=True, pattern=r"(?i)^[a-z0-9-]+(\.[a-z0-9-]+)*$")
-]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)]
 
 

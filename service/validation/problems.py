@@ -35,6 +35,7 @@ EXPECTED = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a smaller whole number",
     "int_type": "a whole number",
+    "ip_any_network": "an address, or a network such as 10.0.0.0/8, whose other bits are 0",
     "json_type": "JSON",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
@@ -113,6 +114,8 @@ def _problem(details: ErrorDetails, known_fields: list[str] | None, noun: str) -
         return Problem(field, "required, but missing")
     if kind == "value_error":  # of a validator of ours, with a complete message
         return Problem(field, str(context["error"]))
+    if kind == "too_short" and isinstance(details["input"], str):  # a SecretStr
+        kind = "string_too_short"
     quoted = preview(details["input"])
     scalar = isinstance(details["input"], (str, float, int, NoneType))
     is_json = not quoted.endswith("…") and quoted not in ("NaN", "Infinity", "-Infinity")

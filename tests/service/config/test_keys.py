@@ -78,7 +78,10 @@ def test_a_file_without_entries_has_no_key_but_requires_one(file: Path) -> None:
         ([entry(key="")], "[0].key: expected at least 1 characters"),
         ([entry(key=f"{SECRET}\n")], "[0].key: expected printable characters, without a space at"),
         ([entry(key=f" {SECRET}")], "[0].key: expected printable characters, without a space at"),
-        ([entry(name="a name")], "[0].name: expected text that matches ^[A-Za-z0-9._-]{1,100}$, "),
+        (
+            [entry(name="a name")],
+            "[0].name: expected up to 100 letters of ASCII, digits and ._-, got ",
+        ),
         ([{"name": "ci", "rights": ["read"]}], "[0].key: required, but missing"),
         ([entry(kye=SECRET)], "[0].kye: unknown field"),
         ([entry(rights=[])], "[0].rights: expected at least 1 items, got 0"),
