@@ -85,9 +85,9 @@ def test_an_outage_shorter_than_the_lease_costs_nothing(
         def begin_after(owner: object, name: str) -> None:
             method = getattr(owner, name)
 
-            def call_and_begin(*arguments: object) -> object:
+            def call_and_begin(*arguments: object, **keywords: object) -> object:
                 monkeypatch.setattr(owner, name, method)
-                result = method(*arguments)
+                result = method(*arguments, **keywords)
                 begin()
                 return result
 
