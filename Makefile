@@ -10,7 +10,7 @@ DEVELOPED := $(VENV)/developed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test coverage storm mutants lint format docs lock bench soak clean
+.PHONY: help install serve test pythons coverage storm mutants lint format docs lock bench soak clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,13 @@ serve: $(INSTALLED) ## Train a version if there is none, and serve on http://127
 
 test: $(DEVELOPED) ## Run the tests except the storms; ARGS are passed to pytest
 	$(BIN)/pytest -m "not storm" $(ARGS)
+
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+pythons: ## Run the tests that start no process with each of PYTHONS
+	@for python in $(PYTHONS); do \
+	  $(MAKE) --no-print-directory install PYTHON=$$python VENV=$(VENV)-$$python && \
+	  $(VENV)-$$python/bin/pytest -m "not process and not storm" || exit; \
+	done
 
 # Processes that run in other directories write their data here, too.
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
@@ -90,5 +97,5 @@ soak: $(DEVELOPED) ## Send mixed load for half an hour, and write what grows; SO
 	$(BIN)/python -m benchmarks.soak
 
 clean: ## Remove the environment and all generated files, but not data/
-	rm -rf $(VENV) .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-python* .bench build src/*.egg-info .coverage* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
