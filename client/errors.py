@@ -36,11 +36,11 @@ class ResponseError(StreetlightError):
         self.status = response.status_code
         self.request_id = response.headers.get("X-Request-ID")
         self.body: Any = None
-        with suppress(ValueError):  # a proxy answers in HTML
+        with suppress(ValueError, RecursionError):  # a proxy answers in HTML, or in JSON of its own
             self.body = response.json()
         body = self.body if isinstance(self.body, dict) else {}
-        self.message = message or body.get("error") or response.reason_phrase
-        self.details: list[dict[str, Any]] = body.get("details", [])
+        self.message = message or str(body.get("error") or response.reason_phrase)
+        self.details: list[dict[str, Any]] = body.get("details") or []
         request_id = f", request {self.request_id}" if self.request_id else ""
         super().__init__(
             f"{self.message} ({self.status} to {describe(response.request)}{request_id})"
@@ -97,4 +97,7 @@ def describe(request: httpx.Request) -> str:
 
 def error_of(response: httpx.Response) -> ResponseError:
     """Return the error of a response whose status isn't 2xx."""
-    return BY_STATUS.get(response.status_code, ResponseError)(response)
+    message = ""
+    if response.has_redirect_location:
+        message = f"redirected to {response.headers['Location']}; use the address that answers"
+    return BY_STATUS.get(response.status_code, ResponseError)(response, message)

@@ -142,7 +142,9 @@ def test_errors_can_be_pickled() -> None:
         (httpx.Response(404, html="<h1>Not here</h1>"), "Not Found (404 to GET"),
         (httpx.Response(404, json=["an", "error"]), "Not Found (404 to GET"),
         (httpx.Response(404, content=b"{", headers={"Content-Type": "application/json"}), "Not F"),
-        (httpx.Response(308, headers={"Location": "https://x"}), "Permanent Redirect (308 to GET"),
+        (httpx.Response(404, json={"error": {"of": 1}, "details": None}), "{'of': 1} (404 to GET"),
+        (httpx.Response(500, content=b"[" * 100_000), "Internal Server Error (500 to GET"),
+        (httpx.Response(308, headers={"Location": "https://x"}), "redirected to https://x; use"),
         (httpx.Response(200, html="<h1>Hello</h1>"), "expected a JobState as JSON, got text/html"),
         (httpx.Response(200, json={"id": 1}), "expected a JobState as JSON, got application/json"),
     ],
@@ -152,6 +154,7 @@ def test_a_response_of_something_else_is_an_error(response: httpx.Response, mess
     with pytest.raises(ResponseError) as caught:
         client.job(1)
     assert str(caught.value).startswith(message)
+    assert caught.value.details == []
 
 
 def test_delays_double_and_end_with_the_attempts_and_the_time() -> None:
