@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
 
+from streetlight import __version__
 from streetlight.client import Client, Job, StreetlightError
 from streetlight.service.config.descriptions import describe_setting
 from streetlight.service.config.settings import Settings
@@ -87,8 +88,8 @@ def routes() -> str:
 
 
 def clients() -> str:
-    """Return the page of the clients, with the versions in the lock files."""
-    locked: dict[str, str] = {}
+    """Return the page of the clients, with our version and those in the lock files."""
+    locked = {"streetlight.client": __version__}
     for lock in ("requirements-dev.lock", ".ci/requirements.lock", ".ci/requirements-clients.lock"):
         text = (ROOT / lock).read_text(encoding="utf-8")
         locked |= dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
