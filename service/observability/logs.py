@@ -36,6 +36,9 @@ def configure(level: str) -> None:
     handler.setFormatter(formatter(sys.stderr))
     handler.addFilter(RepeatedErrors())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    if level != "debug":
+        # At `info`, Alembic names each of its parts when it is imported.
+        logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")
 
 
 def formatter(stream: TextIO) -> logging.Formatter:

@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ def test_logs_on_a_terminal_are_plain_text(tmp_path: Path) -> None:
     (line,) = [line for line in text.splitlines() if "request_id=me" in line]
     assert line.split()[1:4] == ["GET", "/predict", "200"]
     assert "version=1" in line
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_what_a_library_says_is_left_out_unless_the_level_is_debug(level: str) -> None:
+    code = (
+        "from streetlight.service.observability import logs\n"
+        f"logs.configure({level!r})\n"
+        "import alembic.command"
+    )
+    command = [sys.executable, "-c", code]
+    logged = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert ("setup plugin" in logged) == (level == "debug")
 
 
 PROBES = ["/livez", "/readyz", "/ping", "/health", "/healthy", "/metrics"]
