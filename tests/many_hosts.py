@@ -376,7 +376,7 @@ def lost_commit(installation: Installation) -> None:
         assert each.get(PATH)["version"] != number
 
     assert train(site, 202) == number
-    assert promote(sites, site, number) == [cut]
+    assert cut in promote(sites, site, number)  # and any other that is late
     assert cut.get(PATH)["score"] in lost
     for host in (database.host, standby.host):
         network.heal(cut.host, host)
