@@ -277,11 +277,12 @@ class Connection(asyncio.BufferedProtocol):
         self, rejection: RequestRejected, headers: dict[bytes, bytes], trace: Trace | None = None
     ) -> None:
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
+        forwarded = self._forwarded(headers)
         response = error_response(
             rejection.status,
             str(rejection),
-            self._forwarded(headers).get("REMOTE_ADDR", self.peer),
-            trace or self._begin_trace("", headers),
+            forwarded.get("REMOTE_ADDR", self.peer),
+            trace or self._begin_trace("", headers, forwarded),
             cors_headers(self._worker.cors_origins, origin),
         )
         self.transport.write(response)
@@ -368,13 +369,13 @@ class Connection(asyncio.BufferedProtocol):
         return self._worker.proxies.variables(headers, self.peer) if self._peer_is_proxy else {}
 
     def _begin_trace(
-        self, method: str, headers: dict[bytes, bytes], forwarded: dict[str, str] | None = None
+        self, method: str, headers: dict[bytes, bytes], forwarded: dict[str, str]
     ) -> Trace | None:
         """Return the trace of a request; its method is empty if it isn't known."""
         header = headers.get(b"traceparent")
         if header is None and not spans.is_on():
             return None
-        scheme = (self._environ | (forwarded or {}))["wsgi.url_scheme"]
+        scheme = (self._environ | forwarded)["wsgi.url_scheme"]
         return spans.begin_request(method, header, scheme)
 
     def _continue(self) -> None:

@@ -57,7 +57,8 @@ def test_spans_come_from_every_door(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a-test")
     with Collector() as collector, rotel(collector.endpoint, tmp_path / "rotel.log") as endpoint:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-        with ForkedServer(tmp_path / "data", workers=2, trainer=True) as server:
+        settings = {"workers": 2, "trainer": True, "trusted_proxies": "127.0.0.1"}
+        with ForkedServer(tmp_path / "data", **settings) as server:
             _check_spans(collector, server)
 
 
@@ -92,6 +93,7 @@ def _check_spans(collector: Collector, server: ForkedServer) -> None:
     assert not lost["failed"]
     [rejected] = until(lambda: collector.spans(trace=f"{4:032x}"))
     assert (rejected["http.response.status_code"], rejected["kind"]) == (400, SERVER)
+    assert rejected["url.scheme"] == "https"
     [unknown] = until(lambda: collector.spans(**{"http.response.status_code": 405}))
     assert (unknown["name"], unknown["parent"]) == ("HTTP", "")
 

@@ -69,7 +69,8 @@ def header(number: int) -> dict[str, str]:
 def send_invalid(server: Server, traceparent: str) -> None:
     """Send a request that the server rejects before the application sees it."""
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
-        client.sendall(f"OPTIONS * HTTP/1.1\r\ntraceparent: {traceparent}\r\n\r\n".encode())
+        lines = f"traceparent: {traceparent}\r\nX-Forwarded-Proto: https\r\n"
+        client.sendall(f"OPTIONS * HTTP/1.1\r\n{lines}\r\n".encode())
         assert b"400" in client.recv(4096)
 
 
