@@ -9,12 +9,12 @@ import json
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.server import Server, streetlight
+from tests.service.conftest import until
 from tests.service.webhook.receiver import SECRET
 
 KEY = "key"
@@ -48,7 +48,8 @@ def run(folder: Path, command: str) -> str:
             for line in client.stdout or ():
                 called.append(line.strip())
                 if called[-1] == "events_follow":
-                    time.sleep(1)  # the client reads the stream, which a server that stops ends
+                    # A server that stops ends the stream; it counts a response when it begins.
+                    until(lambda: b'route="/events"' in server.request("GET", "/metrics").data)
                     server.stop()
     if client.returncode or called != expected:
         raise SystemExit("\n".join([*called, f"{name}: expected {len(expected)} calls"]))
