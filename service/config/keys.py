@@ -123,7 +123,7 @@ class ApiKeys:
             self.problem = None
         except SettingsError as error:
             self.problem = str(error)
-        names = ", ".join(key.name for key in self._keys) or "nobody"
+        names = ", ".join(key.name for key in self._keys) or "no client"
         if self.problem and self.problem != problem:
             log.error("%s; the API keys stay those of %s", self.problem, names)
         elif (problem and not self.problem) or self._keys != keys:

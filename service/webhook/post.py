@@ -1,7 +1,7 @@
 """Send one POST request, within a bounded time and to a checked address.
 
 Redirects aren't followed, and proxies of the environment aren't used: both would lead to addresses
-that nobody has checked. Of the response, the status and the beginning are read.
+that `resolve` has not checked. Of the response, `post` reads the status and the beginning.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Reply:
 
     Attributes:
         status: the status; 0 before the end of the head.
-        retry_after: the seconds that the receiver wants to be left alone.
+        retry_after: the seconds that the receiver asks the sender to wait.
         excerpt: the beginning of the body; empty for a success.
     """
 

@@ -1,4 +1,4 @@
-"""Tests of the outbox: each event is found once, whoever looks, and each attempt has one sender."""
+"""Tests of the outbox: several senders find each event once, and one of them makes each attempt."""
 
 import json
 import threading

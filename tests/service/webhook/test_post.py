@@ -73,7 +73,7 @@ def test_one_private_address_among_others_is_enough(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another answer for the connection would be an address that nobody has checked."""
+    """Another answer for the connection would be an address that was not checked."""
     connected: list[object] = []
 
     async def connect(_loop: object, _factory: object, host: str, port: int, **_: object) -> None:
